@@ -1,0 +1,249 @@
+/*
+ * The database: every SQL call of the program, one C function each. SQL itself lives in schema/.
+ *
+ * `struct db` holds three connections (DESIGN: fast is pipelined and serves the farm, bulk takes long
+ * statements of pypi, pages serves the page writers) that reconnect by themselves. A call is embedded in
+ * its owner and gets exactly one completion, never from inside the function that started it. While
+ * the database is away calls wait; every one is idempotent and simply repeated. Results are decoded
+ * into the `out` that the owner gave, which it frees with the matching _release where there is one.
+ */
+#ifndef DB_H
+#define DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/hash.h"
+#include "io/pg.h"
+
+#define DB_MAX_TARGETS 64
+
+struct db;
+
+struct db_call {
+    /* error: 0; -EREMOTEIO with `message` (the server's words) and `sqlstate`; -ECANCELED */
+    void (*done)(struct db_call *c, int error);
+    char message[256];
+    char sqlstate[6];
+    /* private */
+    struct pg_request request;
+    void (*decode)(struct db_call *c, const struct pg_result *result);
+    void *out;
+    struct db_batch *batch; /* of a call that waits for others, or is under way with them */
+    void *arguments;        /* in a batch */
+    struct db_call *next;   /* in a batch */
+};
+
+/* Opens the connections. `on_change` (may be NULL) hears when the database goes away or cannot be had (ready
+ * false, `why`) and when it is there or back, all three connections counted as one. Never from inside db_open
+ * or db_close. */
+struct db *db_open(uv_loop_t *loop, const char *dsn,
+                   void (*on_change)(void *owner, bool ready, const char *why), void *owner);
+/* Calls still under way complete with -ECANCELED before `closed` (may be NULL). */
+void db_close(struct db *db, void (*closed)(void *owner), void *owner);
+bool db_ready(const struct db *db);
+/* The server refuses for a reason that waiting will not mend; `db_why` tells. */
+bool db_hopeless(const struct db *db);
+const char *db_why(const struct db *db);
+
+void db_cancel(struct db_call *c);
+
+/* ---- configuration ---- */
+
+struct db_configuration {
+    char version[32];  /* "" when the database has no schema of ours */
+    int level;
+    char database[64]; /* its name; "" when there is no schema */
+};
+/* Never an error where only the schema is missing. */
+void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
+                      void (*done)(struct db_call *c, int error));
+#define DB_LEVEL 2 /* of the schema that this program needs */
+
+/* Whether the database is of a later piwheels than this one. */
+bool db_configuration_newer(const struct db_configuration *found);
+/* Whether this program can work with the database: 0, or -EPROTO with `why`, which says what to do. */
+int db_configuration_check(const struct db_configuration *found, char *why, size_t why_size);
+
+/* ---- targets ---- */
+
+struct db_target {
+    unsigned id;         /* the bit in masks */
+    char name[64], abi[32], platform[65], label[128];
+    bool skipped;
+    char skip[256];
+};
+struct db_targets {
+    unsigned count;      /* in the targets' order */
+    struct db_target items[DB_MAX_TARGETS];
+};
+void db_targets(struct db *db, struct db_call *c, struct db_targets *out, void (*done)(struct db_call *c, int error));
+void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
+                   const char *label, void (*done)(struct db_call *c, int error));
+/* `found` tells whether there is such a target; a NULL reason takes it up again. */
+void db_target_skip(struct db *db, struct db_call *c, const char *name, const char *reason, bool *found,
+                    void (*done)(struct db_call *c, int error));
+
+/* ---- projects ---- */
+
+struct db_asked {             /* what became of what was asked for */
+    unsigned count;
+    struct db_asked_item {
+        char version[256];
+        char target[64];
+        char state[32];       /* "queued", "built", "binary only", … */
+        char reason[256];
+    } *items;
+};
+/* `json` as project_store in schema/functions.sql wants it; its asked versions with their state on every target. */
+void db_project_store(struct db *db, struct db_call *c, const char *json, struct db_asked *out,
+                      void (*done)(struct db_call *c, int error));
+void db_asked_release(struct db_asked *out);
+
+struct db_project {           /* a followed package that is due */
+    char name[256];
+    char etag[256];
+    int64_t serial;
+};
+struct db_projects {
+    unsigned count;
+    struct db_project items[32];
+    int64_t next_ms;          /* until the next is due when count is 0; -1: none is followed */
+};
+void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out, void (*done)(struct db_call *c, int error));
+void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms, void (*done)(struct db_call *c, int error));
+
+/* ---- slaves, leases ---- */
+
+void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system, const char *hardware,
+                   int64_t *slave, void (*done)(struct db_call *c, int error));
+
+struct db_attempt {           /* all zero: none */
+    int64_t attempt, version_id;
+    unsigned target;
+    char package[256], version[256], sdist[256];
+    uint8_t sdist_sha256[SHA256_SIZE];
+    bool has_sha256;
+    int64_t started_ms;       /* wall clock */
+};
+/* Claims a job of one of the targets for the slave; attempt 0 when there is none. Batched: what arrives while a
+ * claim is in flight goes together in the next statement. */
+void db_claim(struct db *db, struct db_call *c, int64_t slave, uint64_t targets, int64_t lease_ms,
+              struct db_attempt *out, void (*done)(struct db_call *c, int error));
+/* Attempt 0 when the job is not the slave's under this attempt any more. */
+void db_adopt(struct db *db, struct db_call *c, int64_t attempt, int64_t slave, int64_t lease_ms,
+              struct db_attempt *out, void (*done)(struct db_call *c, int error));
+/* The targets (as a mask) for which a job could be claimed now. */
+void db_ready_targets(struct db *db, struct db_call *c, uint64_t *targets, void (*done)(struct db_call *c, int error));
+/* Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it. */
+void db_release(struct db *db, struct db_call *c, int64_t attempt, void (*done)(struct db_call *c, int error));
+void db_leases_extend(struct db *db, struct db_call *c, const int64_t *attempts, size_t count, int64_t lease_ms,
+                      void (*done)(struct db_call *c, int error));
+
+struct db_expired {
+    unsigned count;
+    int64_t attempts[1000];
+};
+void db_leases_expire(struct db *db, struct db_call *c, int64_t retry_ms, struct db_expired *out,
+                      void (*done)(struct db_call *c, int error));
+
+/* ---- ends of attempts, files ---- */
+
+struct db_build_end {
+    int64_t attempt;
+    const char *outcome;      /* "success", "failed", "farm" */
+    const char *reason;       /* class */
+    const char *detail;
+    uint64_t wall_ms, cpu_ms, peak_bytes, log_bytes;
+};
+/* For "failed" and "farm". Batched like db_claim. `recorded` is false when the attempt is no longer the job's. The strings are
+ * copied. */
+void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms, bool *recorded,
+                  void (*done)(struct db_call *c, int error));
+
+enum db_verdict { DB_FILE_NEW, DB_FILE_SAME, DB_FILE_OTHER };
+struct db_verdicts {
+    unsigned count;           /* 0: the attempt is no longer the job's */
+    enum db_verdict items[16];
+};
+/* `json` as files_begin in schema/functions.sql wants it. */
+void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json, struct db_verdicts *out,
+                    void (*done)(struct db_call *c, int error));
+void db_build_publish(struct db *db, struct db_call *c, const struct db_build_end *end, uint64_t serves, bool *recorded,
+                      void (*done)(struct db_call *c, int error));
+void db_files_forget(struct db *db, struct db_call *c, int64_t attempt, void (*done)(struct db_call *c, int error));
+
+struct db_publishing {        /* files that a crash left half-way */
+    unsigned count;
+    struct { int64_t attempt; char path[768]; } *items;
+};
+void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out, void (*done)(struct db_call *c, int error));
+void db_publishing_release(struct db_publishing *out);
+
+/* ---- pages ---- */
+
+struct db_stale {
+    unsigned count;
+    struct { char kind[16]; char key[256]; int64_t generation; } items[64];
+};
+/* The oldest stale pages. */
+void db_stale(struct db *db, struct db_call *c, struct db_stale *out, void (*done)(struct db_call *c, int error));
+void db_page_written(struct db *db, struct db_call *c, const char *kind, const char *key, int64_t generation,
+                     void (*done)(struct db_call *c, int error));
+
+struct db_index_file {
+    char *name, *version, *requires_python, *yanked_reason;
+    bool yanked;
+    uint64_t size_bytes;
+    char sha256[SHA256_HEX_SIZE], metadata_sha256[SHA256_HEX_SIZE];
+    char uploaded[32];        /* "2026-01-31T14:05:09.123456Z" */
+};
+struct db_index {             /* a package's page: its live files in order of version, then name */
+    char *display;
+    unsigned count;
+    struct db_index_file *files;
+    unsigned alias_count;
+    char **aliases;           /* other spellings */
+};
+void db_index(struct db *db, struct db_call *c, const char *package, struct db_index *out, void (*done)(struct db_call *c, int error));
+void db_index_release(struct db_index *out);
+
+struct db_root {              /* every package with a live file, in order of name */
+    unsigned count;
+    struct { char *name, *display; } *items;
+};
+void db_root(struct db *db, struct db_call *c, struct db_root *out, void (*done)(struct db_call *c, int error));
+void db_root_release(struct db_root *out);
+
+/* ---- people ---- */
+
+/* status_facts() as JSON text; free *json with free(). */
+void db_status(struct db *db, struct db_call *c, char **json, void (*done)(struct db_call *c, int error));
+
+/* ---- initdb ---- */
+
+struct db_setup {              /* what initdb finds on the server */
+    char database[64], user[64], encoding[32], server[64];
+    int server_number;         /* 150012 for 15.12 */
+    bool superuser;            /* whether `user` is one */
+    bool service_exists, service_superuser;
+    bool schema_exists;        /* one called piwheels, whoseever it is */
+    unsigned masters;          /* connections of a master that runs */
+};
+/* `service`: the database user that the master will be. */
+void db_setup_look(struct db *db, struct db_call *c, const char *service, struct db_setup *out,
+                   void (*done)(struct db_call *c, int error));
+
+/* Creates (when `found` has no version) or upgrades the schema and grants the service its rights, all in one
+ * transaction; `progress` hears what begins. Not repeated: a lost connection is -ECONNRESET. `found` is what
+ * db_configuration answered; if that is no longer so, the server refuses. */
+void db_setup_run(struct db *db, struct db_call *c, const struct db_configuration *found, const char *service,
+                  void (*progress)(void *owner, const char *text), void *owner,
+                  void (*done)(struct db_call *c, int error));
+
+/* Figures of the three connections, for status. */
+void db_figures(const struct db *db, struct pg_figures *fast, struct pg_figures *bulk, struct pg_figures *pages);
+
+#endif

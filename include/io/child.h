@@ -1,0 +1,57 @@
+/*
+ * Child processes on the loop: one command with everything that it starts.
+ *
+ * The child gets its own session, /dev/null as stdin (closed to input, so that a prompt ends at
+ * once), and one pipe as both stdout and stderr, so that their order is kept. The calling process
+ * becomes a child subreaper (prctl(2)), so a daemonised grandchild cannot leave: when the command
+ * itself ends, or is killed, every process that descends from it is killed and reaped before
+ * `ended` is called. At most one child tree per process at a time, for that reason.
+ */
+#ifndef IO_CHILD_H
+#define IO_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+struct child {
+    /* set by the owner before child_run; must outlive it */
+    const char *const *argv;      /* argv[0] is an absolute path */
+    const char *const *env;       /* the whole environment, "NAME=value" */
+    const char *cwd;
+    uint64_t timeout_ms;          /* 0: none */
+    void (*output)(struct child *c, const char *data, size_t len);
+    /* Exactly once, never from inside child_run, after the last output. */
+    void (*ended)(struct child *c);
+    /* the end, to read in `ended` */
+    int error;                    /* 0, or -errno when the command could not be started */
+    int status;                   /* exit status, or -1 */
+    int signal;                   /* that ended it, or 0 */
+    bool timed_out, killed;       /* by timeout_ms; by child_kill */
+    int64_t wall_ms, cpu_ms;      /* how long it ran; user + system time of the reaped tree */
+    int64_t peak_bytes;           /* largest resident size of one of its processes */
+    /* private */
+    pid_t pid;                    /* of the command; 0 when none was started */
+    unsigned long long born;      /* its start, in clock ticks since boot: nothing of the tree is older */
+    bool exited, deadly;          /* the command was reaped; what is left is killed, not asked */
+    uv_signal_t died;             /* SIGCHLD */
+    uv_timer_t limit;             /* timeout_ms, then the 2 s between SIGTERM and SIGKILL */
+    uv_timer_t sweep;             /* the next look at the tree */
+    uv_pipe_t pipe;
+    unsigned open_handles;        /* 0: not running */
+    int64_t started_ms;
+    char buffer[65536];
+};
+
+void child_run(uv_loop_t *loop, struct child *c);
+
+/* SIGTERM to the tree, SIGKILL 2 s later; `ended` follows. Harmless on one that has ended. */
+void child_kill(struct child *c);
+
+/* Runs a short command to its end and collects at most `size` - 1 bytes of its stdout in `out`
+ * (NUL-terminated): for start-up only, before the loop runs, for it blocks. Its environment and stderr are ours.
+ * Exit status (128 + signal when one ended it), or -errno. */
+int child_read(const char *const argv[], char *out, size_t size);
+
+#endif

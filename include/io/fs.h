@@ -1,0 +1,49 @@
+/*
+ * Files: blocking helpers for worker threads and for start-up. Each returns 0 or -errno.
+ */
+#ifndef IO_FS_H
+#define IO_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* mkdir -p. */
+int fs_make_dirs(const char *path, mode_t mode);
+
+/* Removes a file or a whole tree without following links; absent is fine. Makes directories that a
+ * build left unreadable writable first. */
+int fs_remove_tree(const char *path);
+
+/* Replaces `path` atomically: written beside it, fsynced, renamed, the directory fsynced; the
+ * directories on the way are made. Mode 0644. If a file was there, the new one's mtime is at least one
+ * whole second later than its (nginx's ETag is mtime and size). With `keep_same` a file that already
+ * holds these bytes is left alone. */
+int fs_replace(const char *path, const void *data, size_t len, bool keep_same);
+
+/* Writes `data` gzip-compressed (zlib, level 9, no name or time in the header) like fs_replace. */
+int fs_replace_gzip(const char *path, const void *data, size_t len);
+
+/* Points the symlink `path` at `to`, atomically, whatever link was there. -EEXIST when something other
+ * than a symlink is in the way. */
+int fs_replace_link(const char *path, const char *to);
+
+/* link(2) that never overwrites: -EEXIST when `to` exists; then fsyncs the directory of `to`. */
+int fs_publish(const char *from, const char *to);
+
+int fs_sync_dir(const char *path);
+
+/* The whole file, NUL-terminated, at most `max` bytes (-EFBIG). Free *data with free(). */
+int fs_read(const char *path, size_t max, char **data, size_t *len);
+
+/* Free bytes for this user, and free inodes, of the file system that holds `path`. */
+int fs_free(const char *path, uint64_t *bytes, uint64_t *inodes);
+
+/* Where the control socket goes or is looked for (FACTS): writes the path. For the server the first
+ * directory that exists and is writable or can be made; for a client the first socket that is there, or
+ * -ENOENT with the server's choice in `path`. */
+int fs_control_socket(char *path, size_t size, bool server);
+
+#endif

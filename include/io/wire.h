@@ -1,0 +1,73 @@
+/*
+ * Connections that carry messages: a 32-bit big-endian length, then one msgpack array
+ * (io/message.h), over a transport (plain; TLS later) over TCP or a Unix socket.
+ *
+ * A `struct wire` belongs to this room from accept or connect until `closed` has been called,
+ * which happens exactly once and never from inside another call of this header; the pointer is dead
+ * after it. A peer that sends a frame too long or malformed, takes more than 60 s for one frame,
+ * does not say its first word within 10 s, or leaves more than 4 MiB unread, is dropped; the reason is
+ * given to `closed` and is fit for the log. A server's wire tells the peer first, in an ERROR, where it can.
+ */
+#ifndef IO_WIRE_H
+#define IO_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "io/message.h"
+
+#define WIRE_MAX_UNSENT (4 * 1024 * 1024)
+#define WIRE_LOW_WATER (512 * 1024)
+
+struct wire;
+struct wire_server;
+
+struct wire_events {
+    void (*opened)(struct wire *w);                            /* clients: the connection stands */
+    void (*message)(struct wire *w, const struct message *m);  /* m lives during the call */
+    void (*drained)(struct wire *w);                           /* unsent bytes fell below WIRE_LOW_WATER; may be NULL */
+    void (*closed)(struct wire *w, const char *reason);        /* "closed by peer", "frame of 4294967295 bytes", … */
+};
+
+/* Listens. `address` is "ADDR:PORT", "[V6]:PORT" (numeric address, or a name for the loopback) or, with a '/',
+ * the path of a Unix socket, which is made with mode 0660; a stale socket is replaced, a live one is
+ * -EADDRINUSE. `accepted` gives the new wire its owner with wire_set_owner; `events` serves all its wires.
+ * 0, or -errno with `why`. */
+int wire_listen(uv_loop_t *loop, const char *address, const struct wire_events *events,
+                void (*accepted)(struct wire *w, void *context), void *context, struct wire_server **server,
+                char *why, size_t why_size);
+
+/* The address really bound ("127.0.0.1:40123" where port 0 was asked for). */
+const char *wire_server_address(const struct wire_server *server);
+
+/* Stops listening (and removes the Unix socket); wires live on. */
+void wire_server_close(struct wire_server *server);
+
+/* Connects to "HOST", "HOST:PORT" (default port 5555, names resolved on the loop) or a socket's path. Failures
+ * come as `closed`. */
+struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct wire_events *events, void *owner);
+
+void wire_set_owner(struct wire *w, void *owner);
+void *wire_owner(const struct wire *w);
+
+/* Queues a message. A peer that lets the unsent bytes pass WIRE_MAX_UNSENT is dropped. Harmless on a wire that
+ * is closing. */
+void wire_send(struct wire *w, const struct message *m);
+size_t wire_unsent(const struct wire *w);
+
+/* Stops and restarts reading, for back-pressure. The frame deadline does not run while paused. */
+void wire_pause(struct wire *w);
+void wire_go_on(struct wire *w);
+
+/* Hears no more, sends what is queued, waits for the peer to close too (at most 2 s in all, for what is
+ * closed with bytes unread takes back what was sent) and closes, with this reason. */
+void wire_finish(struct wire *w, const char *reason);
+/* Closes at once. Both harmless on one that is closing. */
+void wire_drop(struct wire *w, const char *reason);
+
+/* "127.0.0.1:50312", "control client": for the log. */
+const char *wire_peer(const struct wire *w);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * A wheel as an archive: opened, judged by the strict rules, and read (libzip).
+ *
+ * Blocking: for worker threads and for the slave. Refused, with the reason in words: duplicate names, local
+ * and central headers that differ, trailing data, absolute or ".." paths, backslashes and control characters
+ * in names, symlinks and other special files, not exactly one dist-info folder, no or unreadable METADATA,
+ * WHEEL or RECORD, a METADATA name or version or WHEEL tags that differ from the file name (PEP 427; versions
+ * by PEP 440 equality, names by PEP 503; a missing Build: is fine), RECORD that differs from the contents,
+ * encrypted members, an absurd compression ratio or inflated size. Sources: PEP 427, PEP 376 RECORD as
+ * amended by the binary distribution format specification, FACTS of this project.
+ */
+#ifndef WHEEL_H
+#define WHEEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/hash.h"
+#include "python.h"
+
+struct wheel_limits {
+    uint64_t max_inflated_bytes;   /* of all members; 0: 16 GiB */
+    unsigned max_members;          /* 0: 200000 */
+    unsigned max_ratio; /* inflated : stored of the whole archive; 0: 1000. Archives that inflate to under
+                         * 64 MiB are not judged by ratio */
+};
+
+struct wheel {
+    struct wheel_name name;        /* parsed from the file name */
+    struct metadata metadata;
+    char *metadata_bytes;          /* METADATA, byte for byte */
+    size_t metadata_len;
+    uint8_t metadata_sha256[SHA256_SIZE];
+    uint64_t inflated_bytes;
+    unsigned members;
+};
+
+/* Reads the archive at `path` as if it bore `file_name`. With `package` (normalised) and `version` not NULL
+ * the wheel must be of these. `whole` checks RECORD against every member's bytes (inflates all); otherwise
+ * only the structure and METADATA are read. 0; -EBADMSG with `why` when the wheel is bad; another -errno with
+ * `why` when the machine is at fault (EIO, EMFILE, …). Release in either case. */
+int wheel_read(const char *path, const char *file_name, const char *package, const char *version, bool whole,
+               const struct wheel_limits *limits, struct wheel *w, char *why, size_t why_size);
+void wheel_release(struct wheel *w);
+
+#endif

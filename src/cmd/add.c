@@ -1,0 +1,167 @@
+/*
+ * `piwheels add`: asks the master to follow packages or to build single versions.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cmd.h"
+#include "control.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "io/fs.h"
+#include "python.h"
+
+#define MAX_REQUIREMENTS_BYTES (1024 * 1024)
+#define BATCH (sizeof ((struct msg_add *)0)->packages.items / sizeof (struct rec_wanted))
+
+/* What is to be added, in the order given. */
+struct wishes {
+    struct rec_wanted *items;
+    unsigned count;
+};
+
+static void wish(struct wishes *w, const char *name, const char *version, bool all)
+{
+    w->items = mem_resize(w->items, w->count + 1, sizeof *w->items);
+    w->items[w->count++] = (struct rec_wanted){.name = mem_text(name), .version = mem_text(version), .all = all};
+}
+
+static void wishes_release(struct wishes *w)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        free((char *)w->items[i].name);
+        free((char *)w->items[i].version);
+    }
+    free(w->items);
+}
+
+/* "==1.2" asks for that version; anything else, or nothing, for the newest. 0, or -EINVAL. */
+static int wish_requirement(struct wishes *w, const struct requirement *r, bool all)
+{
+    const char *version = "";
+    if (text_starts(r->specifiers, "===") && !strchr(r->specifiers, ','))
+        version = r->specifiers + 3;
+    else if (text_starts(r->specifiers, "==") && !strchr(r->specifiers, ',') && !strchr(r->specifiers, '*'))
+        version = r->specifiers + 2;
+    while (*version == ' ')
+        version++;
+    wish(w, r->name, version, all && !*version);
+    return 0;
+}
+
+static int read_requirements(const struct options *o, struct wishes *w)
+{
+    const char *path = option_text(o, OPT_argv_requirements);
+    char *text, *rest, *line, why[256];
+    unsigned number = 0;
+    size_t len;
+    int error = fs_read(path, MAX_REQUIREMENTS_BYTES, &text, &len);
+    if (error)
+        return command_trouble(&command_add, "%s cannot be read: %s", path, strerror(-error));
+    rest = text;
+    while (!error && (line = strsep(&rest, "\n"))) {
+        struct requirement r;
+        int found = python_requirement_parse(line, &r, why, sizeof why);
+        number++;
+        if (found < 0)
+            error = command_trouble(&command_add, "%s, line %u: %s", path, number, why);
+        else if (found > 0)
+            error = wish_requirement(w, &r, option_flag(o, OPT_argv_all));
+    }
+    free(text);
+    return error;
+}
+
+static int read_words(const struct options *o, struct wishes *w)
+{
+    const char *name = o->words[0];
+    const char *version = o->word_count == 2 ? o->words[1] : "";
+    struct requirement r;
+    char why[256];
+    if (option_flag(o, OPT_argv_all) && *version)
+        return command_usage_error(&command_add, "--all asks for the whole history and VERSION for one; give only one");
+    if (o->word_count == 1 && !python_name_valid(name) && python_requirement_parse(name, &r, why, sizeof why) == 1)
+        return wish_requirement(w, &r, option_flag(o, OPT_argv_all));
+    if (!python_name_valid(name))
+        return command_usage_error(&command_add, "\"%s\" is no package's name", name);
+    wish(w, name, version, option_flag(o, OPT_argv_all));
+    return 0;
+}
+
+static void print_answer(const json_t *answer)
+{
+    const char *package = json_string_value(json_object_get(answer, "package"));
+    const char *error = json_string_value(json_object_get(answer, "error"));
+    const char *version, *target, *state, *reason;
+    size_t i;
+    json_t *a;
+    if (error)
+        fprintf(stderr, "%s: %s\n", package, error);
+    json_array_foreach(json_object_get(answer, "asked"), i, a) {
+        json_unpack(a, "{s:s, s:s, s:s, s:s}", "version", &version, "target", &target, "state", &state, "reason", &reason);
+        printf("%s %s%s%s: %s (%s)\n", package, version, *target ? " for " : "", target, state, reason);
+    }
+}
+
+static void on_data(void *owner, const char *json)
+{
+    const struct options *o = owner;
+    json_t *answer = json_loads(json, 0, NULL);
+    if (option_flag(o, OPT_argv_json))
+        puts(json);
+    else
+        print_answer(answer);
+    json_decref(answer);
+}
+
+static int ask(const struct options *o, const struct wishes *w)
+{
+    struct control_answer answer;
+    bool good = true;
+    for (unsigned at = 0; at < w->count; at += BATCH) {
+        struct message m = {.verb = VERB_ADD, .add = {.version = PIWHEELS_VERSION}};
+        m.add.packages.count = w->count - at < BATCH ? w->count - at : BATCH;
+        memcpy(m.add.packages.items, w->items + at, m.add.packages.count * sizeof *w->items);
+        control_ask(option_text(o, OPT_master_control_socket), &m, on_data, (void *)o, &answer);
+        good = good && answer.good;
+        if (!answer.good)
+            command_trouble(&command_add, "%s", answer.text);
+        if (!answer.asked)
+            break;
+    }
+    return good ? EXIT_OK : EXIT_TROUBLE;
+}
+
+static int run(const struct options *o)
+{
+    struct wishes w = {0};
+    bool file = option_given(o, OPT_argv_requirements);
+    int status;
+    if (file == (o->word_count > 0))
+        return command_usage_error(&command_add, "give either NAME [VERSION] or -r FILE");
+    status = file ? read_requirements(o, &w) : read_words(o, &w);
+    if (status == 0)
+        status = ask(o, &w);
+    wishes_release(&w);
+    return status;
+}
+
+static const char *const aliases[] = {"piw-add", NULL};
+
+const struct command command_add = {
+    .name = "add",
+    .aliases = aliases,
+    .usage = "NAME [VERSION]",
+    .summary = "follow a package, or build one version of it",
+    .description = "With NAME alone the master follows the package: it builds its newest release now and later ones as they "
+                   "come; with --all also every older one. With VERSION just that version is built. With -r FILE "
+                   "whatever a requirements file lists is added: name==version builds that version, anything else "
+                   "follows the package.",
+    .bit = FOR_ADD,
+    .max_words = 2,
+    .run = run,
+};

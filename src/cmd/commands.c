@@ -1,0 +1,224 @@
+/*
+ * The table of commands, and the way from argv to one of them: called by main, whose name may be
+ * `piwheels` or a command's alias (piw-master).
+ */
+#include "cmd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+#include "core/nearest.h"
+#include "core/text.h"
+
+const struct command *const commands[] = {
+    &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status, NULL,
+};
+
+static const char *const overview_words[] = {"help", "--help", "--version"};
+
+static bool is_alias(const struct command *c, const char *name)
+{
+    for (const char *const *alias = c->aliases; alias != NULL && *alias != NULL; alias++)
+        if (strcmp(*alias, name) == 0)
+            return true;
+    return false;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *const *c = commands; *c != NULL; c++)
+        if (strcmp((*c)->name, name) == 0 || is_alias(*c, name))
+            return *c;
+    return NULL;
+}
+
+/* ---- complaints ---- */
+
+int command_usage_error(const struct command *c, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "piwheels %s: ", c->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, " (see piwheels %s --help)\n", c->name);
+    return EXIT_USAGE;
+}
+
+int command_trouble(const struct command *c, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "piwheels %s: ", c->name);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return EXIT_TROUBLE;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *known[COUNT_OF(commands) + COUNT_OF(overview_words)];
+    size_t count = 0;
+
+    for (const struct command *const *c = commands; *c != NULL; c++)
+        known[count++] = (*c)->name;
+    for (unsigned i = 0; i < COUNT_OF(overview_words); i++)
+        known[count++] = overview_words[i];
+    const char *near = nearest_name(name, known, count);
+    fprintf(stderr, "piwheels: unknown %s %s", name[0] == '-' ? "option" : "command", name);
+    if (near != NULL)
+        fprintf(stderr, "; did you mean %s?", near);
+    fputs(" (see piwheels help)\n", stderr);
+    return EXIT_USAGE;
+}
+
+/* ---- help ---- */
+
+static int show_overview(void)
+{
+    puts("Usage: piwheels COMMAND [OPTION...] [ARGUMENT...]\n");
+    text_wrap(stdout,
+              "piwheels builds wheels for what is on PyPI, for machines that PyPI has none for, and "
+              "publishes them as a static site that pip can install from.",
+              0, 0);
+    puts("\nCommands:");
+    for (const struct command *const *c = commands; *c != NULL; c++) {
+        int column = printf("  %s", (*c)->name);
+        text_wrap(stdout, (*c)->summary, (unsigned)column, 12);
+    }
+    puts("\nSee piwheels help COMMAND for what one does, and piwheels(1) for the whole.");
+    return EXIT_OK;
+}
+
+static int show_help(const struct command *c)
+{
+    printf("Usage: piwheels %s [OPTION...]%s%s\n", c->name, c->usage[0] != '\0' ? " " : "", c->usage);
+    for (const char *const *alias = c->aliases; alias != NULL && *alias != NULL; alias++)
+        printf("   or: %s ...\n", *alias);
+    putchar('\n');
+    text_wrap(stdout, c->description, 0, 0);
+    putchar('\n');
+    options_help(stdout, c->bit);
+    return EXIT_OK;
+}
+
+static int show_version(void)
+{
+    puts("piwheels " PIWHEELS_VERSION);
+    return EXIT_OK;
+}
+
+/* `piwheels help [COMMAND]`. */
+static int help(int argc, char *const argv[])
+{
+    if (argc < 2)
+        return show_overview();
+    const struct command *c = command_find(argv[1]);
+    return c != NULL ? show_help(c) : unknown_command(argv[1]);
+}
+
+/* ---- a command ---- */
+
+struct log_settings command_log_settings(const struct options *o)
+{
+    const char *debug = option_text(o, OPT_log_debug);
+    int64_t verbose = option_number(o, OPT_log_verbose);
+    struct log_settings settings = {.console = LOG_AT_WARNING, .file = option_text(o, OPT_log_log_file), .debug = debug};
+
+    if (verbose >= 2 && debug == NULL)
+        settings.debug = "all";
+    if (option_flag(o, OPT_log_quiet))
+        settings.console = LOG_AT_ERROR;
+    else if (settings.debug != NULL)
+        settings.console = LOG_AT_DEBUG;
+    else if (verbose == 1)
+        settings.console = LOG_AT_INFO;
+    return settings;
+}
+
+static int check_words(const struct command *c, const struct options *o)
+{
+    if (o->word_count > c->max_words)
+        return command_usage_error(c, "there is no place for \"%s\"; usage: piwheels %s %s", o->words[c->max_words],
+                                   c->name, c->usage);
+    if (o->word_count < c->min_words)
+        return command_usage_error(c, "something is missing; usage: piwheels %s %s", c->name, c->usage);
+    return EXIT_OK;
+}
+
+static int run_command(const struct command *c, const struct options *o)
+{
+    if (option_flag(o, OPT_argv_help))
+        return show_help(c);
+    if (option_flag(o, OPT_argv_version))
+        return show_version();
+    if (option_flag(o, OPT_argv_print_config)) {
+        options_print(stdout, o, c->bit);
+        return EXIT_OK;
+    }
+    int status = check_words(c, o);
+    if (status != EXIT_OK)
+        return status;
+    if (c->needs_user && geteuid() == 0)
+        return command_trouble(c, "refusing to run as root; run it as an unprivileged user, e.g. su - piwheels");
+    struct log_settings settings = command_log_settings(o);
+    int error = log_open(&settings);
+    if (error != 0)
+        return command_trouble(c, "cannot write the log to %s: %s", settings.file, strerror(-error));
+    status = c->run(o);
+    log_close();
+    return status;
+}
+
+/* argv[0] is passed over by the options, whatever it is. */
+static int read_and_run(const struct command *c, int argc, char *const argv[])
+{
+    struct options *o = mem_new(1, sizeof *o);
+    int status;
+
+    if (options_read(o, c->bit, argc, argv) != 0)
+        status = command_usage_error(c, "%s", o->error);
+    else
+        status = run_command(c, o);
+    options_release(o);
+    free(o);
+    return status;
+}
+
+static int dispatch(int argc, char *argv[])
+{
+    const char *slash = strrchr(argv[0], '/'), *name = slash != NULL ? slash + 1 : argv[0];
+    const struct command *c = command_find(name);
+
+    if (c != NULL)
+        return read_and_run(c, argc, argv);
+    if (text_starts(name, "piw-"))
+        return unknown_command(name);
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return show_overview();
+    if (strcmp(argv[1], "--version") == 0)
+        return show_version();
+    if (strcmp(argv[1], "help") == 0)
+        return help(argc - 1, argv + 1);
+    c = command_find(argv[1]);
+    return c != NULL ? read_and_run(c, argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+int commands_main(int argc, char *argv[])
+{
+    int status = dispatch(argc, argv);
+
+    if (fflush(stdout) != 0 && status == EXIT_OK) {
+        fprintf(stderr, "piwheels: cannot write to standard output: %s\n", strerror(errno));
+        status = EXIT_TROUBLE;
+    }
+    return status;
+}

@@ -1,0 +1,450 @@
+/*
+ * `piwheels master`: makes the stages, joins them, runs the loop, and takes them apart again. It holds no
+ * logic of its own: two tables, how the house is opened and how it is closed.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "cmd.h"
+#include "control.h"
+#include "core/lane.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/notify.h"
+#include "core/task.h"
+#include "core/text.h"
+#include "db.h"
+#include "farm.h"
+#include "files.h"
+#include "io/fs.h"
+#include "io/http.h"
+#include "pypi.h"
+#include "queue.h"
+#include "web.h"
+
+#define STOP_MS 4500  /* what has not ended by then is safe to leave: see DESIGN, "the database is the queue" */
+
+struct master {
+    const struct options *options;
+    uv_loop_t loop;
+    uv_signal_t on_term, on_int;
+    uv_timer_t stop_timer;
+    struct task opening, closing;
+    bool stopping, waits_for_database;
+    int status;
+    char why[600];
+    char control_path[108];
+    int recovered;
+
+    struct db *db;
+    struct db_call call;
+    struct db_configuration configuration;
+    struct http *http;
+    struct files *files;
+    struct queue *queue;
+    struct farm *farm;
+    struct pypi *pypi;
+    struct control *control;
+    struct web *web;
+};
+
+/* How patient the stages are: polite by default, quick for developers. */
+struct pace {
+    int64_t retry_ms;
+    uint64_t grace_ms, round_ms, root_pause_ms, poll_ms;
+};
+
+static struct pace pace_of(const struct options *o)
+{
+    struct pace polite = {60000, 60000, 5000, 60000, (uint64_t)option_number(o, OPT_master_poll_interval)};
+    struct pace quick = {1000, 2000, 500, 200, option_given(o, OPT_master_poll_interval) ? polite.poll_ms : 2000};
+    return option_flag(o, OPT_master_dev_mode) ? quick : polite;
+}
+
+/* ---- hints between the stages: "look now" --------------------------------------------------------- */
+
+static void on_jobs_made(void *owner)
+{
+    struct master *m = owner;
+    if (m->queue)
+        queue_wake(m->queue);
+    if (m->web)
+        web_wake(m->web);
+}
+
+static void on_attempt_ended(void *owner)
+{
+    on_jobs_made(owner);
+}
+
+static void on_database_change(void *owner, bool ready, const char *why)
+{
+    struct master *m = owner;
+    if (ready)
+        notify_status("running");
+    else
+        notify_status("waiting for the database");
+    if (!m->waits_for_database || !(ready || db_hopeless(m->db)))
+        return;
+    m->waits_for_database = false;
+    task_resume(&m->opening);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------- */
+
+static enum step open_database(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    m->waits_for_database = true;
+    m->db = db_open(&m->loop, option_text(m->options, OPT_master_dsn), on_database_change, m);
+    return STEP_WAIT;
+}
+
+static void on_configuration(struct db_call *c, int error)
+{
+    struct master *m = container_of(c, struct master, call);
+    if (error)
+        snprintf(m->why, sizeof m->why, "%s", c->message);
+    task_resume(&m->opening);
+}
+
+static enum step read_configuration(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    if (!db_ready(m->db))
+        return task_fail(t, -ECONNREFUSED, "the database cannot be used: %s", db_why(m->db));
+    db_configuration(m->db, &m->call, &m->configuration, on_configuration);
+    return STEP_WAIT;
+}
+
+static enum step check_configuration(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    if (m->why[0])
+        return task_fail(t, -EREMOTEIO, "the database cannot be read: %s", m->why);
+    if (db_configuration_check(&m->configuration, m->why, sizeof m->why) != 0)
+        return task_fail(t, -EPROTO, "%s", m->why);
+    return STEP_NEXT;
+}
+
+static enum step open_files(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const struct options *o = m->options;
+    struct files_settings settings = {
+        .output = option_text(o, OPT_master_output),
+        .max_wheel_bytes = (uint64_t)option_number(o, OPT_master_max_wheel),
+        .min_free_bytes = (uint64_t)option_number(o, OPT_master_min_free),
+        .retry_ms = pace_of(o).retry_ms,
+    };
+    int error = files_open(&m->loop, m->db, &settings, on_attempt_ended, m, &m->files, m->why, sizeof m->why);
+    return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
+}
+
+static void on_recovered(void *owner, int error)
+{
+    struct master *m = owner;
+    m->recovered = error;
+    task_resume(&m->opening);
+}
+
+static enum step recover_files(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    files_recover(m->files, on_recovered, m);
+    return STEP_WAIT;
+}
+
+static enum step open_pypi(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const struct options *o = m->options;
+    char agent[256];
+    if (m->recovered)
+        return task_fail(t, m->recovered, "what a crash left could not be cleaned up; the log says why");
+    snprintf(agent, sizeof agent, "piwheels/%s (+%s)", PIWHEELS_VERSION, option_text(o, OPT_master_contact));
+    m->http = http_open(&m->loop, agent);
+    struct pypi_settings settings = {.simple_url = option_text(o, OPT_master_pypi_simple),
+                                     .json_url = option_text(o, OPT_master_pypi_json),
+                                     .poll_ms = pace_of(o).poll_ms};
+    m->pypi = pypi_open(&m->loop, m->db, m->http, &settings, on_jobs_made, m);
+    return STEP_NEXT;
+}
+
+static enum step open_farm(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const struct options *o = m->options;
+    struct pace pace = pace_of(o);
+    struct farm_settings farm = {.listen = option_text(o, OPT_master_slave_listen),
+                                 .index_url = option_text(o, OPT_master_pypi_simple),
+                                 .build_timeout_ms = (uint64_t)option_number(o, OPT_master_build_timeout),
+                                 .lease_ms = option_number(o, OPT_master_lease),
+                                 .retry_ms = pace.retry_ms};
+    int error = farm_open(&m->loop, m->db, m->files, &farm, &m->farm, m->why, sizeof m->why);
+    if (error)
+        return task_fail(t, error, "%s", m->why);
+    struct queue_settings queue = {farm.lease_ms, pace.retry_ms, pace.grace_ms, pace.round_ms};
+    m->queue = queue_open(&m->loop, m->db, &queue, &farm_queue_events, m->farm);
+    farm_set_queue(m->farm, m->queue);
+    return STEP_NEXT;
+}
+
+static enum step open_control(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const char *path = option_text(m->options, OPT_master_control_socket);
+    if (path)
+        text_copy(m->control_path, sizeof m->control_path, path);
+    else if (fs_control_socket(m->control_path, sizeof m->control_path, true) != 0)
+        return task_fail(t, -ENOENT, "no directory for the control socket could be made; name it with --control-socket");
+    int error = control_open(&m->loop, m->control_path, m->db, m->pypi, m->farm, &m->control, m->why, sizeof m->why);
+    return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
+}
+
+static enum step open_web(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    struct web_settings settings = {.output = option_text(m->options, OPT_master_output),
+                                    .root_pause_ms = pace_of(m->options).root_pause_ms};
+    m->web = web_open(&m->loop, m->db, &settings);
+    return STEP_NEXT;
+}
+
+static enum step report_ready(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    log_info("master", "master: ready (piwheels %s, slaves at %s, tools at %s, output %s)", PIWHEELS_VERSION,
+             farm_address(m->farm), m->control_path, option_text(m->options, OPT_master_output));
+    notify_ready("running");
+    notify_watchdog_start(&m->loop);
+    return STEP_DONE;
+}
+
+static const struct task_step opening_steps[] = {
+    {"open database", open_database},
+    {"read configuration", read_configuration},
+    {"check configuration", check_configuration},
+    {"open files", open_files},
+    {"recover files", recover_files},
+    {"open pypi", open_pypi},
+    {"open farm and queue", open_farm},
+    {"open control socket", open_control},
+    {"open web", open_web},
+    {"report ready", report_ready},
+    {NULL, NULL},
+};
+
+/* ---- closing ------------------------------------------------------------------------------------- */
+
+static void on_part_closed(void *owner)
+{
+    struct master *m = owner;
+    task_resume(&m->closing);
+}
+
+static enum step close_control(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->control)
+        return STEP_NEXT;
+    control_close(m->control, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_farm(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->farm)
+        return STEP_NEXT;
+    farm_close(m->farm, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_queue(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    struct queue *q = m->queue;
+    m->queue = NULL;
+    if (!q)
+        return STEP_NEXT;
+    queue_close(q, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_pypi(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->pypi)
+        return STEP_NEXT;
+    pypi_close(m->pypi, on_part_closed);
+    return STEP_WAIT;
+}
+
+static enum step close_files(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->files)
+        return STEP_NEXT;
+    files_close(m->files, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_web(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    struct web *web = m->web;
+    m->web = NULL;
+    if (!web)
+        return STEP_NEXT;
+    web_close(web, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_http(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->http)
+        return STEP_NEXT;
+    http_close(m->http, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_database(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->db)
+        return STEP_NEXT;
+    db_close(m->db, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static const struct task_step closing_steps[] = {
+    {"close control socket", close_control},
+    {"close farm", close_farm},
+    {"close queue", close_queue},
+    {"close pypi", close_pypi},
+    {"close files", close_files},
+    {"close web", close_web},
+    {"close http", close_http},
+    {"close database", close_database},
+    {NULL, NULL},
+};
+
+static void on_closed(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    notify_watchdog_stop();
+    uv_close((uv_handle_t *)&m->on_term, NULL);
+    uv_close((uv_handle_t *)&m->on_int, NULL);
+    uv_close((uv_handle_t *)&m->stop_timer, NULL);
+}
+
+static void on_stop_timer(uv_timer_t *timer)
+{
+    struct master *m = container_of(timer, struct master, stop_timer);
+    log_warning("master", "master: left without waiting any longer (at: %s); nothing is lost",
+                task_step_name(&m->closing));
+    log_close();
+    _exit(m->status);
+}
+
+static void close_house(struct master *m)
+{
+    if (m->stopping)
+        return;
+    m->stopping = true;
+    notify_stopping("stopping");
+    uv_timer_start(&m->stop_timer, on_stop_timer, STOP_MS, 0);
+    m->closing.steps = closing_steps;
+    m->closing.finished = on_closed;
+    task_start(&m->loop, &m->closing);
+}
+
+static void on_opened(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    if (t->error == 0)
+        return;
+    if (t->error != -ECANCELED) {
+        command_trouble(&command_master, "%s", t->reason);
+        log_error("master", "master: not started: %s", t->reason);
+        m->status = EXIT_TROUBLE;
+    }
+    close_house(m);
+}
+
+static void on_opening_cancel(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    if (m->waits_for_database) {
+        m->waits_for_database = false;
+        task_resume(t);
+    } else {
+        db_cancel(&m->call);
+    }
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct master *m = handle->data;
+    if (m->stopping)
+        return;
+    log_info("master", "master: stops (%s)", signum == SIGTERM ? "SIGTERM" : "SIGINT");
+    if (strcmp(task_step_name(&m->opening), "done") == 0)
+        close_house(m);
+    else
+        task_cancel(&m->opening);
+}
+
+/* ---- the command --------------------------------------------------------------------------------- */
+
+static void watch_signal(struct master *m, uv_signal_t *handle, int signum)
+{
+    uv_signal_init(&m->loop, handle);
+    handle->data = m;
+    uv_signal_start(handle, on_signal, signum);
+}
+
+static int run(const struct options *o)
+{
+    struct master *m = mem_new(1, sizeof *m);
+    int status;
+    m->options = o;
+    uv_loop_init(&m->loop);
+    lane_setup(&m->loop);
+    watch_signal(m, &m->on_term, SIGTERM);
+    watch_signal(m, &m->on_int, SIGINT);
+    uv_timer_init(&m->loop, &m->stop_timer);
+    m->opening.steps = opening_steps;
+    m->opening.finished = on_opened;
+    m->opening.cancel = on_opening_cancel;
+    task_start(&m->loop, &m->opening);
+    uv_run(&m->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&m->loop);
+    status = m->status;
+    log_info("master", "master: stopped");
+    free(m);
+    return status;
+}
+
+static const char *const aliases[] = {"piw-master", NULL};
+
+const struct command command_master = {
+    .name = "master",
+    .aliases = aliases,
+    .usage = "",
+    .summary = "coordinate the slaves and keep the site up to date",
+    .description = "The master asks PyPI about packages, hands their builds to slaves, verifies and publishes what "
+                   "comes back, and writes the pages that pip reads. It needs a database made by piwheels initdb, an "
+                   "output directory that it may write, and at least one target (piwheels target add).",
+    .bit = FOR_MASTER,
+    .max_words = 0,
+    .needs_user = true,
+    .run = run,
+};

@@ -1,0 +1,348 @@
+/*
+ * piwheels target: names the kinds of machine that the farm builds for. An operator's tool; it changes the
+ * database, where the stages of the master find it.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/memory.h"
+#include "core/nearest.h"
+#include "core/text.h"
+#include "python.h"
+#include "slave.h"
+#include "tool.h"
+
+#define NAME_MAX_BYTES 63
+#define REASON_MAX_BYTES 255
+
+struct target {
+    struct tool tool;
+    const char *name;
+    const char *abi, *platform, *label;  /* of add */
+    const char *reason;                  /* of skip; NULL: unskip */
+    bool json;                           /* of list */
+    bool found;
+    struct db_targets targets;
+};
+
+static struct target *target_of(struct task *t)
+{
+    return container_of(tool_of(t), struct target, tool);
+}
+
+static int target_run(struct target *t, const struct options *o, const struct task_step *steps)
+{
+    t->tool.command = &command_target;
+    t->tool.dsn = option_text(o, OPT_master_dsn);
+    t->tool.steps = steps;
+    return tool_run(&t->tool);
+}
+
+/* ---- add ---- */
+
+static enum step add_target(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_target_add(target->tool.db, &target->tool.call, target->name, target->abi, target->platform, target->label,
+                  tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step tell_added(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    printf("Target %s: wheels for %s on %s%s%s%s.\n", target->name, target->abi, target->platform,
+           target->label[0] != '\0' ? " (" : "", target->label, target->label[0] != '\0' ? ")" : "");
+    return STEP_NEXT;
+}
+
+static const struct task_step add_steps[] = {
+    {"add target", add_target},
+    {"tell added", tell_added},
+    {NULL, NULL},
+};
+
+/* The name becomes a directory of the site, beside these. */
+static bool name_taken(const char *name)
+{
+    static const char *const ours[] = {"simple", "project", "logs"};
+
+    for (unsigned i = 0; i < COUNT_OF(ours); i++)
+        if (strcmp(name, ours[i]) == 0)
+            return true;
+    return text_ends(name, ".html") || text_ends(name, ".json") || text_ends(name, ".xml");
+}
+
+static bool name_valid(const char *name)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789", more[] = "._-";
+    size_t len = strlen(name);
+
+    if (len == 0 || len > NAME_MAX_BYTES || strchr(more, name[0]) != NULL)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (strchr(first, name[i]) == NULL && strchr(more, name[i]) == NULL)
+            return false;
+    return true;
+}
+
+/* Refuses what the words say wrongly: EXIT_OK, or the exit status. */
+static int check_target(const struct target *t)
+{
+    unsigned major, minor;
+    bool free_threaded;
+
+    if (!name_valid(t->name))
+        return command_usage_error(&command_target, "\"%s\" is no name for a target: lower-case letters, digits, and "
+                                   "\".\", \"_\", \"-\" inside, at most %d of them, such as bookworm-armv7l",
+                                   t->name, NAME_MAX_BYTES);
+    if (name_taken(t->name))
+        return command_usage_error(&command_target, "\"%s\" is no name for a target, for the site has a page or "
+                                   "directory of that name", t->name);
+    if (python_abi_parse(t->abi, &major, &minor, &free_threaded) != 0)
+        return command_usage_error(&command_target, "\"%s\" is no ABI tag of CPython; right are cp311, cp313t",
+                                   t->abi);
+    if (!python_platform_valid(t->platform))
+        return command_usage_error(&command_target, "\"%s\" is no platform tag of Linux; right are linux_x86_64, "
+                                   "linux_armv7l, linux_aarch64, linux_riscv64", t->platform);
+    return EXIT_OK;
+}
+
+static int add(const struct options *o)
+{
+    struct target t = {
+        .name = o->words[1],
+        .abi = option_text(o, OPT_argv_abi),
+        .platform = option_text(o, OPT_argv_platform),
+        .label = option_text(o, OPT_argv_label),
+    };
+    struct slave_python python;
+    char system[128], why[256];
+
+    if (option_flag(o, OPT_argv_native)) {
+        if (t.abi != NULL || t.platform != NULL)
+            return command_usage_error(&command_target, "--native takes ABI and platform from this machine; leave "
+                                                        "--abi and --platform out");
+        if (slave_ask_python(option_text(o, OPT_argv_python), &python, why, sizeof why) != 0)
+            return command_trouble(&command_target, "%s", why);
+        slave_system_name(system, sizeof system);
+        t.abi = python.abi;
+        t.platform = python.platform;
+        t.label = t.label != NULL ? t.label : system;
+    } else if (option_given(o, OPT_argv_python)) {
+        return command_usage_error(&command_target, "--python belongs to --native");
+    }
+    if (t.abi == NULL || t.platform == NULL)
+        return command_usage_error(&command_target, "what does it build for? give --abi and --platform, or --native");
+    t.label = t.label != NULL ? t.label : "";
+    int status = check_target(&t);
+    return status == EXIT_OK ? target_run(&t, o, add_steps) : status;
+}
+
+/* ---- list ---- */
+
+static enum step read_targets(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_targets(target->tool.db, &target->tool.call, &target->targets, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static void print_json(const struct db_targets *targets)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < targets->count; i++) {
+        const struct db_target *t = &targets->items[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s?}", "name", t->name, "abi", t->abi,
+                                              "platform", t->platform, "label", t->label,
+                                              "skip", t->skipped ? t->skip : NULL));
+    }
+    json_dumpf(list, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(list);
+}
+
+static void widen(int *width, const char *text)
+{
+    int len = (int)strlen(text);
+
+    if (len > *width)
+        *width = len;
+}
+
+static void print_table(const struct db_targets *targets)
+{
+    int name = (int)strlen("NAME"), abi = (int)strlen("ABI"), platform = (int)strlen("PLATFORM");
+
+    if (targets->count == 0) {
+        puts("There is no target yet; add one: piwheels target add NAME --native");
+        return;
+    }
+    for (unsigned i = 0; i < targets->count; i++) {
+        widen(&name, targets->items[i].name);
+        widen(&abi, targets->items[i].abi);
+        widen(&platform, targets->items[i].platform);
+    }
+    printf("%-*s  %-*s  %-*s  %s\n", name, "NAME", abi, "ABI", platform, "PLATFORM", "LABEL");
+    for (unsigned i = 0; i < targets->count; i++) {
+        const struct db_target *t = &targets->items[i];
+        printf("%-*s  %-*s  %-*s  %s", name, t->name, abi, t->abi, platform, t->platform, t->label);
+        if (t->skipped)
+            printf("%s[skipped: %s]", t->label[0] != '\0' ? " " : "", t->skip);
+        putchar('\n');
+    }
+}
+
+static enum step print_targets(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    if (target->json)
+        print_json(&target->targets);
+    else
+        print_table(&target->targets);
+    return STEP_NEXT;
+}
+
+static const struct task_step list_steps[] = {
+    {"read targets", read_targets},
+    {"print targets", print_targets},
+    {NULL, NULL},
+};
+
+static int list(const struct options *o)
+{
+    struct target t = {.json = option_flag(o, OPT_argv_json)};
+
+    return target_run(&t, o, list_steps);
+}
+
+/* ---- skip, unskip ---- */
+
+static enum step skip_target(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_target_skip(target->tool.db, &target->tool.call, target->name, target->reason, &target->found,
+                   tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step tell_skipped(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    if (!target->found)
+        return task_fail(t, -ENOENT, "there is no target %s; see: piwheels target list", target->name);
+    if (target->reason != NULL)
+        printf("Target %s is skipped: nothing more is built for it.\n", target->name);
+    else
+        printf("Target %s is taken up again.\n", target->name);
+    return STEP_NEXT;
+}
+
+static const struct task_step skip_steps[] = {
+    {"skip target", skip_target},
+    {"tell skipped", tell_skipped},
+    {NULL, NULL},
+};
+
+static int skip(const struct options *o)
+{
+    struct target t = {.name = o->words[1]};
+    struct buf reason;
+    int status;
+
+    buf_init(&reason, REASON_MAX_BYTES);
+    for (unsigned i = 2; i < o->word_count; i++)
+        buf_addf(&reason, "%s%s", i > 2 ? " " : "", o->words[i]);
+    t.reason = reason.data;
+    if (reason.full)
+        status = command_usage_error(&command_target, "the reason is longer than %d bytes", REASON_MAX_BYTES);
+    else if (reason.len == 0)
+        status = command_usage_error(&command_target, "the reason is empty; people will read it");
+    else
+        status = target_run(&t, o, skip_steps);
+    buf_release(&reason);
+    return status;
+}
+
+static int unskip(const struct options *o)
+{
+    struct target t = {.name = o->words[1]};
+
+    return target_run(&t, o, skip_steps);
+}
+
+/* ---- the command ---- */
+
+static const struct action {
+    const char *name, *usage;
+    unsigned min_words, max_words;
+    int (*run)(const struct options *o);
+} actions[] = {
+    {"add", "add NAME (--native | --abi ABI --platform TAG)", 2, 2, add},
+    {"list", "list", 1, 1, list},
+    {"skip", "skip NAME REASON", 3, OPTIONS_MAX_WORDS, skip},
+    {"unskip", "unskip NAME", 2, 2, unskip},
+};
+
+static int unknown_action(const char *name)
+{
+    const char *known[COUNT_OF(actions)];
+
+    for (unsigned i = 0; i < COUNT_OF(actions); i++)
+        known[i] = actions[i].name;
+    const char *near = nearest_name(name, known, COUNT_OF(known));
+    return command_usage_error(&command_target, "\"%s\" is none of add, list, skip, unskip%s%s%s", name,
+                               near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                               near != NULL ? "?" : "");
+}
+
+static int run(const struct options *o)
+{
+    for (unsigned i = 0; i < COUNT_OF(actions); i++) {
+        const struct action *a = &actions[i];
+        if (strcmp(o->words[0], a->name) != 0)
+            continue;
+        if (o->word_count < a->min_words || o->word_count > a->max_words)
+            return command_usage_error(&command_target, "usage: piwheels target %s", a->usage);
+        return a->run(o);
+    }
+    return unknown_action(o->words[0]);
+}
+
+static const char *const aliases[] = {NULL};
+
+const struct command command_target = {
+    .name = "target",
+    .aliases = aliases,
+    .usage = "add NAME | list | skip NAME REASON | unskip NAME",
+    .summary = "name the kinds of machine that the farm builds for",
+    .description =
+        "A target is a kind of machine that wheels are built for: a Python's ABI tag and a platform tag. \"add\" names "
+        "one, with --abi and --platform, or with --native for the machine and the Python that it runs on. \"list\" "
+        "shows them all, in the order in which a package is tried. \"skip\" ends building for one and keeps what is "
+        "published; \"unskip\" takes it up again.\n\n"
+        "It speaks to the database, as a user that piwheels initdb has given the rights, and the master finds out "
+        "by itself.",
+    .bit = FOR_TARGET,
+    .min_words = 1,
+    .max_words = OPTIONS_MAX_WORDS,
+    .needs_user = false,
+    .run = run,
+};

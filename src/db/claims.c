@@ -1,0 +1,132 @@
+/*
+ * Claiming jobs, in batches. Each claim brings the id that the attempt will have, from a small stock reserved in
+ * advance: a claim repeated after a lost connection finds the job that it took, instead of another one.
+ * Called by the queue for every slave that asks for work.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "private.h"
+
+#define RESERVE_LEAST 16
+
+struct claim {
+    int64_t slave, targets, lease_ms;
+};
+
+struct claims {
+    struct db_batch batch;
+    struct pg_request reserve;
+    bool reserving;
+    unsigned stock_count;
+    int64_t stock[BATCH_MAX + RESERVE_LEAST]; /* ids; the first go with the calls under way */
+};
+
+static struct claims *claims_of(struct db_batch *b)
+{
+    return container_of(b, struct claims, batch);
+}
+
+/* ---- the stock of ids ---- */
+
+static void on_reserved(struct pg_request *r, int error, const struct pg_result *result)
+{
+    struct claims *claims = container_of(r, struct claims, reserve);
+
+    claims->reserving = false;
+    if (error != 0) {
+        batch_fail(&claims->batch, error, r);
+        return;
+    }
+    for (unsigned i = 0; i < pg_rows(result) && claims->stock_count < COUNT_OF(claims->stock); i++)
+        claims->stock[claims->stock_count++] = pg_int(result, i, 0);
+    batch_go(&claims->batch);
+}
+
+static bool ready(struct db_batch *b, unsigned count)
+{
+    struct claims *claims = claims_of(b);
+    struct pg_params params;
+
+    if (claims->stock_count >= count)
+        return true;
+    if (claims->reserving)
+        return false;
+    claims->reserving = true;
+    pg_params_init(&params);
+    pg_add_int(&params, count > RESERVE_LEAST ? count : RESERVE_LEAST);
+    pg_query(b->db->fast, &claims->reserve, "SELECT piwheels.attempts_reserve($1)", &params, on_reserved);
+    return false;
+}
+
+/* Those of the first `count` ids that are `used` leave the stock. */
+static void drop_used(struct claims *claims, const bool *used, unsigned count)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < claims->stock_count; i++)
+        if (i >= count || !used[i])
+            claims->stock[kept++] = claims->stock[i];
+    claims->stock_count = kept;
+}
+
+/* ---- the statement ---- */
+
+static void compose(struct db_batch *b, struct pg_params *params)
+{
+    pg_add_ints(params, claims_of(b)->stock, b->count);
+    batch_add_ints(b, params, offsetof(struct claim, slave));
+    batch_add_ints(b, params, offsetof(struct claim, targets));
+    batch_add_ints(b, params, offsetof(struct claim, lease_ms));
+}
+
+static void decode(struct db_batch *b, const struct pg_result *result)
+{
+    struct claims *claims = claims_of(b);
+    bool used[BATCH_MAX] = {false};
+
+    for (unsigned i = 0; i < b->count && i < pg_rows(result); i++) {
+        used[i] = !pg_is_null(result, i, 0);
+        if (used[i] && b->calls[i] != NULL)
+            attempt_read(result, i, b->calls[i]->out);
+    }
+    drop_used(claims, used, b->count);
+}
+
+/* An id may have been the reason. */
+static void refused(struct db_batch *b)
+{
+    bool used[BATCH_MAX];
+
+    memset(used, true, sizeof used);
+    drop_used(claims_of(b), used, b->count);
+}
+
+static const struct batch_kind kind = {
+    .sql = "SELECT * FROM piwheels.jobs_claim($1, $2, $3, $4)",
+    .ready = ready,
+    .compose = compose,
+    .decode = decode,
+    .refused = refused,
+};
+
+struct db_batch *claims_new(struct db *db)
+{
+    struct claims *claims = mem_new(1, sizeof *claims);
+
+    batch_init(&claims->batch, db, &kind);
+    return &claims->batch;
+}
+
+void db_claim(struct db *db, struct db_call *c, int64_t slave, uint64_t targets, int64_t lease_ms,
+              struct db_attempt *out, void (*done)(struct db_call *c, int error))
+{
+    struct claim *claim = mem_new(1, sizeof *claim);
+
+    *claim = (struct claim){slave, (int64_t)targets, lease_ms};
+    memset(out, 0, sizeof *out);
+    call_init(c, NULL, out, done);
+    batch_add(db->claims, c, claim);
+}

@@ -1,0 +1,172 @@
+/*
+ * Pages that are stale, and what is on them: called by the web stage.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "private.h"
+
+/* ---- which ---- */
+
+static void decode_stale(struct db_call *c, const struct pg_result *result)
+{
+    struct db_stale *stale = c->out;
+
+    for (unsigned row = 0; row < pg_rows(result) && row < COUNT_OF(stale->items); row++) {
+        column_copy(stale->items[row].kind, sizeof stale->items[row].kind, result, row, 0);
+        column_copy(stale->items[row].key, sizeof stale->items[row].key, result, row, 1);
+        stale->items[row].generation = pg_int(result, row, 2);
+        stale->count++;
+    }
+}
+
+void db_stale(struct db *db, struct db_call *c, struct db_stale *out, void (*done)(struct db_call *c, int error))
+{
+    out->count = 0;
+    call_init(c, decode_stale, out, done);
+    call_send(c, db->pages, "SELECT kind, key, generation FROM piwheels.stale_page ORDER BY since LIMIT 64", NULL);
+}
+
+void db_page_written(struct db *db, struct db_call *c, const char *kind, const char *key, int64_t generation,
+                     void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_text(&params, kind);
+    pg_add_text(&params, key);
+    pg_add_int(&params, generation);
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->pages, "SELECT piwheels.page_written($1, $2, $3)", &params);
+}
+
+/* ---- a package's page ---- */
+
+/* One statement, for one page must show one moment: the package, its files and its aliases. */
+static const char index_sql[] =
+    "SELECT 0 AS part, p.display AS name, '' AS version, '' AS requires_python, false AS yanked, "
+    "       '' AS yanked_reason, 0::bigint AS size_bytes, '' AS sha256, '' AS metadata_sha256, '' AS uploaded, "
+    "       ''::bytea AS sort_key "
+    "FROM piwheels.package p WHERE p.name = $1 "
+    "UNION ALL "
+    "SELECT 1, f.name, v.version, f.requires_python, v.yanked, v.yanked_reason, f.size_bytes, "
+    "       encode(f.sha256, 'hex'), encode(f.metadata_sha256, 'hex'), "
+    "       to_char(f.published AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), v.sort_key "
+    "FROM piwheels.package p JOIN piwheels.version v ON v.package = p.id JOIN piwheels.file f ON f.version = v.id "
+    "WHERE p.name = $1 AND f.state = 'live' "
+    "UNION ALL "
+    "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '' "
+    "FROM piwheels.package p JOIN piwheels.package_alias a ON a.package = p.id WHERE p.name = $1 "
+    "ORDER BY part, sort_key, name";
+
+enum { PART_PACKAGE, PART_FILE, PART_ALIAS };
+
+static void index_file_read(struct db_index_file *file, const struct pg_result *result, unsigned row)
+{
+    file->name = mem_text(pg_text(result, row, 1));
+    file->version = mem_text(pg_text(result, row, 2));
+    file->requires_python = mem_text(pg_text(result, row, 3));
+    file->yanked = pg_bool(result, row, 4);
+    file->yanked_reason = mem_text(pg_text(result, row, 5));
+    file->size_bytes = (uint64_t)pg_int(result, row, 6);
+    column_copy(file->sha256, sizeof file->sha256, result, row, 7);
+    column_copy(file->metadata_sha256, sizeof file->metadata_sha256, result, row, 8);
+    column_copy(file->uploaded, sizeof file->uploaded, result, row, 9);
+}
+
+static void decode_index(struct db_call *c, const struct pg_result *result)
+{
+    struct db_index *page = c->out;
+    unsigned rows = pg_rows(result);
+
+    page->files = mem_new(rows + 1, sizeof *page->files);
+    page->aliases = mem_new(rows + 1, sizeof *page->aliases);
+    for (unsigned row = 0; row < rows; row++) {
+        switch (pg_int(result, row, 0)) {
+        case PART_PACKAGE:
+            page->display = mem_text(pg_text(result, row, 1));
+            break;
+        case PART_FILE:
+            index_file_read(&page->files[page->count++], result, row);
+            break;
+        case PART_ALIAS:
+            page->aliases[page->alias_count++] = mem_text(pg_text(result, row, 1));
+            break;
+        }
+    }
+}
+
+void db_index(struct db *db, struct db_call *c, const char *package, struct db_index *out,
+              void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    memset(out, 0, sizeof *out);
+    pg_params_init(&params);
+    pg_add_text(&params, package);
+    call_init(c, decode_index, out, done);
+    call_send(c, db->pages, index_sql, &params);
+}
+
+void db_index_release(struct db_index *out)
+{
+    for (unsigned i = 0; i < out->count; i++) {
+        free(out->files[i].name);
+        free(out->files[i].version);
+        free(out->files[i].requires_python);
+        free(out->files[i].yanked_reason);
+    }
+    for (unsigned i = 0; i < out->alias_count; i++)
+        free(out->aliases[i]);
+    free(out->files);
+    free(out->aliases);
+    free(out->display);
+    memset(out, 0, sizeof *out);
+}
+
+/* ---- the list of all packages ---- */
+
+static void decode_root(struct db_call *c, const struct pg_result *result)
+{
+    struct db_root *root = c->out;
+
+    root->count = pg_rows(result);
+    root->items = mem_new(root->count + 1, sizeof *root->items);
+    for (unsigned row = 0; row < root->count; row++) {
+        root->items[row].name = mem_text(pg_text(result, row, 0));
+        root->items[row].display = mem_text(pg_text(result, row, 1));
+    }
+}
+
+void db_root(struct db *db, struct db_call *c, struct db_root *out, void (*done)(struct db_call *c, int error))
+{
+    memset(out, 0, sizeof *out);
+    call_init(c, decode_root, out, done);
+    call_send(c, db->pages,
+              "SELECT name, display FROM piwheels.package WHERE live_files > 0 ORDER BY name COLLATE \"C\"", NULL);
+}
+
+void db_root_release(struct db_root *out)
+{
+    for (unsigned i = 0; i < out->count; i++) {
+        free(out->items[i].name);
+        free(out->items[i].display);
+    }
+    free(out->items);
+    memset(out, 0, sizeof *out);
+}
+
+/* ---- how things stand ---- */
+
+static void decode_json(struct db_call *c, const struct pg_result *result)
+{
+    *(char **)c->out = mem_text(pg_text(result, 0, 0));
+}
+
+void db_status(struct db *db, struct db_call *c, char **json, void (*done)(struct db_call *c, int error))
+{
+    *json = NULL;
+    call_init(c, decode_json, json, done);
+    call_send(c, db->pages, "SELECT piwheels.status_facts()", NULL);
+}

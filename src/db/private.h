@@ -1,0 +1,56 @@
+/*
+ * What the files of this room share: the connections, and how a call becomes a statement.
+ */
+#ifndef DB_PRIVATE_H
+#define DB_PRIVATE_H
+
+#include "batch.h"
+#include "db.h"
+
+struct db {
+    struct pg *fast, *bulk, *pages;
+    void (*on_change)(void *owner, bool ready, const char *why);
+    void *owner;
+    enum { TOLD_NOTHING, TOLD_READY, TOLD_AWAY } told;
+    struct db_batch *claims, *ends;
+    struct db_call *cancelled;        /* batched calls whose completion is due */
+    uv_timer_t soon;                  /* completes them, from the loop */
+    unsigned parts;                   /* connections not yet closed */
+    bool closing;
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+/* Prepares a call: nothing is under way yet. */
+void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct pg_result *result), void *out,
+               void (*done)(struct db_call *c, int error));
+
+/* Sends the call's statement; `params` (NULL for none) is taken. Its answer goes to decode, then done. */
+void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_params *params);
+
+/* Keeps what the server said of a request that failed for this call. */
+void call_note(struct db_call *c, const struct pg_request *r);
+
+/* A text column, cut where it is too long. */
+void column_copy(char *to, size_t size, const struct pg_result *result, unsigned row, unsigned column);
+
+/* text_clean of a C string, at most `max_bytes`; NULL gives "". Free with free(). */
+char *clean_copy(const char *text, size_t max_bytes);
+
+/* pg_add_text of a cleaned copy. */
+void add_clean(struct pg_params *params, const char *text, size_t max_bytes);
+
+#define DETAIL_MAX 2000 /* bytes of a build's detail, and of other texts for people */
+#define LABEL_MAX 120   /* bytes of a short one */
+
+/* One row of attempt_facts. */
+void attempt_read(const struct pg_result *result, unsigned row, struct db_attempt *out);
+
+/* The two batches; free with free(). */
+struct db_batch *claims_new(struct db *db);
+struct db_batch *ends_new(struct db *db);
+
+/* The call, which must be in no list, completes soon with -ECANCELED. */
+void db_cancel_soon(struct db *db, struct db_call *c);
+
+#endif

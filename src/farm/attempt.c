@@ -1,0 +1,239 @@
+/*
+ * One build on one connection: what its slave may say about it and what follows. session.c passes every
+ * message that carries an attempt id to attempt_message.
+ *
+ *   building ──BUILT──▶ receiving ──last file──▶ recording ──in the database──▶ DONE, forgotten
+ *       └────────────────┴──STOP──▶ stopped ──next IDLE──▶ forgotten
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "session.h"
+
+typedef void (*attempt_handler)(struct attempt *a, const struct message *m);
+
+const char *attempt_state_name(enum attempt_state state)
+{
+    static const char *const names[] = {"building", "receiving", "recording", "stopped"};
+    return names[state];
+}
+
+struct attempt *attempt_find(const struct session *s, int64_t id)
+{
+    for (struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->facts.attempt == id)
+            return a;
+    }
+    return NULL;
+}
+
+static void forget(struct attempt *a)
+{
+    struct attempt **link = &a->session->attempts;
+    while (*link != a)
+        link = &(*link)->next;
+    *link = a->next;
+    free(a);
+}
+
+/* ---- what the files stage says ------------------------------------------------------------------- */
+
+static void on_want(void *owner, unsigned file)
+{
+    struct attempt *a = owner;
+    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->facts.attempt, .file = file}};
+    session_say(a->session, &m);
+}
+
+static void on_settled(void *owner, bool good, const char *text)
+{
+    struct attempt *a = owner;
+    struct session *s = a->session;
+    struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->facts.attempt, .good = good, .text = text}};
+    queue_let_go(s->farm->queue, a->facts.attempt);
+    forget(a);
+    session_say(s, &m);
+}
+
+static void on_relieved(void *owner)
+{
+    struct attempt *a = owner;
+    if (a->session->paused && a->session->wire)
+        wire_go_on(a->session->wire);
+    a->session->paused = false;
+}
+
+static const struct files_events files_events = {on_want, on_settled, on_relieved};
+
+/* ---- what the slave says ------------------------------------------------------------------------- */
+
+static void pause_if_full(struct attempt *a, int fed)
+{
+    if (fed != 1 || !a->session->wire)
+        return;
+    a->session->paused = true;
+    wire_pause(a->session->wire);
+}
+
+static void refuse(struct attempt *a, const struct message *m)
+{
+    session_refuse(a->session, "%s is not expected for attempt %lld, which is %s", message_verb_name(m->verb),
+                   (long long)a->facts.attempt, attempt_state_name(a->state));
+}
+
+static void ignore(struct attempt *a, const struct message *m)
+{
+}
+
+static void go_on(struct attempt *a, const struct message *m)
+{
+    struct message answer = {.verb = VERB_CONT, .cont = {.attempt = m->busy.attempt}};
+    a->session->machine = m->busy.machine;
+    session_say(a->session, &answer);
+}
+
+static void take_log(struct attempt *a, const struct message *m)
+{
+    int fed = receipt_log(a->receipt, m->output.offset, &m->output.data);
+    if (fed == -EPROTO)
+        session_refuse(a->session, "OUTPUT of attempt %lld leaves a gap before byte %llu", (long long)a->facts.attempt,
+                       (unsigned long long)m->output.offset);
+    else if (fed < 0)
+        session_refuse(a->session, "OUTPUT of attempt %lld is longer than a log may be", (long long)a->facts.attempt);
+    pause_if_full(a, fed);
+}
+
+static void take_report(struct attempt *a, const struct message *m)
+{
+    char why[SESSION_REASON_SIZE];
+    a->state = m->built.files.count > 0 ? ATTEMPT_RECEIVING : ATTEMPT_RECORDING;
+    if (receipt_built(a->receipt, &m->built, a->session->name, why, sizeof why) != 0)
+        session_refuse(a->session, "%s", why);
+}
+
+static void take_chunk(struct attempt *a, const struct message *m)
+{
+    char why[SESSION_REASON_SIZE];
+    int fed = receipt_chunk(a->receipt, &m->chunk, why, sizeof why);
+    if (fed < 0)
+        session_refuse(a->session, "%s", why);
+    pause_if_full(a, fed);
+}
+
+static void end_file(struct attempt *a, const struct message *m)
+{
+    char why[SESSION_REASON_SIZE];
+    if (receipt_sent(a->receipt, (unsigned)m->sent.file, why, sizeof why) != 0)
+        session_refuse(a->session, "%s", why);
+}
+
+static const struct {
+    enum verb verb;
+    attempt_handler in[ATTEMPT_STATES];
+} rows[] = {
+    /*               building     receiving   recording  stopped */
+    {VERB_BUSY,     {go_on,       refuse,     refuse,    ignore}},
+    {VERB_OUTPUT,   {take_log,    refuse,     refuse,    ignore}},
+    {VERB_BUILT,    {take_report, refuse,     refuse,    ignore}},
+    {VERB_CHUNK,    {refuse,      take_chunk, refuse,    ignore}},
+    {VERB_SENT,     {refuse,      end_file,   refuse,    ignore}},
+};
+
+static int64_t attempt_id(const struct message *m)
+{
+    switch (m->verb) {
+    case VERB_BUSY: return (int64_t)m->busy.attempt;
+    case VERB_OUTPUT: return (int64_t)m->output.attempt;
+    case VERB_BUILT: return (int64_t)m->built.attempt;
+    case VERB_CHUNK: return (int64_t)m->chunk.attempt;
+    default: return (int64_t)m->sent.attempt;
+    }
+}
+
+static void unknown_attempt(struct session *s, const struct message *m, int64_t id)
+{
+    if (farm_knows_attempt(s->farm, id))
+        session_refuse(s, "%s is about attempt %lld, which another slave builds", message_verb_name(m->verb), (long long)id);
+    else if (m->verb == VERB_CHUNK || m->verb == VERB_SENT)
+        session_refuse(s, "%s is about attempt %lld, of which nothing was asked for", message_verb_name(m->verb), (long long)id);
+    else
+        attempt_stop(s, id, "the master does not know this attempt (any more)");
+}
+
+void attempt_message(struct session *s, const struct message *m)
+{
+    int64_t id = attempt_id(m);
+    struct attempt *a = attempt_find(s, id);
+    if (!a) {
+        unknown_attempt(s, m, id);
+        return;
+    }
+    a->heard_ms = clock_steady_ms();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].verb == m->verb)
+            rows[i].in[a->state](a, m);
+    }
+}
+
+/* ---- beginnings and ends ------------------------------------------------------------------------- */
+
+static struct attempt *add(struct session *s, int64_t id, enum attempt_state state)
+{
+    struct attempt *a = mem_new(1, sizeof *a);
+    a->session = s;
+    a->state = state;
+    a->facts.attempt = id;
+    a->heard_ms = clock_steady_ms();
+    a->next = s->attempts;
+    s->attempts = a;
+    return a;
+}
+
+void attempt_begin(struct session *s, const struct db_attempt *facts)
+{
+    struct attempt *a = add(s, facts->attempt, ATTEMPT_BUILDING);
+    a->facts = *facts;
+    a->receipt = receipt_new(s->farm->files, facts, &s->known, &files_events, a);
+    queue_hold(s->farm->queue, facts->attempt);
+}
+
+void attempt_stop(struct session *s, int64_t id, const char *reason)
+{
+    struct attempt *a = attempt_find(s, id);
+    struct message m = {.verb = VERB_STOP, .stop = {.attempt = (uint64_t)id, .reason = reason}};
+    if (!a)
+        a = add(s, id, ATTEMPT_STOPPED);
+    if (a->receipt)
+        receipt_abandon(a->receipt);
+    a->receipt = NULL;
+    a->state = ATTEMPT_STOPPED;
+    queue_let_go(s->farm->queue, id);
+    log_info("farm", "%s: build %lld is stopped: %s", s->name, (long long)id, reason);
+    session_say(s, &m);
+}
+
+void attempt_forget_stopped(struct session *s)
+{
+    struct attempt *next;
+    for (struct attempt *a = s->attempts; a; a = next) {
+        next = a->next;
+        if (a->state == ATTEMPT_STOPPED)
+            forget(a);
+    }
+}
+
+void attempts_abandon(struct session *s)
+{
+    while (s->attempts) {
+        struct attempt *a = s->attempts;
+        if (a->receipt)
+            receipt_abandon(a->receipt);
+        queue_let_go(s->farm->queue, a->facts.attempt);
+        forget(a);
+    }
+}

@@ -1,0 +1,221 @@
+/*
+ * The farm's room: it listens, keeps the list of sessions, wakes sleepers when the queue has work, and drops
+ * those that fell silent. The master (src/cmd/master.c) opens it last and closes it first.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "session.h"
+
+#define SWEEP_MS 5000
+#define SILENCE_MS 180000      /* a slave without a build says IDLE every minute */
+#define WAKE_AT_ONCE 8         /* each that finds work wakes two more: no stampede for one job */
+
+struct session *farm_session_of_label(const struct farm *f, const char *label, const struct session *but)
+{
+    for (struct session *s = f->sessions; s; s = s->next) {
+        if (s != but && s->state != SESSION_LEAVING && strcmp(s->label, label) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+bool farm_knows_attempt(const struct farm *f, int64_t attempt)
+{
+    for (struct session *s = f->sessions; s; s = s->next) {
+        if (attempt_find(s, attempt))
+            return true;
+    }
+    return false;
+}
+
+void farm_wake_some(struct farm *f, uint64_t targets, unsigned count)
+{
+    struct message m = {.verb = VERB_WAKE};
+    for (struct session *s = f->sessions; s && count > 0; s = s->next) {
+        if (!s->sleeping || s->state != SESSION_READY || !(s->targets & targets))
+            continue;
+        s->sleeping = false;
+        count--;
+        session_say(s, &m);
+    }
+}
+
+/* ---- the queue's events -------------------------------------------------------------------------- */
+
+static void on_work(void *owner, uint64_t targets)
+{
+    farm_wake_some(owner, targets, WAKE_AT_ONCE);
+}
+
+static void on_lost(void *owner, int64_t attempt)
+{
+    struct farm *f = owner;
+    for (struct session *s = f->sessions; s; s = s->next) {
+        if (attempt_find(s, attempt)) {
+            attempt_stop(s, attempt, "its lease ran out");
+            return;
+        }
+    }
+}
+
+const struct queue_events farm_queue_events = {on_work, on_lost};
+
+/* ---- the silent ---------------------------------------------------------------------------------- */
+
+static bool is_silent(const struct session *s, int64_t now_ms)
+{
+    for (const struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->state == ATTEMPT_BUILDING && now_ms - a->heard_ms > s->farm->settings.lease_ms)
+            return true;
+        if (a->state == ATTEMPT_RECORDING)
+            return false; /* it waits for us */
+    }
+    return now_ms - s->heard_ms > SILENCE_MS && s->claims == 0 && !s->paused;
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct farm *f = container_of(timer, struct farm, sweep);
+    int64_t now_ms = clock_steady_ms();
+    for (struct session *s = f->sessions; s; s = s->next) {
+        if (s->state == SESSION_READY && is_silent(s, now_ms))
+            session_leave(s, "silent for too long");
+    }
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------- */
+
+static void on_accepted(struct wire *w, void *context)
+{
+    session_accept(context, w);
+}
+
+int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct farm_settings *settings,
+              struct farm **farm, char *why, size_t why_size)
+{
+    struct farm *f = mem_new(1, sizeof *f);
+    f->loop = loop;
+    f->db = db;
+    f->files = files;
+    f->settings = *settings;
+    text_copy(f->listen, sizeof f->listen, settings->listen);
+    text_copy(f->index_url, sizeof f->index_url, settings->index_url);
+    int error = wire_listen(loop, f->listen, &session_wire_events, on_accepted, f, &f->server, why, why_size);
+    if (error) {
+        free(f);
+        return error;
+    }
+    uv_timer_init(loop, &f->sweep);
+    uv_timer_start(&f->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    *farm = f;
+    return 0;
+}
+
+void farm_set_queue(struct farm *f, struct queue *q)
+{
+    f->queue = q;
+}
+
+const char *farm_address(const struct farm *f)
+{
+    return wire_server_address(f->server);
+}
+
+static void check_closed(struct farm *f)
+{
+    if (!f->closing || !f->sweep_closed || f->sessions)
+        return;
+    void (*closed)(void *owner) = f->closed;
+    void *owner = f->closed_owner;
+    free(f);
+    closed(owner);
+}
+
+static void on_sweep_closed(uv_handle_t *handle)
+{
+    struct farm *f = container_of(handle, struct farm, sweep);
+    f->sweep_closed = true;
+    check_closed(f);
+}
+
+void farm_forget_session(struct session *s)
+{
+    struct farm *f = s->farm;
+    if (s->next)
+        s->next->prev = s->prev;
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        f->sessions = s->next;
+    free(s);
+    check_closed(f);
+}
+
+void farm_close(struct farm *f, void (*closed)(void *owner), void *owner)
+{
+    f->closing = true;
+    f->closed = closed;
+    f->closed_owner = owner;
+    wire_server_close(f->server);
+    for (struct session *s = f->sessions; s; s = s->next)
+        session_leave(s, "the master stops");
+    uv_close((uv_handle_t *)&f->sweep, on_sweep_closed);
+}
+
+/* ---- for people ---------------------------------------------------------------------------------- */
+
+static json_t *describe_builds(const struct session *s)
+{
+    json_t *list = json_array();
+    int64_t now_ms = clock_wall_ms();
+    for (const struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->state == ATTEMPT_STOPPED)
+            continue;
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:I}", "build", (json_int_t)a->facts.attempt,
+            "package", a->facts.package, "version", a->facts.version, "state", attempt_state_name(a->state),
+            "for_ms", (json_int_t)(now_ms - a->facts.started_ms)));
+    }
+    return list;
+}
+
+static const char *state_name(const struct session *s)
+{
+    if (s->state != SESSION_READY)
+        return s->state == SESSION_LEAVING ? "leaving" : "connecting";
+    if (s->attempts)
+        return "building";
+    return s->sleeping ? "sleeping" : "idle";
+}
+
+static json_t *describe_session(const struct session *s)
+{
+    json_t *targets = json_array();
+    for (unsigned i = 0; i < s->known.count; i++) {
+        if (s->targets >> s->known.items[i].id & 1)
+            json_array_append_new(targets, json_string(s->known.items[i].name));
+    }
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "slave", (json_int_t)s->slave, "label", s->label, "state", state_name(s), "system", s->system,
+        "hardware", s->hardware, "address", s->wire ? wire_peer(s->wire) : "", "targets", targets,
+        "builds", describe_builds(s), "connected_ms", (json_int_t)(clock_steady_ms() - s->connected_ms),
+        "load_milli", (json_int_t)s->machine.load_milli, "memory_bytes", (json_int_t)s->machine.memory_bytes,
+        "memory_free_bytes", (json_int_t)s->machine.memory_free_bytes, "disk_bytes", (json_int_t)s->machine.disk_bytes,
+        "disk_free_bytes", (json_int_t)s->machine.disk_free_bytes,
+        "temperature_milli", (json_int_t)s->machine.temperature_milli);
+}
+
+json_t *farm_describe(const struct farm *f)
+{
+    json_t *list = json_array();
+    for (const struct session *s = f->sessions; s; s = s->next)
+        json_array_append_new(list, describe_session(s));
+    return list;
+}

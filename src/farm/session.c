@@ -1,0 +1,465 @@
+/*
+ * One slave's connection, from accept to close. farm.c makes one for every connection; messages about a build
+ * go on to attempt.c.
+ *
+ *   new ──HELLO──▶ greeting ──ACK──▶ ready ⇄ (IDLE, builds)      any ──refusal, BYE, close──▶ leaving
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "session.h"
+
+#define CLOCK_TOLERANCE_MS (24LL * 3600 * 1000)
+
+typedef void (*session_handler)(struct session *s, const struct message *m);
+
+static void greet(struct session *s);
+
+/* A job claimed for one slot of a slave. Outlives the connection if need be. */
+struct claim {
+    struct session *session;
+    struct db_call call;
+    struct db_attempt attempt;
+};
+
+/* ---- saying -------------------------------------------------------------------------------------- */
+
+void session_say(struct session *s, const struct message *m)
+{
+    if (s->wire && s->state != SESSION_LEAVING)
+        wire_send(s->wire, m);
+}
+
+void session_refuse(struct session *s, const char *format, ...)
+{
+    char reason[SESSION_REASON_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    struct message m = {.verb = VERB_ERROR, .error = {.reason = reason}};
+    session_say(s, &m);
+    session_leave(s, reason);
+}
+
+void session_leave(struct session *s, const char *reason)
+{
+    s->state = SESSION_LEAVING;
+    attempts_abandon(s);
+    if (s->greeting_runs)
+        task_cancel(&s->greeting);
+    if (s->wire)
+        wire_finish(s->wire, reason);
+}
+
+/* ---- HELLO --------------------------------------------------------------------------------------- */
+
+static bool is_label(const char *label)
+{
+    for (const char *c = label; *c; c++) {
+        if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
+            return false;
+    }
+    return label[0] != '\0';
+}
+
+/* Why this slave cannot be taken, in words that tell what to do; "" when it can. */
+static void judge_hello(const struct session *s, const struct msg_hello *h, char *why, size_t size)
+{
+    int64_t ahead_ms = (int64_t)h->clock_ms - clock_wall_ms();
+    char span[CLOCK_TEXT_SIZE];
+    why[0] = '\0';
+    if (strcmp(h->version, PIWHEELS_VERSION) != 0)
+        snprintf(why, size, "the master is piwheels %s, the slave %s is %s; install the same version on both",
+                 PIWHEELS_VERSION, h->label, h->version);
+    else if (!is_label(h->label))
+        snprintf(why, size, "the label \"%s\" has characters other than letters, digits, '.', '_' and '-'; choose "
+                 "another with --label", h->label);
+    else if (h->offers.count == 0)
+        snprintf(why, size, "the slave %s offers no target", h->label);
+    else if (ahead_ms > CLOCK_TOLERANCE_MS || ahead_ms < -CLOCK_TOLERANCE_MS)
+        snprintf(why, size, "the clock of slave %s is %s %s; set it (timedatectl set-ntp true)", h->label,
+                 clock_span(ahead_ms < 0 ? -ahead_ms : ahead_ms, span), ahead_ms < 0 ? "late" : "early");
+}
+
+static void note_hello(struct session *s, const struct msg_hello *h)
+{
+    text_copy(s->label, sizeof s->label, h->label);
+    text_copy(s->system, sizeof s->system, h->system);
+    text_copy(s->hardware, sizeof s->hardware, h->hardware);
+    s->timeout_ms = h->timeout_ms;
+    s->offer_count = h->offers.count;
+    for (unsigned i = 0; i < s->offer_count; i++) {
+        text_copy(s->offers[i].abi, sizeof s->offers[i].abi, h->offers.items[i].abi);
+        text_copy(s->offers[i].platform, sizeof s->offers[i].platform, h->offers.items[i].platform);
+    }
+    s->held_count = h->attempts.count;
+    for (unsigned i = 0; i < s->held_count; i++)
+        s->held[i] = (int64_t)h->attempts.items[i].attempt;
+}
+
+/* A slave that lost its connection may be back before we have noticed; anybody else must take another name. */
+static bool make_room_for_label(struct session *s)
+{
+    struct session *other = farm_session_of_label(s->farm, s->label, s);
+    if (!other)
+        return true;
+    const char *here = wire_peer(s->wire), *there = wire_peer(other->wire);
+    size_t host = strcspn(here, ":");
+    if (strrchr(here, ':'))
+        host = (size_t)(strrchr(here, ':') - here);
+    if (strncmp(here, there, host) != 0 || there[host] != ':') {
+        session_refuse(s, "a slave named %s is connected from %s; choose another name with --label", s->label, there);
+        return false;
+    }
+    session_leave(other, "replaced by a new connection of the same slave");
+    return true;
+}
+
+static void on_hello(struct session *s, const struct message *m)
+{
+    char why[SESSION_REASON_SIZE];
+    judge_hello(s, &m->hello, why, sizeof why);
+    if (why[0]) {
+        session_refuse(s, "%s", why);
+        return;
+    }
+    note_hello(s, &m->hello);
+    if (!make_room_for_label(s))
+        return;
+    greet(s);
+}
+
+static void on_call(struct db_call *c, int error)
+{
+    struct session *s = container_of(c, struct session, call);
+    s->call_error = error;
+    task_resume(&s->greeting);
+}
+
+static enum step note_slave(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    if (s->slave)
+        return STEP_NEXT;
+    db_slave_seen(s->farm->db, &s->call, s->label, s->system, s->hardware, &s->slave, on_call);
+    return STEP_WAIT;
+}
+
+static enum step read_targets(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    if (s->call_error)
+        return task_fail(t, s->call_error, "the database refused: %s", s->call.message);
+    if (s->targets)
+        return STEP_NEXT;
+    db_targets(s->farm->db, &s->call, &s->known, on_call);
+    return STEP_WAIT;
+}
+
+static void match_offer(struct session *s, unsigned offer, const char **skip)
+{
+    for (unsigned i = 0; i < s->known.count; i++) {
+        const struct db_target *t = &s->known.items[i];
+        if (strcmp(t->abi, s->offers[offer].abi) != 0 || strcmp(t->platform, s->offers[offer].platform) != 0)
+            continue;
+        if (t->skipped)
+            *skip = t->skip;
+        else
+            s->targets |= (uint64_t)1 << t->id;
+    }
+}
+
+static enum step match_targets(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    const char *skip = NULL;
+    if (s->call_error)
+        return task_fail(t, s->call_error, "the database refused: %s", s->call.message);
+    for (unsigned i = 0; i < s->offer_count; i++)
+        match_offer(s, i, &skip);
+    if (s->targets)
+        return STEP_NEXT;
+    if (skip)
+        return task_fail(t, -ENOENT, "the target of slave %s is skipped: %s", s->label, skip);
+    return task_fail(t, -ENOENT, "no target is %s on %s, which slave %s builds for; to make one: piwheels target add NAME "
+                     "--abi %s --platform %s", s->offers[0].abi, s->offers[0].platform, s->label, s->offers[0].abi,
+                     s->offers[0].platform);
+}
+
+static enum step take_back(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    memset(&s->taken_back, 0, sizeof s->taken_back);
+    if (s->held_at == s->held_count)
+        return STEP_NEXT;
+    queue_take_back(s->farm->queue, &s->call, s->held[s->held_at], s->slave, &s->taken_back, on_call);
+    return STEP_WAIT;
+}
+
+static enum step check_taken_back(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    if (s->held_at == s->held_count)
+        return STEP_NEXT;
+    if (s->call_error || s->taken_back.attempt != s->held[s->held_at])
+        s->held[s->held_at] = -s->held[s->held_at]; /* told to stop after ACK */
+    else
+        attempt_begin(s, &s->taken_back);
+    s->call_error = 0;
+    s->held_at++;
+    return STEP_AGAIN;
+}
+
+static enum step welcome(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    struct message m = {.verb = VERB_ACK, .ack = {.slave = (uint64_t)s->slave, .index_url = s->farm->index_url}};
+    snprintf(s->name, sizeof s->name, "slave %lld (%s)", (long long)s->slave, s->label);
+    s->state = SESSION_READY;
+    session_say(s, &m);
+    log_info("farm", "%s: connected (%s, %s, from %s)", s->name, s->system, s->hardware, wire_peer(s->wire));
+    for (unsigned i = 0; i < s->held_count; i++) {
+        if (s->held[i] < 0)
+            attempt_stop(s, -s->held[i], "the build was given to another or is not wanted any more");
+    }
+    return STEP_DONE;
+}
+
+static const struct task_step greeting_steps[] = {
+    {"note slave", note_slave},
+    {"read targets", read_targets},
+    {"match targets", match_targets},
+    {"take back attempts", take_back},
+    {"check what was taken back", check_taken_back},
+    {"welcome", welcome},
+    {NULL, NULL},
+};
+
+static void on_greeting_cancel(struct task *t)
+{
+    db_cancel(&container_of(t, struct session, greeting)->call);
+}
+
+static void on_greeted(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    s->greeting_runs = false;
+    if (t->error && s->state == SESSION_GREETING)
+        session_refuse(s, "%s", t->reason);
+    session_check_end(s);
+}
+
+static void greet(struct session *s)
+{
+    s->state = SESSION_GREETING;
+    s->greeting.steps = greeting_steps;
+    s->greeting.finished = on_greeted;
+    s->greeting.cancel = on_greeting_cancel;
+    s->greeting_runs = true;
+    task_start(s->farm->loop, &s->greeting);
+}
+
+/* ---- IDLE ---------------------------------------------------------------------------------------- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static const struct db_target *target_of(const struct session *s, unsigned id)
+{
+    for (unsigned i = 0; i < s->known.count; i++) {
+        if (s->known.items[i].id == id)
+            return &s->known.items[i];
+    }
+    return NULL;
+}
+
+static void say_build(struct session *s, const struct db_attempt *a)
+{
+    const struct db_target *t = target_of(s, a->target);
+    struct message m = {.verb = VERB_BUILD, .build = {
+        .attempt = (uint64_t)a->attempt, .package = a->package, .version = a->version, .abi = t->abi,
+        .platform = t->platform, .sdist = a->sdist,
+        .sdist_sha256 = {a->sdist_sha256, a->has_sha256 ? SHA256_SIZE : 0},
+        .timeout_ms = least(s->farm->settings.build_timeout_ms, s->timeout_ms)}};
+    log_info("farm", "%s: builds %s %s for %s (build %lld)", s->name, a->package, a->version, t->name,
+             (long long)a->attempt);
+    session_say(s, &m);
+}
+
+static void go_to_sleep(struct session *s)
+{
+    struct message m = {.verb = VERB_SLEEP};
+    s->sleeping = true;
+    session_say(s, &m);
+}
+
+static void on_released(struct db_call *c, int error)
+{
+    free(container_of(c, struct claim, call));
+}
+
+static void on_claimed(struct db_call *c, int error)
+{
+    struct claim *claim = container_of(c, struct claim, call);
+    struct session *s = claim->session;
+    bool ready = s->state == SESSION_READY;
+    s->claims--;
+    if (error == -EREMOTEIO)
+        log_error("farm", "%s: no job could be claimed: %s", s->name, c->message);
+    if (ready && claim->attempt.attempt) {
+        attempt_begin(s, &claim->attempt);
+        say_build(s, &claim->attempt);
+        farm_wake_some(s->farm, s->targets, 2);
+    } else if (ready) {
+        s->unserved = true;
+    }
+    if (ready && s->claims == 0 && s->unserved)
+        go_to_sleep(s);
+    if (!ready && claim->attempt.attempt)
+        db_release(s->farm->db, &claim->call, claim->attempt.attempt, on_released);
+    else
+        free(claim);
+    session_check_end(s);
+}
+
+static void on_idle(struct session *s, const struct message *m)
+{
+    uint64_t slots = least(m->idle.slots, SESSION_MAX_SLOTS);
+    if (s->claims > 0) {
+        session_refuse(s, "IDLE was said again before the first was answered");
+        return;
+    }
+    s->machine = m->idle.machine;
+    s->sleeping = false;
+    s->unserved = false;
+    attempt_forget_stopped(s);
+    if (slots == 0)
+        go_to_sleep(s);
+    s->claims = (unsigned)slots;
+    for (uint64_t i = 0; i < slots; i++) {
+        struct claim *claim = mem_new(1, sizeof *claim);
+        claim->session = s;
+        queue_take(s->farm->queue, &claim->call, s->slave, s->targets, &claim->attempt, on_claimed);
+    }
+}
+
+/* ---- BYE ----------------------------------------------------------------------------------------- */
+
+struct giving_back {
+    struct db_call call;
+    bool recorded;
+};
+
+static void on_given_back(struct db_call *c, int error)
+{
+    free(container_of(c, struct giving_back, call));
+}
+
+/* What it was building goes back at once, not when the lease ends. */
+static void give_back_builds(struct session *s, const char *reason)
+{
+    for (struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING)
+            continue;
+        struct giving_back *g = mem_new(1, sizeof *g);
+        struct db_build_end end = {.attempt = a->facts.attempt, .outcome = "farm", .reason = "slave left", .detail = reason};
+        db_build_end(s->farm->db, &g->call, &end, s->farm->settings.retry_ms, &g->recorded, on_given_back);
+    }
+}
+
+static void on_bye(struct session *s, const struct message *m)
+{
+    char reason[256];
+    snprintf(reason, sizeof reason, "left: %s", m->bye.reason[0] ? m->bye.reason : "no reason given");
+    give_back_builds(s, m->bye.reason);
+    session_leave(s, reason);
+}
+
+/* ---- the table ----------------------------------------------------------------------------------- */
+
+static void refuse(struct session *s, const struct message *m)
+{
+    static const char *const when[] = {"before HELLO", "before ACK", "now", "now"};
+    session_refuse(s, "%s is not expected %s", message_verb_name(m->verb), when[s->state]);
+}
+
+static void ignore(struct session *s, const struct message *m)
+{
+}
+
+static const struct {
+    enum verb verb;
+    session_handler in[SESSION_STATES];
+} rows[] = {
+    /*               new       greeting  ready            leaving */
+    {VERB_HELLO,    {on_hello, refuse,   refuse,          ignore}},
+    {VERB_IDLE,     {refuse,   refuse,   on_idle,         ignore}},
+    {VERB_BUSY,     {refuse,   refuse,   attempt_message, ignore}},
+    {VERB_OUTPUT,   {refuse,   refuse,   attempt_message, ignore}},
+    {VERB_BUILT,    {refuse,   refuse,   attempt_message, ignore}},
+    {VERB_CHUNK,    {refuse,   refuse,   attempt_message, ignore}},
+    {VERB_SENT,     {refuse,   refuse,   attempt_message, ignore}},
+    {VERB_BYE,      {on_bye,   on_bye,   on_bye,          ignore}},
+};
+
+static void on_message(struct wire *w, const struct message *m)
+{
+    struct session *s = wire_owner(w);
+    s->heard_ms = clock_steady_ms();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].verb == m->verb) {
+            rows[i].in[s->state](s, m);
+            return;
+        }
+    }
+    if (s->state != SESSION_LEAVING)
+        session_refuse(s, "%s is nothing that a slave says", message_verb_name(m->verb));
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static void on_closed(struct wire *w, const char *reason)
+{
+    struct session *s = wire_owner(w);
+    if (!s->farm->closing)
+        log_info("farm", "%s: connection closed: %s", s->name, reason);
+    s->wire = NULL;
+    s->state = SESSION_LEAVING;
+    attempts_abandon(s);
+    if (s->greeting_runs)
+        task_cancel(&s->greeting);
+    session_check_end(s);
+}
+
+const struct wire_events session_wire_events = {.message = on_message, .closed = on_closed};
+
+void session_accept(struct farm *f, struct wire *w)
+{
+    struct session *s = mem_new(1, sizeof *s);
+    s->farm = f;
+    s->wire = w;
+    s->connected_ms = s->heard_ms = clock_steady_ms();
+    snprintf(s->name, sizeof s->name, "slave at %s", wire_peer(w));
+    s->next = f->sessions;
+    if (s->next)
+        s->next->prev = s;
+    f->sessions = s;
+    wire_set_owner(w, s);
+}
+
+void session_check_end(struct session *s)
+{
+    if (!s->wire && !s->greeting_runs && s->claims == 0)
+        farm_forget_session(s);
+}

@@ -1,0 +1,119 @@
+/*
+ * What the parts of the farm share.
+ *
+ *   farm.c      the room: listening, the list of sessions, waking, sweeping
+ *   session.c   one slave's connection: its state × message table, greeting, handing out
+ *   attempt.c   one build on a connection: its state × message table
+ */
+#ifndef FARM_SESSION_H
+#define FARM_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/task.h"
+#include "db.h"
+#include "farm.h"
+#include "files.h"
+#include "io/wire.h"
+#include "queue.h"
+
+#define SESSION_MAX_SLOTS 64
+#define SESSION_REASON_SIZE 400
+
+enum session_state {
+    SESSION_NEW,        /* connected; HELLO is expected */
+    SESSION_GREETING,   /* HELLO is being looked at; the slave waits for ACK */
+    SESSION_READY,      /* at work */
+    SESSION_LEAVING,    /* refused, gone or being closed: what still arrives is ignored */
+    SESSION_STATES
+};
+
+enum attempt_state {
+    ATTEMPT_BUILDING,   /* the slave builds */
+    ATTEMPT_RECEIVING,  /* BUILT was said; files are asked for */
+    ATTEMPT_RECORDING,  /* all files are here: the slave waits for DONE */
+    ATTEMPT_STOPPED,    /* STOP was said; what is still on its way is ignored */
+    ATTEMPT_STATES
+};
+
+struct attempt {
+    struct session *session;
+    struct attempt *next;
+    enum attempt_state state;
+    struct db_attempt facts;
+    struct receipt *receipt;      /* NULL when stopped */
+    int64_t heard_ms;             /* steady clock */
+};
+
+struct farm {
+    uv_loop_t *loop;
+    struct db *db;
+    struct queue *queue;
+    struct files *files;
+    struct farm_settings settings;
+    char listen[128], index_url[512];
+    struct wire_server *server;
+    struct session *sessions;
+    uv_timer_t sweep;
+    bool closing, sweep_closed;
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+struct session {
+    struct farm *farm;
+    struct session *prev, *next;
+    struct wire *wire;            /* NULL once closed */
+    enum session_state state;
+    char name[96];                /* "slave 12 (pi4-a)", or "slave at 127.0.0.1:5555" */
+    char label[65], system[129], hardware[129];
+    int64_t slave;                /* its number, 0 until known */
+    uint64_t targets;             /* mask of what it can build for */
+    struct db_targets known;      /* as of HELLO */
+    struct { char abi[33], platform[65]; } offers[16];
+    unsigned offer_count;
+    uint64_t timeout_ms;
+    struct rec_machine machine;   /* as last told */
+    int64_t connected_ms, heard_ms;
+    bool sleeping;
+    unsigned claims;              /* in flight */
+    bool unserved;                /* one of them found nothing: SLEEP follows */
+    bool paused;                  /* reading is stopped until the disk catches up */
+    struct attempt *attempts;
+
+    struct task greeting;
+    bool greeting_runs;
+    struct db_call call;
+    int call_error;
+    int64_t held[64];             /* attempts of an earlier connection */
+    unsigned held_count, held_at;
+    struct db_attempt taken_back;
+};
+
+/* farm.c */
+void farm_forget_session(struct session *s);
+void farm_wake_some(struct farm *f, uint64_t targets, unsigned count);
+struct session *farm_session_of_label(const struct farm *f, const char *label, const struct session *but);
+bool farm_knows_attempt(const struct farm *f, int64_t attempt);
+
+/* session.c */
+extern const struct wire_events session_wire_events;
+void session_accept(struct farm *f, struct wire *w);
+void session_say(struct session *s, const struct message *m);
+void session_refuse(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void session_leave(struct session *s, const char *reason);
+/* Frees it once nothing is under way for it. */
+void session_check_end(struct session *s);
+
+/* attempt.c */
+struct attempt *attempt_find(const struct session *s, int64_t id);
+void attempt_begin(struct session *s, const struct db_attempt *facts);   /* takes it in; says nothing */
+void attempt_message(struct session *s, const struct message *m);        /* BUSY, OUTPUT, BUILT, CHUNK, SENT */
+void attempt_stop(struct session *s, int64_t id, const char *reason);    /* says STOP; makes an entry if there is none */
+void attempt_forget_stopped(struct session *s);
+void attempts_abandon(struct session *s);                                /* the connection is gone */
+const char *attempt_state_name(enum attempt_state state);
+
+#endif

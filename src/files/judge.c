@@ -1,0 +1,55 @@
+/*
+ * Judging a wheel on the master: nothing that the slave said about it counts. Called by receipt.c on a pool
+ * thread for each file that has arrived whole.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "python.h"
+#include "receipt.h"
+
+static const struct db_target *own_target(const struct receipt *r)
+{
+    for (unsigned i = 0; i < r->targets->count; i++) {
+        if (r->targets->items[i].id == r->attempt.target)
+            return &r->targets->items[i];
+    }
+    return NULL;
+}
+
+/* A pure wheel serves every target; another those of the same platform and distribution that its tags fit: a name does
+ * not tell the distribution. */
+static uint64_t targets_served(const struct receipt *r, const struct wheel_name *name)
+{
+    const struct db_target *own = own_target(r);
+    uint64_t serves = 0;
+    for (unsigned i = 0; i < r->targets->count; i++) {
+        const struct db_target *t = &r->targets->items[i];
+        struct python_target tags = {t->abi, t->platform};
+        bool at_home = strcmp(t->platform, own->platform) == 0 && strcmp(t->label, own->label) == 0;
+        if ((at_home || python_wheel_is_pure(name)) && python_wheel_fits(name, &tags))
+            serves |= (uint64_t)1 << t->id;
+    }
+    return serves;
+}
+
+void receipt_judge(struct receipt *r)
+{
+    struct receipt_file *f = &r->files_made[r->at];
+    const struct db_target *own = own_target(r);
+    wheel_release(&f->wheel);
+    r->work_error = wheel_read(f->path, f->name, r->attempt.package, r->attempt.version, true, NULL, &f->wheel,
+                               r->why, sizeof r->why);
+    if (r->work_error)
+        return;
+    f->serves = own ? targets_served(r, &f->wheel.name) : 0;
+    if (!own || !(f->serves >> own->id & 1)) {
+        r->work_error = -EBADMSG;
+        snprintf(r->why, sizeof r->why, "its tags do not fit the target %s (%s, %s)", own ? own->name : "",
+                 own ? own->abi : "", own ? own->platform : "");
+        return;
+    }
+    f->judged = true;
+}

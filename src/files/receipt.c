@@ -1,0 +1,350 @@
+/*
+ * Taking in what a build brings: the log as it is printed, then file after file. The farm (src/farm)
+ * makes a receipt for every attempt it hands out and feeds it; once all files are verified, or the build
+ * has failed, record.c ends it.
+ */
+#include "receipt.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "io/fs.h"
+
+/* ---- steps: once around for every file ---------------------------------------------------------- */
+
+static void on_written(struct stream *s)
+{
+    struct receipt *r = container_of(s, struct receipt, stream);
+    if (r->events && s->waiting.len < STREAM_PAUSE_BYTES)
+        r->events->relieved(r->owner);
+}
+
+static enum step check_space(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    struct receipt_file *f = &r->files_made[r->at];
+    uint64_t free_bytes = 0, inodes = 0;
+    int error = fs_free(r->files->staging, &free_bytes, &inodes);
+    if (error)
+        return task_fail(t, error, "cannot look at %s: %s", r->files->staging, strerror(-error));
+    if (f->size_bytes > r->files->settings.max_wheel_bytes) {
+        receipt_fail(r, "failed", "too large", "%s has %llu bytes; the master takes at most %llu", f->name,
+                     (unsigned long long)f->size_bytes, (unsigned long long)r->files->settings.max_wheel_bytes);
+        return STEP_DONE;
+    }
+    if (free_bytes < f->size_bytes + r->files->settings.min_free_bytes)
+        return task_fail(t, -ENOSPC, "the output directory %s is full: %llu MB are free, %s needs %llu MB beside the "
+                         "%llu MB that stay free; make room and the build is tried again", r->files->output,
+                         (unsigned long long)free_bytes >> 20, f->name, (unsigned long long)f->size_bytes >> 20,
+                         (unsigned long long)r->files->settings.min_free_bytes >> 20);
+    return STEP_NEXT;
+}
+
+static enum step take_in(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    struct receipt_file *f = &r->files_made[r->at];
+    f->tries++;
+    stream_init(&r->stream, f->path, on_written);
+    r->streaming = true;
+    r->sent = false;
+    r->events->want(r->owner, r->at);
+    return STEP_WAIT; /* for SENT, and then for the last byte on the disk: on_stored */
+}
+
+static enum step check_bytes(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    struct receipt_file *f = &r->files_made[r->at];
+    int error = r->stream.error;
+    bool equal = r->stream.fed_bytes == f->size_bytes && memcmp(r->stream.sha256, f->sha256, SHA256_SIZE) == 0;
+    stream_release(&r->stream);
+    r->streaming = false;
+    if (error)
+        return task_fail(t, error, "cannot write %s: %s", f->path, strerror(-error));
+    if (equal)
+        return STEP_NEXT;
+    if (f->tries < FILES_MAX_TRIES) {
+        log_warning("files", "build %lld: %s arrived damaged; asking for it again", (long long)r->attempt.attempt, f->name);
+        return STEP_AGAIN;
+    }
+    return task_fail(t, -EIO, "%s arrived damaged %u times", f->name, f->tries);
+}
+
+static void run_judge(struct lane_work *w)
+{
+    receipt_judge(container_of(w, struct receipt, work));
+}
+
+static void on_judged(struct lane_work *w, int status)
+{
+    struct receipt *r = container_of(w, struct receipt, work);
+    if (status != 0)
+        r->work_error = status;
+    task_resume(&r->task);
+}
+
+static enum step judge(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    lane_submit(LANE_VERIFY, &r->work, run_judge, on_judged);
+    return STEP_WAIT;
+}
+
+static enum step next_file(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    struct receipt_file *f = &r->files_made[r->at];
+    if (r->work_error == -EBADMSG) {
+        receipt_fail(r, "failed", "bad wheel", "%s: %s", f->name, r->why);
+        return STEP_DONE;
+    }
+    if (r->work_error)
+        return task_fail(t, r->work_error, "cannot read %s: %s", f->name, r->why);
+    r->at++;
+    return r->at < r->file_count ? STEP_AGAIN : STEP_DONE;
+}
+
+static const struct task_step receive_steps[] = {
+    {"check space", check_space},
+    {"take in", take_in},
+    {"check bytes", check_bytes},
+    {"judge", judge},
+    {"next file", next_file},
+    {NULL, NULL},
+};
+
+static void on_stored(struct stream *s)
+{
+    task_resume(&container_of(s, struct receipt, stream)->task);
+}
+
+static void on_receive_cancel(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (r->streaming && !r->stream.ending)
+        stream_end(&r->stream, on_stored);
+    else if (!r->streaming)
+        lane_cancel(&r->work);
+}
+
+static void on_received(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (r->streaming)
+        stream_release(&r->stream);
+    r->streaming = false;
+    if (!r->events) {
+        receipt_free(r);
+        return;
+    }
+    if (t->error == -ENOSPC || t->error == -EDQUOT)
+        receipt_fail(r, "farm", "disk", "%s", t->reason);
+    else if (t->error)
+        receipt_fail(r, "farm", "master", "%s", t->reason);
+    receipt_record(r);
+}
+
+/* ---- what the farm calls ------------------------------------------------------------------------- */
+
+static void on_log_written(struct stream *s)
+{
+    struct receipt *r = container_of(s, struct receipt, log);
+    if (r->events && s->waiting.len < STREAM_PAUSE_BYTES)
+        r->events->relieved(r->owner);
+    if (r->doomed && stream_idle(s))
+        receipt_free(r);
+}
+
+struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, const struct db_targets *targets,
+                            const struct files_events *events, void *owner)
+{
+    struct receipt *r = mem_new(1, sizeof *r);
+    char path[512];
+    r->files = f;
+    r->attempt = *attempt;
+    r->targets = mem_new(1, sizeof *r->targets);
+    *r->targets = *targets;
+    r->events = events;
+    r->owner = owner;
+    snprintf(path, sizeof path, "%s/%lld.log", f->staging, (long long)attempt->attempt);
+    stream_init(&r->log, path, on_log_written);
+    r->next = f->receipts;
+    if (r->next)
+        r->next->prev = r;
+    f->receipts = r;
+    return r;
+}
+
+int receipt_log(struct receipt *r, uint64_t offset, const struct bytes *data)
+{
+    uint64_t have = r->log.fed_bytes;
+    if (r->reported || offset > have)
+        return -EPROTO;
+    if (offset + data->len <= have)
+        return 0; /* told before, on an earlier connection */
+    if (offset + data->len > FILES_MAX_LOG_BYTES)
+        return -EFBIG;
+    return stream_feed(&r->log, data->data + (have - offset), data->len - (have - offset)) ? 1 : 0;
+}
+
+static bool is_plain_name(const char *name)
+{
+    for (const char *c = name; *c; c++) {
+        if (*c == '/' || *c == '\\' || iscntrl((unsigned char)*c))
+            return false;
+    }
+    return name[0] && name[0] != '.';
+}
+
+static int check_report(const struct receipt *r, const struct msg_built *b, char *why, size_t size)
+{
+    bool success = strcmp(b->outcome, "success") == 0;
+    if (r->reported)
+        return snprintf(why, size, "BUILT was said before"), -EPROTO;
+    if (!success && strcmp(b->outcome, "failed") != 0 && strcmp(b->outcome, "farm") != 0)
+        return snprintf(why, size, "BUILT has the outcome \"%s\"; it can be success, failed or farm", b->outcome), -EPROTO;
+    if (success != (b->files.count > 0))
+        return snprintf(why, size, "BUILT has the outcome %s and %u files", b->outcome, b->files.count), -EPROTO;
+    if (b->log_bytes != r->log.fed_bytes)
+        return snprintf(why, size, "BUILT speaks of %llu bytes of log, OUTPUT brought %llu",
+                        (unsigned long long)b->log_bytes, (unsigned long long)r->log.fed_bytes), -EPROTO;
+    for (unsigned i = 0; i < b->files.count; i++) {
+        const struct rec_wheel *w = &b->files.items[i];
+        if (!is_plain_name(w->name))
+            return snprintf(why, size, "BUILT names a file \"%s\"", w->name), -EPROTO;
+        if (w->sha256.len != SHA256_SIZE)
+            return snprintf(why, size, "BUILT gives %s a SHA-256 of %u bytes", w->name, w->sha256.len), -EPROTO;
+        for (unsigned j = 0; j < i; j++) {
+            if (strcmp(w->name, b->files.items[j].name) == 0)
+                return snprintf(why, size, "BUILT names %s twice", w->name), -EPROTO;
+        }
+    }
+    return 0;
+}
+
+static void note_files(struct receipt *r, const struct msg_built *b)
+{
+    r->file_count = b->files.count;
+    for (unsigned i = 0; i < b->files.count; i++) {
+        const struct rec_wheel *w = &b->files.items[i];
+        struct receipt_file *f = &r->files_made[i];
+        text_copy(f->name, sizeof f->name, w->name);
+        f->size_bytes = w->size_bytes;
+        memcpy(f->sha256, w->sha256.data, SHA256_SIZE);
+        snprintf(f->path, sizeof f->path, "%s/%lld-%u.part", r->files->staging, (long long)r->attempt.attempt, i);
+        snprintf(f->public_path, sizeof f->public_path, "simple/%s/%s", r->attempt.package, w->name);
+    }
+}
+
+int receipt_built(struct receipt *r, const struct msg_built *b, const char *slave, char *why, size_t why_size)
+{
+    int error = check_report(r, b, why, why_size);
+    if (error)
+        return error;
+    r->reported = true;
+    text_copy(r->slave, sizeof r->slave, slave);
+    text_copy(r->outcome, sizeof r->outcome, b->outcome);
+    text_copy(r->reason, sizeof r->reason, b->reason);
+    text_copy(r->detail, sizeof r->detail, b->detail);
+    r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason,
+                                   .detail = r->detail, .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms,
+                                   .peak_bytes = b->peak_bytes, .log_bytes = b->log_bytes};
+    note_files(r, b);
+    if (r->file_count > 0)
+        receipt_start(r, receive_steps, on_received);
+    else
+        receipt_record(r);
+    return 0;
+}
+
+int receipt_chunk(struct receipt *r, const struct msg_chunk *c, char *why, size_t why_size)
+{
+    const struct receipt_file *f = &r->files_made[r->at];
+    if (!r->streaming || r->sent || c->file != r->at)
+        return snprintf(why, why_size, "CHUNK of file %llu, which was not asked for", (unsigned long long)c->file), -EPROTO;
+    if (c->offset != r->stream.fed_bytes || c->data.len == 0)
+        return snprintf(why, why_size, "CHUNK of %u bytes at %llu of %s; expected %llu", c->data.len,
+                        (unsigned long long)c->offset, f->name, (unsigned long long)r->stream.fed_bytes), -EPROTO;
+    if (c->data.len > f->size_bytes - r->stream.fed_bytes)
+        return snprintf(why, why_size, "CHUNK leads past the %llu bytes of %s", (unsigned long long)f->size_bytes,
+                        f->name), -EPROTO;
+    return stream_feed(&r->stream, c->data.data, c->data.len) ? 1 : 0;
+}
+
+int receipt_sent(struct receipt *r, unsigned file, char *why, size_t why_size)
+{
+    if (!r->streaming || r->sent || file != r->at)
+        return snprintf(why, why_size, "SENT for file %u, which was not asked for", file), -EPROTO;
+    r->sent = true;
+    stream_end(&r->stream, on_stored);
+    return 0;
+}
+
+void receipt_abandon(struct receipt *r)
+{
+    r->events = NULL;
+    if (r->recording)
+        return; /* the end is on its way into the database: let it arrive */
+    if (r->reported)
+        task_cancel(&r->task);
+    else
+        receipt_free(r);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+void receipt_start(struct receipt *r, const struct task_step *steps, void (*finished)(struct task *t))
+{
+    memset(&r->task, 0, sizeof r->task);
+    r->task.steps = steps;
+    r->task.finished = finished;
+    r->task.cancel = steps == receive_steps ? on_receive_cancel : NULL;
+    task_start(r->files->loop, &r->task);
+}
+
+void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(r->detail, sizeof r->detail, format, args);
+    va_end(args);
+    text_copy(r->outcome, sizeof r->outcome, outcome);
+    text_copy(r->reason, sizeof r->reason, reason);
+}
+
+/* Staging is a handful of unlinks: cheap enough for the loop. */
+static void remove_staging(struct receipt *r)
+{
+    unlink(r->log.path);
+    for (unsigned i = 0; i < r->file_count; i++)
+        unlink(r->files_made[i].path);
+}
+
+void receipt_free(struct receipt *r)
+{
+    struct files *f = r->files;
+    r->doomed = true;
+    if (!stream_idle(&r->log))
+        return; /* a thread still writes: on_log_written comes back here */
+    remove_staging(r);
+    stream_release(&r->log);
+    for (unsigned i = 0; i < r->file_count; i++)
+        wheel_release(&r->files_made[i].wheel);
+    if (r->next)
+        r->next->prev = r->prev;
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        f->receipts = r->next;
+    free(r->targets);
+    free(r);
+}

@@ -1,0 +1,104 @@
+/*
+ * What the parts of this room share: the room itself, a receipt and its files.
+ *
+ *   receipt.c   takes in: the log, then file after file, each verified as it is complete
+ *   judge.c     verifies one file, on a pool thread
+ *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
+ *   recover.c   undoes what a crash left half-way
+ *   stream.c    bytes to the disk
+ */
+#ifndef FILES_RECEIPT_H
+#define FILES_RECEIPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/lane.h"
+#include "core/task.h"
+#include "db.h"
+#include "files.h"
+#include "stream.h"
+#include "wheel.h"
+
+#define FILES_MAX_LOG_BYTES (8 * 1024 * 1024)
+#define FILES_MAX_TRIES 2            /* a file is asked for again once */
+
+struct files {
+    uv_loop_t *loop;
+    struct db *db;
+    char output[256];                /* without a last '/' */
+    char staging[300];
+    struct files_settings settings;
+    void (*published)(void *owner);
+    void *owner;
+    struct receipt *receipts;        /* all that live */
+    void (*closed)(void *owner);     /* set while closing */
+    void *closed_owner;
+    bool closing;
+    uv_timer_t close_timer;
+};
+
+struct receipt_file {
+    char name[256];
+    uint64_t size_bytes;             /* as announced, and as counted before it is judged */
+    uint8_t sha256[SHA256_SIZE];     /* as announced */
+    char path[512];                  /* in staging */
+    char public_path[768];           /* below the output directory */
+    struct wheel wheel;              /* what we read ourselves */
+    bool judged;
+    unsigned tries;
+    uint64_t serves;                 /* targets that can use it */
+    enum db_verdict verdict;
+    bool placed;                     /* linked into the tree by us */
+};
+
+struct receipt {
+    struct files *files;
+    struct receipt *prev, *next;
+    struct db_attempt attempt;
+    struct db_targets *targets;
+    const struct files_events *events; /* NULL once abandoned */
+    void *owner;
+    char slave[80];                  /* for the log */
+    struct stream log;
+
+    struct task task;                /* first receive_steps, then one table of record.c */
+    struct lane_work work;           /* one piece of disk work at a time */
+    struct db_call call;
+    bool reported;                   /* BUILT has come */
+    bool recording;                  /* past the point of no return: the end will be recorded */
+    bool refused;                    /* the database says that the attempt is not the job's any more */
+    bool doomed;                     /* is freed as soon as no thread uses it */
+
+    struct db_build_end end;         /* its strings point below */
+    char outcome[16], reason[64], detail[1024];
+    unsigned file_count, at;         /* at: the file that is wanted now */
+    struct receipt_file files_made[16];
+    struct stream stream;            /* of the file at `at` */
+    bool streaming, sent;
+    struct db_verdicts verdicts;
+    bool recorded;
+    int work_error;                  /* of the last piece of work on a thread */
+    char why[512];                   /* its reason in words */
+};
+
+/* receipt.c */
+void receipt_free(struct receipt *r);
+void receipt_start(struct receipt *r, const struct task_step *steps, void (*finished)(struct task *t));
+
+/* Makes the attempt's end a failure: outcome "failed" (the package's) or "farm". */
+void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* judge.c: reads and judges files_made[at] on a pool thread; sets work_error (0, -EBADMSG the wheel's own fault, else the
+ * machine's) and why. */
+void receipt_judge(struct receipt *r);
+
+/* record.c: drives the receipt to its end and frees it. */
+void receipt_record(struct receipt *r);
+
+/* recover.c: the room may have come to its end. */
+void files_check_closed(struct files *f);
+
+#endif

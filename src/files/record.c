@@ -1,0 +1,381 @@
+/*
+ * Ending an attempt: its files become public, or its failure is noted. receipt.c calls it when all that the
+ * build brought has been taken in.
+ *
+ * The order is what makes a crash harmless. Bytes are verified and on the disk before the database names them
+ * ('publishing'); they stand under their public name before the database calls them live; only then does an
+ * index mention them. A build's log is in place before its record.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "io/fs.h"
+#include "receipt.h"
+
+static bool is_success(const struct receipt *r)
+{
+    return strcmp(r->outcome, "success") == 0;
+}
+
+static void on_answer(struct db_call *c, int error)
+{
+    struct receipt *r = container_of(c, struct receipt, call);
+    r->work_error = error;
+    if (error)
+        snprintf(r->why, sizeof r->why, "the database refused: %s", c->message);
+    task_resume(&r->task);
+}
+
+static void on_worked(struct lane_work *w, int status)
+{
+    struct receipt *r = container_of(w, struct receipt, work);
+    if (status != 0)
+        r->work_error = status;
+    task_resume(&r->task);
+}
+
+/* Fails the task when the step before it did; the first thing every later step says. */
+static bool step_failed(struct receipt *r, const char *doing)
+{
+    if (r->work_error)
+        task_fail(&r->task, r->work_error, "%s: %s", doing, r->why[0] ? r->why : strerror(-r->work_error));
+    return r->work_error != 0;
+}
+
+/* ---- the log ------------------------------------------------------------------------------------- */
+
+static void on_log_ended(struct stream *s)
+{
+    task_resume(&container_of(s, struct receipt, log)->task);
+}
+
+static enum step end_log(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (stream_in_memory(&r->log) || r->log.closed)
+        return STEP_NEXT;
+    stream_end(&r->log, on_log_ended);
+    return STEP_WAIT;
+}
+
+/* /logs/0000/1601/1502.txt.gz for build 16011502. */
+static void log_path(const struct receipt *r, char *path, size_t size)
+{
+    long long id = (long long)r->attempt.attempt;
+    snprintf(path, size, "%s/logs/%04lld/%04lld/%04lld.txt.gz", r->files->output, id / 100000000 % 10000,
+             id / 10000 % 10000, id % 10000);
+}
+
+/* On a pool thread. */
+static void run_keep_log(struct lane_work *w)
+{
+    struct receipt *r = container_of(w, struct receipt, work);
+    char path[512];
+    char *text = NULL;
+    size_t len = 0;
+    log_path(r, path, sizeof path);
+    r->why[0] = '\0';
+    if (stream_in_memory(&r->log)) {
+        r->work_error = fs_replace_gzip(path, r->log.waiting.data, r->log.waiting.len);
+        return;
+    }
+    r->work_error = r->log.error ? r->log.error : fs_read(r->log.path, FILES_MAX_LOG_BYTES, &text, &len);
+    if (r->work_error == 0)
+        r->work_error = fs_replace_gzip(path, text, len);
+    free(text);
+}
+
+static enum step keep_log(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    lane_submit(LANE_PAGES, &r->work, run_keep_log, on_worked);
+    return STEP_WAIT;
+}
+
+/* ---- publishing ---------------------------------------------------------------------------------- */
+
+static json_t *describe_file(const struct receipt_file *f)
+{
+    char sha256[SHA256_HEX_SIZE], metadata_sha256[SHA256_HEX_SIZE];
+    json_t *requires = json_array();
+    for (size_t i = 0; i < f->wheel.metadata.requires_dist_count; i++)
+        json_array_append_new(requires, json_string(f->wheel.metadata.requires_dist[i]));
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "path", f->public_path, "name", f->name,
+                     "size", (json_int_t)f->size_bytes, "sha256", hash_hex(f->sha256, sha256),
+                     "metadata_sha256", hash_hex(f->wheel.metadata_sha256, metadata_sha256), "requires_python",
+                     f->wheel.metadata.requires_python ? f->wheel.metadata.requires_python : "", "requires", requires);
+}
+
+static enum step announce_files(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "keeping the log"))
+        return STEP_FAIL;
+    json_t *list = json_array();
+    for (unsigned i = 0; i < r->file_count; i++)
+        json_array_append_new(list, describe_file(&r->files_made[i]));
+    char *text = json_dumps(list, JSON_COMPACT);
+    json_decref(list);
+    if (!text)
+        return task_fail(t, -EBADMSG, "its metadata is not UTF-8");
+    db_files_begin(r->files->db, &r->call, r->attempt.attempt, text, &r->verdicts, on_answer);
+    free(text);
+    return STEP_WAIT;
+}
+
+/* What stands in the way under the public name may be this very file, from before a crash or a restore. */
+static int accept_standing(struct receipt *r, const struct receipt_file *f, const char *path)
+{
+    uint8_t digest[SHA256_SIZE];
+    int error = hash_file(path, digest, NULL);
+    if (error || memcmp(digest, f->sha256, SHA256_SIZE) == 0)
+        return error;
+    snprintf(r->why, sizeof r->why, "%.300s stands there with other bytes, but the database does not know it",
+             f->public_path);
+    return -EEXIST;
+}
+
+static int place(struct receipt *r, struct receipt_file *f)
+{
+    char path[1100], metadata[1200];
+    snprintf(path, sizeof path, "%s/%s", r->files->output, f->public_path);
+    snprintf(metadata, sizeof metadata, "%s.metadata", path);
+    int error = fs_replace(metadata, f->wheel.metadata_bytes, f->wheel.metadata_len, true);
+    if (error)
+        return error;
+    error = fs_publish(f->path, path);
+    if (error == -EEXIST)
+        error = accept_standing(r, f, path);
+    f->placed = error == 0;
+    return error;
+}
+
+/* On a pool thread. */
+static void run_place(struct lane_work *w)
+{
+    struct receipt *r = container_of(w, struct receipt, work);
+    r->work_error = 0;
+    r->why[0] = '\0';
+    for (unsigned i = 0; i < r->file_count && r->work_error == 0; i++) {
+        if (r->files_made[i].verdict == DB_FILE_NEW)
+            r->work_error = place(r, &r->files_made[i]);
+    }
+}
+
+static enum step place_files(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "announcing the files"))
+        return STEP_FAIL;
+    r->refused = r->verdicts.count == 0;
+    if (r->refused)
+        return STEP_DONE;
+    for (unsigned i = 0; i < r->file_count; i++)
+        r->files_made[i].verdict = i < r->verdicts.count ? r->verdicts.items[i] : DB_FILE_OTHER;
+    lane_submit(LANE_DISK, &r->work, run_place, on_worked);
+    return STEP_WAIT;
+}
+
+/* What became of the files, in words: the build's detail and the slave's DONE. */
+static void describe_outcome(struct receipt *r)
+{
+    r->detail[0] = '\0';
+    for (unsigned i = 0; i < r->file_count; i++) {
+        const struct receipt_file *f = &r->files_made[i];
+        size_t used = strlen(r->detail);
+        const char *fate = f->verdict == DB_FILE_NEW    ? "published"
+                           : f->verdict == DB_FILE_SAME ? "was published before with the same bytes"
+                                                        : "was published before with other bytes; this one is discarded";
+        snprintf(r->detail + used, sizeof r->detail - used, "%s%s %s", used ? "; " : "", f->name, fate);
+    }
+}
+
+static enum step make_public(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "placing the files"))
+        return STEP_FAIL;
+    uint64_t serves = 0;
+    for (unsigned i = 0; i < r->file_count; i++)
+        serves |= r->files_made[i].serves;
+    describe_outcome(r);
+    db_build_publish(r->files->db, &r->call, &r->end, serves, &r->recorded, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step check_public(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "making the files public"))
+        return STEP_FAIL;
+    r->refused = !r->recorded;
+    return STEP_DONE;
+}
+
+static const struct task_step publish_steps[] = {
+    {"end log", end_log},
+    {"keep log", keep_log},
+    {"announce files", announce_files},
+    {"place files", place_files},
+    {"make public", make_public},
+    {"check public", check_public},
+    {NULL, NULL},
+};
+
+/* ---- failing, and taking back what was begun ------------------------------------------------------- */
+
+/* On a pool thread. */
+static void run_withdraw(struct lane_work *w)
+{
+    struct receipt *r = container_of(w, struct receipt, work);
+    char path[1100];
+    for (unsigned i = 0; i < r->file_count; i++) {
+        struct receipt_file *f = &r->files_made[i];
+        if (!f->placed)
+            continue;
+        f->placed = false;
+        snprintf(path, sizeof path, "%s/%s", r->files->output, f->public_path);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/%s.metadata", r->files->output, f->public_path);
+        unlink(path);
+    }
+}
+
+static enum step withdraw_files(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    r->work_error = 0;
+    r->why[0] = '\0';
+    if (r->verdicts.count == 0 && !r->refused)
+        return STEP_NEXT;
+    lane_submit(LANE_DISK, &r->work, run_withdraw, on_worked);
+    return STEP_WAIT;
+}
+
+static enum step forget_files(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (r->verdicts.count == 0)
+        return STEP_NEXT;
+    db_files_forget(r->files->db, &r->call, r->attempt.attempt, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step note_failure(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (r->work_error)
+        log_error("files", "build %lld: its log could not be kept (%s)", (long long)r->attempt.attempt,
+                  r->why[0] ? r->why : strerror(-r->work_error));
+    if (r->refused)
+        return STEP_DONE;
+    db_build_end(r->files->db, &r->call, &r->end, r->files->settings.retry_ms, &r->recorded, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step check_noted(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "noting the failure"))
+        return STEP_FAIL;
+    r->refused = !r->recorded;
+    return STEP_DONE;
+}
+
+static const struct task_step failure_steps[] = {
+    {"withdraw files", withdraw_files},
+    {"forget files", forget_files},
+    {"end log", end_log},
+    {"keep log", keep_log},
+    {"note failure", note_failure},
+    {"check noted", check_noted},
+    {NULL, NULL},
+};
+
+/* ---- the end ------------------------------------------------------------------------------------- */
+
+static const char *subject(const struct receipt *r, char *to, size_t size)
+{
+    const char *abi = "?";
+    for (unsigned i = 0; i < r->targets->count; i++) {
+        if (r->targets->items[i].id == r->attempt.target)
+            abi = r->targets->items[i].abi;
+    }
+    snprintf(to, size, "%s %s for %s", r->attempt.package, r->attempt.version, abi);
+    return to;
+}
+
+static void say(const struct receipt *r)
+{
+    char what[640], span[CLOCK_TEXT_SIZE];
+    subject(r, what, sizeof what);
+    clock_span((int64_t)r->end.wall_ms, span);
+    if (r->refused)
+        log_warning("files", "%s: the result of %s is too late (build %lld is no longer its attempt)", r->slave, what,
+                    (long long)r->attempt.attempt);
+    else if (is_success(r))
+        log_info("files", "%s: built %s in %s (build %lld: %s)", r->slave, what, span, (long long)r->attempt.attempt,
+                 r->detail);
+    else
+        log_info("files", "%s: failed to build %s in %s (build %lld, %s, %s: %s)", r->slave, what, span,
+                 (long long)r->attempt.attempt, r->outcome, r->reason, r->detail);
+}
+
+static void settle(struct receipt *r, bool good)
+{
+    struct files *f = r->files;
+    const char *text = r->refused ? "too late: the build was given to another or is not wanted any more" : r->detail;
+    say(r);
+    if (r->events)
+        r->events->settled(r->owner, good, text);
+    r->events = NULL;
+    if (f->published)
+        f->published(f->owner);
+    receipt_free(r);
+    files_check_closed(f);
+}
+
+static void on_failure_noted(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (t->error) {
+        log_error("files", "build %lld: %s; its lease will run out", (long long)r->attempt.attempt, t->reason);
+        r->refused = true;
+    }
+    settle(r, false);
+}
+
+static void on_published(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (t->error == 0 && !r->refused) {
+        settle(r, true);
+        return;
+    }
+    if (t->error) {
+        bool full = t->error == -ENOSPC || t->error == -EDQUOT;
+        log_error("files", "build %lld: %s", (long long)r->attempt.attempt, t->reason);
+        receipt_fail(r, "farm", full ? "disk" : "master", "%s", t->reason);
+    }
+    receipt_start(r, failure_steps, on_failure_noted);
+}
+
+void receipt_record(struct receipt *r)
+{
+    r->recording = true;
+    r->work_error = 0;
+    r->why[0] = '\0';
+    if (is_success(r))
+        receipt_start(r, publish_steps, on_published);
+    else
+        receipt_start(r, failure_steps, on_failure_noted);
+}

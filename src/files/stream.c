@@ -1,0 +1,139 @@
+/*
+ * Streams: how bytes from slaves reach the disk without the loop waiting for it. Receipts
+ * (receipt.c) own one for the log and one for each wheel in turn.
+ */
+#include "stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+#include "core/text.h"
+
+void stream_init(struct stream *s, const char *path, void (*written)(struct stream *s))
+{
+    memset(s, 0, sizeof *s);
+    text_copy(s->path, sizeof s->path, path);
+    buf_init(&s->waiting, STREAM_MAX_WAITING_BYTES);
+    buf_init(&s->writing, STREAM_MAX_WAITING_BYTES);
+    hash_init(&s->hash);
+    s->written = written;
+    s->fd = -1;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int write_batch(struct stream *s)
+{
+    if (s->fd < 0)
+        s->fd = open(s->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (s->fd < 0)
+        return -errno;
+    hash_add(&s->hash, s->writing.data, s->writing.len);
+    return write_all(s->fd, s->writing.data, s->writing.len);
+}
+
+static int finish_file(struct stream *s)
+{
+    int error = s->waiting.full || s->writing.full ? -ENOBUFS : 0;
+    if (s->fd >= 0 && fsync(s->fd) != 0 && error == 0)
+        error = -errno;
+    if (s->fd >= 0 && close(s->fd) != 0 && error == 0)
+        error = -errno;
+    s->fd = -1;
+    hash_end(&s->hash, s->sha256);
+    return error;
+}
+
+/* On a pool thread. */
+static void run_write(struct lane_work *w)
+{
+    struct stream *s = container_of(w, struct stream, work);
+    if (s->error == 0)
+        s->error = write_batch(s);
+    if (s->closed) {
+        int error = finish_file(s);
+        if (s->error == 0)
+            s->error = error;
+    }
+}
+
+static void on_written(struct lane_work *w, int status);
+
+static void submit(struct stream *s)
+{
+    struct buf empty = s->writing;
+    s->writing = s->waiting;
+    s->waiting = empty;
+    s->closed = s->ending;
+    s->busy = true;
+    lane_submit(LANE_DISK, &s->work, run_write, on_written);
+}
+
+static void on_written(struct lane_work *w, int status)
+{
+    struct stream *s = container_of(w, struct stream, work);
+    s->busy = false;
+    if (status != 0 && s->error == 0)
+        s->error = status;
+    buf_clear(&s->writing);
+    if (s->closed) {
+        s->ended(s);
+        return;
+    }
+    if (s->ending || s->waiting.len >= STREAM_BATCH_BYTES)
+        submit(s);
+    if (s->written)
+        s->written(s);
+}
+
+bool stream_feed(struct stream *s, const void *data, size_t len)
+{
+    s->fed_bytes += len;
+    buf_add(&s->waiting, data, len);
+    if (!s->busy && s->waiting.len >= STREAM_BATCH_BYTES)
+        submit(s);
+    return s->waiting.len >= STREAM_PAUSE_BYTES;
+}
+
+void stream_end(struct stream *s, void (*ended)(struct stream *s))
+{
+    s->ending = true;
+    s->ended = ended;
+    if (!s->busy)
+        submit(s);
+}
+
+bool stream_idle(const struct stream *s)
+{
+    return !s->busy;
+}
+
+bool stream_in_memory(const struct stream *s)
+{
+    return !s->busy && s->fd < 0 && !s->closed;
+}
+
+void stream_release(struct stream *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+    hash_release(&s->hash);
+    buf_release(&s->waiting);
+    buf_release(&s->writing);
+}

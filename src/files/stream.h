@@ -1,0 +1,49 @@
+/*
+ * A staging file that is fed from the loop and written by pool threads, in order, hashed on the way.
+ */
+#ifndef FILES_STREAM_H
+#define FILES_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/hash.h"
+#include "core/lane.h"
+
+#define STREAM_BATCH_BYTES (64 * 1024)       /* less is kept in memory: most logs never touch the disk here */
+#define STREAM_PAUSE_BYTES (1024 * 1024)     /* more unwritten: the peer should wait */
+#define STREAM_MAX_WAITING_BYTES (16 * 1024 * 1024) /* a peer that does not wait ends here */
+
+struct stream {
+    char path[512];
+    uint64_t fed_bytes;             /* in all */
+    struct buf waiting, writing;    /* not yet given to a thread; with a thread */
+    int error;                      /* of the first write that failed: -errno */
+    uint8_t sha256[SHA256_SIZE];    /* after the end */
+    /* private */
+    void (*written)(struct stream *s);  /* a write is done: there is room again */
+    void (*ended)(struct stream *s);
+    struct hash hash;
+    struct lane_work work;
+    int fd;
+    bool busy, ending, closed;
+};
+
+/* `written` (may be NULL) is called on the loop after each write. The file is made with the first write. */
+void stream_init(struct stream *s, const char *path, void (*written)(struct stream *s));
+
+/* Appends. True: enough is waiting, the peer should pause until `written`. */
+bool stream_feed(struct stream *s, const void *data, size_t len);
+
+/* Writes what waits, fsyncs and closes; then `ended` on the loop, once, with error and sha256 set. */
+void stream_end(struct stream *s, void (*ended)(struct stream *s));
+
+/* Nothing has been written yet: all there is is in `waiting`. */
+bool stream_in_memory(const struct stream *s);
+
+/* No thread works on it: it may be released (which removes nothing from the disk). */
+bool stream_idle(const struct stream *s);
+void stream_release(struct stream *s);
+
+#endif

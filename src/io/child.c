@@ -1,0 +1,230 @@
+/*
+ * A command with everything that it starts, from spawn to the last of its processes. The slave builds with it.
+ *
+ *     running ──the command ends──────────────────────────────┐
+ *        └──child_kill, timeout──▶ SIGTERM ──2 s──▶ SIGKILL ──▶ sweep until nobody is left ──▶ drain ──▶ ended
+ *
+ * A sweep looks for our descendants in /proc, reaps the dead that became our children, and kills the living
+ * once their time has come. Only pids seen there are waited for, so nobody else's children are taken.
+ */
+#include "io/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child_spawn.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "proc.h"
+
+#define KILL_AFTER_MS 2000     /* between SIGTERM and SIGKILL */
+#define SWEEP_MS 20            /* between looks at a tree that dies */
+#define REAP_MS 200            /* least time between looks at one that lives: orphans die often in some builds */
+#define PASSES 8               /* looks in one sweep: a fork may slip through each */
+#define DRAIN_MAX_BYTES (1024 * 1024) /* more than a pipe holds: what lies beyond has a writer out of our reach */
+
+/* -- the end ------------------------------------------------------------------------------------- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct child *c = handle->data;
+    if (--c->open_handles == 0)
+        c->ended(c);
+}
+
+static void end(struct child *c)
+{
+    c->wall_ms = clock_steady_ms() - c->started_ms;
+    uv_close((uv_handle_t *)&c->died, on_handle_closed);
+    uv_close((uv_handle_t *)&c->limit, on_handle_closed);
+    uv_close((uv_handle_t *)&c->sweep, on_handle_closed);
+    uv_close((uv_handle_t *)&c->pipe, on_handle_closed);
+}
+
+/* Gives away what the dead left in the pipe. */
+static void drain(struct child *c)
+{
+    uv_os_fd_t fd;
+    size_t drained = 0;
+    uv_read_stop((uv_stream_t *)&c->pipe);
+    if (uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0)
+        return;
+    while (drained < DRAIN_MAX_BYTES) {
+        ssize_t got = read(fd, c->buffer, sizeof c->buffer);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return;
+        c->output(c, c->buffer, (size_t)got);
+        drained += (size_t)got;
+    }
+}
+
+/* -- the tree ------------------------------------------------------------------------------------ */
+
+static int64_t time_ms(struct timeval t)
+{
+    return (int64_t)t.tv_sec * 1000 + t.tv_usec / 1000;
+}
+
+/* Reaps one dead child of ours and adds what it used, its own reaped children included. */
+static void reap(struct child *c, pid_t pid)
+{
+    int status;
+    struct rusage used;
+    if (wait4(pid, &status, WNOHANG, &used) != pid)
+        return;
+    c->cpu_ms += time_ms(used.ru_utime) + time_ms(used.ru_stime);
+    if ((int64_t)used.ru_maxrss * 1024 > c->peak_bytes)
+        c->peak_bytes = (int64_t)used.ru_maxrss * 1024;
+    if (pid != c->pid || c->exited)
+        return;
+    c->exited = true;
+    c->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    c->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+/* One look: how many are left that can be killed. `signal` 0 only reaps. */
+static size_t look(struct child *c, int signal)
+{
+    struct proc *tree;
+    size_t remain = 0, count = proc_tree(c->born, &tree);
+    for (size_t i = 0; i < count; i++) {
+        if (tree[i].zombie && tree[i].parent == getpid())
+            reap(c, tree[i].pid);
+        else if (signal == 0 || tree[i].zombie)
+            remain++;
+        else if (kill(tree[i].pid, signal) == 0 || errno == ESRCH)
+            remain++; /* who is another user's now and may not be killed is not waited for */
+    }
+    free(tree);
+    return remain;
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct child *c = timer->data;
+    bool dying = c->exited || c->deadly;
+    size_t remain = look(c, dying ? SIGKILL : 0);
+    for (unsigned pass = 1; dying && remain > 0 && pass < PASSES; pass++)
+        remain = look(c, SIGKILL);
+    if (c->exited && remain == 0 && dying) {
+        drain(c);
+        end(c);
+    } else if (dying || c->exited) {
+        uv_timer_start(&c->sweep, on_sweep, SWEEP_MS, 0);
+    }
+}
+
+static void on_died(uv_signal_t *handle, int signum)
+{
+    struct child *c = handle->data;
+    reap(c, c->pid);
+    if (c->exited)
+        uv_timer_start(&c->sweep, on_sweep, 0, 0);
+    else if (!uv_is_active((uv_handle_t *)&c->sweep))
+        uv_timer_start(&c->sweep, on_sweep, REAP_MS, 0);
+}
+
+/* -- time limit and kill ------------------------------------------------------------------------- */
+
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct child *c = timer->data;
+    c->deadly = true;
+    on_sweep(&c->sweep);
+}
+
+static void ask_to_end(struct child *c)
+{
+    look(c, SIGTERM);
+    uv_timer_start(&c->limit, on_patience_over, KILL_AFTER_MS, 0);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct child *c = timer->data;
+    if (c->exited || c->killed)
+        return;
+    c->timed_out = true;
+    ask_to_end(c);
+}
+
+void child_kill(struct child *c)
+{
+    if (c->open_handles == 0 || c->pid == 0 || c->exited || c->killed || c->timed_out)
+        return;
+    c->killed = true;
+    ask_to_end(c);
+}
+
+/* -- the start ----------------------------------------------------------------------------------- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    struct child *c = handle->data;
+    *buffer = uv_buf_init(c->buffer, sizeof c->buffer);
+}
+
+static void on_output(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
+{
+    struct child *c = stream->data;
+    if (got > 0)
+        c->output(c, buffer->base, (size_t)got);
+    else if (got < 0)
+        uv_read_stop(stream); /* the command may live on without it: only the tree's death is the end */
+}
+
+static void reset(uv_loop_t *loop, struct child *c)
+{
+    c->error = c->signal = 0;
+    c->status = -1;
+    c->timed_out = c->killed = c->exited = c->deadly = false;
+    c->wall_ms = c->cpu_ms = c->peak_bytes = 0;
+    c->pid = 0;
+    c->started_ms = clock_steady_ms();
+    uv_signal_init(loop, &c->died);
+    uv_timer_init(loop, &c->limit);
+    uv_timer_init(loop, &c->sweep);
+    uv_pipe_init(loop, &c->pipe, 0);
+    c->died.data = c->limit.data = c->sweep.data = c->pipe.data = c;
+    c->open_handles = 4;
+}
+
+static int start(struct child *c)
+{
+    int ends[2];
+    struct proc self;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    uv_signal_start(&c->died, on_died, SIGCHLD); /* before there is a child to miss */
+    int rc = child_spawn(c->argv, c->env, c->cwd, ends[1], ends[1], &c->pid);
+    close(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        return rc;
+    }
+    c->born = proc_look(c->pid, &self) == 0 ? self.born : 0;
+    uv_pipe_open(&c->pipe, ends[0]);
+    uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_output);
+    return 0;
+}
+
+void child_run(uv_loop_t *loop, struct child *c)
+{
+    reset(loop, c);
+    c->error = start(c);
+    if (c->error < 0) {
+        c->pid = 0;
+        end(c);
+    } else if (c->timeout_ms > 0) {
+        uv_timer_start(&c->limit, on_timeout, c->timeout_ms, 0);
+    }
+}

@@ -1,0 +1,104 @@
+/*
+ * The processes that descend from this one. Links to parents are enough to find them all: child.c has made us a
+ * child subreaper (prctl(2)), so a process whose parent died is our child.
+ */
+#include "proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+
+int proc_look(pid_t pid, struct proc *p)
+{
+    char path[64], text[1024], state;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -ESRCH;
+    ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (len <= 0)
+        return -ESRCH;
+    text[len] = '\0';
+    const char *name_end = strrchr(text, ')'); /* the command's name may hold anything, parentheses too */
+    if (name_end == NULL)
+        return -ESRCH;
+
+    /* State, parent, then fields 5 to 21, then the start: proc(5). */
+    *p = (struct proc){.pid = pid};
+    if (sscanf(name_end + 1,
+               " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+               &state, &p->parent, &p->born) != 3)
+        return -ESRCH;
+    p->zombie = state == 'Z' || state == 'X';
+    return 0;
+}
+
+static size_t look_at_all(struct proc **found)
+{
+    size_t count = 0, room = 0;
+    DIR *dir = opendir("/proc");
+    *found = NULL;
+    if (dir == NULL)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
+        if (count == room) {
+            room = room * 2 + 64;
+            *found = mem_resize(*found, room, sizeof **found);
+        }
+        if (pid > 0 && proc_look(pid, &(*found)[count]) == 0)
+            count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+    pid_t first = ((const struct proc *)a)->pid, second = ((const struct proc *)b)->pid;
+    return (first > second) - (first < second);
+}
+
+static bool has_parent_of_ours(const struct proc *all, size_t count, const struct proc *p, pid_t us)
+{
+    if (p->parent == us)
+        return true;
+    const struct proc wanted = {.pid = p->parent};
+    const struct proc *parent = bsearch(&wanted, all, count, sizeof *all, by_pid);
+    return parent != NULL && parent->ours;
+}
+
+/* Marks our descendants, until a whole pass finds nobody new. `all` is sorted by pid. */
+static void mark_ours(struct proc *all, size_t count, unsigned long long born)
+{
+    pid_t us = getpid();
+    bool more = true;
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < count; i++) {
+            struct proc *p = &all[i];
+            if (p->ours || p->born < born || !has_parent_of_ours(all, count, p, us))
+                continue;
+            p->ours = more = true;
+        }
+    }
+}
+
+size_t proc_tree(unsigned long long born, struct proc **tree)
+{
+    size_t count = look_at_all(tree), kept = 0;
+    if (count > 0)
+        qsort(*tree, count, sizeof **tree, by_pid);
+    mark_ours(*tree, count, born);
+    for (size_t i = 0; i < count; i++)
+        if ((*tree)[i].ours)
+            (*tree)[kept++] = (*tree)[i];
+    return kept;
+}

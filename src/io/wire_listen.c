@@ -1,0 +1,163 @@
+/*
+ * How a server's wires begin: the farm listens on TCP, the control room on a Unix socket. Called at start, so it may
+ * block for the moment that a look at a socket takes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "wire_private.h"
+
+#define BACKLOG 512 /* slaves all come back at once after a restart */
+
+struct wire_server {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    const struct wire_events *events;
+    void (*accepted)(struct wire *w, void *context);
+    void *context;
+    struct wire_deadlines deadlines;
+    char address[sizeof((struct sockaddr_un *)0)->sun_path];
+};
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct wire_server *s = stream->data;
+    if (status < 0) {
+        log_warning("io", "%s: cannot accept a connection: %s", s->address, uv_strerror(status));
+        return;
+    }
+    bool local = stream->type == UV_NAMED_PIPE;
+    s->accepted(wire_accept(stream->loop, stream, local, s->events, &s->deadlines), s->context);
+}
+
+/* -- TCP ----------------------------------------------------------------------------------------- */
+
+static int listen_tcp(struct wire_server *s, const char *address)
+{
+    char host[WIRE_HOST_SIZE], port[WIRE_PORT_SIZE];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+    struct sockaddr_storage bound;
+    int len = sizeof bound;
+    if (wire_split(address, host, port) < 0 || getaddrinfo(host, port, &hints, &found) != 0)
+        return -EADDRNOTAVAIL;
+    int rc = uv_tcp_bind(&s->tcp, found->ai_addr, 0);
+    freeaddrinfo(found);
+    if (rc == 0)
+        rc = uv_listen(&s->stream, BACKLOG, on_connection);
+    if (rc == 0)
+        rc = uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&bound, &len);
+    if (rc == 0)
+        transport_address_text((struct sockaddr *)&bound, s->address, sizeof s->address);
+    return rc;
+}
+
+/* -- Unix sockets -------------------------------------------------------------------------------- */
+
+/* Whether somebody listens there. Not blocking, for a server whose queue is full would hold us up. */
+static bool is_live(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool live = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
+    if (fd >= 0)
+        close(fd);
+    return live;
+}
+
+/* Makes way for our socket, but never takes away what is in use or no socket at all. */
+static int clear_path(const struct sockaddr_un *address)
+{
+    struct stat st;
+    if (lstat(address->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(st.st_mode))
+        return -EEXIST;
+    if (is_live(address))
+        return -EADDRINUSE;
+    return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int listen_local(struct wire_server *s, const char *path)
+{
+    struct sockaddr_un address;
+    int rc = wire_local_address(path, &address);
+    if (rc == 0)
+        rc = clear_path(&address);
+    if (rc < 0)
+        return rc;
+    mode_t before = umask(0117); /* the socket is never there with another mode than 0660 */
+    rc = uv_pipe_bind(&s->pipe, path);
+    umask(before);
+    if (rc == 0)
+        rc = uv_listen(&s->stream, BACKLOG, on_connection);
+    text_copy(s->address, sizeof s->address, path);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------ */
+
+static const char *what_went_wrong(int rc, bool local)
+{
+    switch (rc) {
+    case -EADDRINUSE: return local ? "another master listens there" : "another program listens there";
+    case -EEXIST: return "something that is no socket is in the way";
+    case -EADDRNOTAVAIL: return "not an address of this machine; use ADDR:PORT";
+    default: return uv_strerror(rc);
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+int wire_listen(uv_loop_t *loop, const char *address, const struct wire_events *events,
+                void (*accepted)(struct wire *w, void *context), void *context, struct wire_server **server,
+                char *why, size_t why_size)
+{
+    bool local = strchr(address, '/') != NULL;
+    struct wire_server *s = mem_new(1, sizeof *s);
+    s->events = events;
+    s->accepted = accepted;
+    s->context = context;
+    s->deadlines = wire_default_deadlines;
+    if (local)
+        uv_pipe_init(loop, &s->pipe, 0);
+    else
+        uv_tcp_init(loop, &s->tcp);
+    s->handle.data = s;
+
+    int rc = local ? listen_local(s, address) : listen_tcp(s, address);
+    if (rc < 0) {
+        snprintf(why, why_size, "cannot listen on %s: %s", address, what_went_wrong(rc, local));
+        uv_close(&s->handle, on_closed);
+        return rc;
+    }
+    *server = s;
+    return 0;
+}
+
+const char *wire_server_address(const struct wire_server *server)
+{
+    return server->address;
+}
+
+void wire_server_close(struct wire_server *server)
+{
+    uv_close(&server->handle, on_closed); /* which removes a Unix socket, too */
+}
+
+void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines)
+{
+    server->deadlines = *deadlines;
+}

@@ -1,0 +1,81 @@
+/*
+ * A wire from within: shared by wire.c (frames and life), wire_connect.c and wire_listen.c (how one begins).
+ * Tests use it to shorten the deadlines.
+ */
+#ifndef WIRE_PRIVATE_H
+#define WIRE_PRIVATE_H
+
+#include <netdb.h>
+#include <sys/un.h>
+
+#include "io/wire.h"
+#include "transport.h"
+
+struct wire_deadlines {
+    uint64_t connect_ms;     /* of one address, for the connection to stand */
+    uint64_t first_ms;       /* from accept to the end of the first frame */
+    uint64_t frame_ms;       /* from the first byte of a frame to its last */
+    uint64_t finish_ms;      /* from wire_finish to `closed` */
+};
+
+/*
+ *   accept ───────▶ OPEN ──wire_finish──▶ FINISHING ──peer closes, deadline──▶ CLOSING ──▶ closed
+ *   connect ─▶ CONNECTING ─▲ └───────────────wire_drop, fault───────────────────▲
+ */
+enum wire_state { WIRE_CONNECTING, WIRE_OPEN, WIRE_FINISHING, WIRE_CLOSING };
+
+struct wire {
+    uv_loop_t *loop;
+    const struct wire_events *events;
+    void *owner;
+    struct transport *transport; /* NULL before the first address is tried and between two */
+    enum wire_state state;
+    struct wire_deadlines deadlines;
+    bool accepted;               /* by a server: the other end is told why it is dropped */
+    bool heard;                  /* a whole frame has come */
+    bool paused;
+    struct buf in;               /* received, not yet a whole frame */
+    struct buf out;              /* to be written at the end of this turn of the loop */
+    size_t in_flight;            /* given to the transport, not yet sent */
+    uv_timer_t deadline;         /* the one that the state calls for */
+    uv_prepare_t turn;           /* runs before the loop sleeps: one write for all that was queued */
+    unsigned open_parts;         /* handles and requests that must end before `closed` */
+    char reason[256];
+    char peer[128];
+    /* clients: the addresses to try */
+    uv_getaddrinfo_t lookup;
+    struct addrinfo *found, *next;
+    struct sockaddr_un local;
+};
+
+/* A wire without a transport. */
+struct wire *wire_new(uv_loop_t *loop, const struct wire_events *events, void *owner);
+
+/* A wire of a server; one whose connection is gone already closes at once. */
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct wire_events *events,
+                         const struct wire_deadlines *deadlines);
+
+/* What lies beneath for the next address to try. */
+void wire_new_transport(struct wire *w, bool local);
+
+/* For wire_connect.c: an address failed (`reason`), try the next or close. */
+void wire_try_next(struct wire *w, const char *reason);
+
+/* A part of open_parts has ended; after the last comes `closed`. */
+void wire_part_ended(struct wire *w);
+
+/* Splits "HOST:PORT", "[V6]:PORT", "HOST" (where `port` is 5555). 0 or -EINVAL. */
+#define WIRE_HOST_SIZE 256
+#define WIRE_PORT_SIZE 6
+int wire_split(const char *address, char host[WIRE_HOST_SIZE], char port[WIRE_PORT_SIZE]);
+
+/* Fills `to` with a socket's path. 0 or -ENAMETOOLONG. */
+int wire_local_address(const char *path, struct sockaddr_un *to);
+
+/* Tests only: deadlines of the wires that this server accepts from now on, and of one wire. */
+void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines);
+void wire_set_deadlines(struct wire *w, const struct wire_deadlines *deadlines);
+
+extern const struct wire_deadlines wire_default_deadlines;
+
+#endif

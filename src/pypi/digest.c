@@ -1,0 +1,482 @@
+/*
+ * Reads a project's page: every file of it that is an sdist or a wheel names a version; the files are sorted
+ * by version, and each run of files of the same version becomes one element of "versions". Called by
+ * project.c. What is malformed is refused file by file; only a page that is no page at all fails.
+ */
+#include "digest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/hash.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "python.h"
+
+#define MAX_FILES 500000
+#define MAX_JSON_BYTES (256u << 20)
+#define MAX_KEY_BYTES 1024
+#define MAX_NAME_BYTES 255         /* of a file: what file systems take */
+#define MAX_TEXT_BYTES 500         /* of a reason or a Requires-Python */
+#define SUMMARY_CHARACTERS 200
+#define NEWEST_SHOWN 3
+
+/* A file of the page, under the version it belongs to. */
+struct candidate {
+    char *key;             /* hex of the version's sort key */
+    char *version;         /* normalised */
+    const json_t *file;
+    bool sdist;
+    size_t place;          /* on the page */
+};
+
+struct candidates {
+    struct candidate *items;
+    size_t count;
+};
+
+/* ---- reading JSON that others wrote --------------------------------------------------------------- */
+
+/* The member's text, or NULL when it is no text or has a NUL in it. */
+static const char *plain_text(const json_t *object, const char *member)
+{
+    const json_t *value = json_object_get(object, member);
+    if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+        return NULL;
+    return json_string_value(value);
+}
+
+/* The text without control characters and newlines; "" when it is no text. Free with free(). */
+static char *clean_text(const json_t *value, size_t max_bytes)
+{
+    if (!json_is_string(value))
+        return mem_text("");
+    char *text = text_clean(json_string_value(value), json_string_length(value), max_bytes);
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '\n' || *c == '\t')
+            *c = ' ';
+    return text;
+}
+
+/* Numbers as reals: nothing here needs them exact, and one beyond 64 bits must not spoil the page. */
+static json_t *load(const struct buf *text)
+{
+    return json_loadb(text->data, text->len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+}
+
+/* ---- files into candidates ------------------------------------------------------------------------ */
+
+static int key_hex(const char *version, char **hex)
+{
+    struct buf key;
+
+    buf_init(&key, MAX_KEY_BYTES);
+    int error = python_version_sort_key(version, &key);
+    if (error == 0) {
+        *hex = mem_new(2 * key.len + 1, 1);
+        for (size_t i = 0; i < key.len; i++)
+            snprintf(*hex + 2 * i, 3, "%02x", (unsigned)(unsigned char)key.data[i]);
+    }
+    buf_release(&key);
+    return error;
+}
+
+static bool wheel_version(const char *file_name, const char *package, char *version, size_t size)
+{
+    struct wheel_name wheel;
+
+    if (python_wheel_name_parse(file_name, &wheel) != 0 || !python_names_equal(wheel.dist, package))
+        return false;
+    for (char *c = wheel.version; *c != '\0'; c++)
+        if (*c == '_') /* PEP 427: stands for a '-', which separates the parts */
+            *c = '-';
+    return text_copy(version, size, wheel.version);
+}
+
+/* The version that a file belongs to. False: it is neither an sdist nor a wheel of the package. */
+static bool file_version(const char *file_name, const char *package, bool *sdist, char *version, size_t size)
+{
+    if (strlen(file_name) > MAX_NAME_BYTES)
+        return false;
+    *sdist = python_sdist_name_parse(file_name, package, version, size) == 0;
+    return (*sdist || wheel_version(file_name, package, version, size)) && python_version_valid(version);
+}
+
+static bool add_candidate(struct candidates *all, const json_t *file, const char *package, size_t place)
+{
+    const char *file_name = plain_text(file, "filename");
+    char version[256];
+    struct candidate c = {.file = file, .place = place};
+
+    if (file_name == NULL || !file_version(file_name, package, &c.sdist, version, sizeof version))
+        return false;
+    if (key_hex(version, &c.key) != 0)
+        return false;
+    struct buf normal;
+    buf_init(&normal, sizeof version - 1);
+    if (python_version_normalise(version, &normal) == 0) {
+        c.version = buf_take(&normal);
+        all->items[all->count++] = c;
+    } else {
+        free(c.key);
+    }
+    buf_release(&normal);
+    return c.version != NULL;
+}
+
+/* By version; within one in the page's order. */
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    int order = strcmp(x->key, y->key);
+    return order != 0 ? order : x->place < y->place ? -1 : 1;
+}
+
+static void gather(const json_t *files, const char *package, struct candidates *all, unsigned *refused)
+{
+    size_t place;
+    json_t *file;
+
+    all->items = mem_new(json_array_size(files), sizeof *all->items);
+    json_array_foreach(files, place, file) {
+        if (!add_candidate(all, file, package, place))
+            ++*refused;
+    }
+    qsort(all->items, all->count, sizeof *all->items, compare_candidates);
+}
+
+static void release_candidates(struct candidates *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        free(all->items[i].key);
+        free(all->items[i].version);
+    }
+    free(all->items);
+}
+
+/* How many candidates from `first` on are of the same version. */
+static size_t run_length(const struct candidates *all, size_t first)
+{
+    size_t end = first + 1;
+    while (end < all->count && strcmp(all->items[end].key, all->items[first].key) == 0)
+        end++;
+    return end - first;
+}
+
+/* ---- a run of files of one version ---------------------------------------------------------------- */
+
+/* The first .tar.gz, else the first sdist of another kind, else NULL. */
+static const json_t *choose_sdist(const struct candidate *run, size_t count)
+{
+    const json_t *chosen = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!run[i].sdist)
+            continue;
+        if (text_ends(plain_text(run[i].file, "filename"), ".tar.gz"))
+            return run[i].file;
+        if (chosen == NULL)
+            chosen = run[i].file;
+    }
+    return chosen;
+}
+
+/* When the first file of the version was uploaded, for the database; NULL when nothing tells. */
+static const char *earliest_upload(const struct candidate *run, size_t count, char text[CLOCK_TEXT_SIZE + 4])
+{
+    int64_t earliest_ms = INT64_MAX, ms;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *time = plain_text(run[i].file, "upload-time");
+        /* Before 1970 lie years that PostgreSQL refuses, and no upload. */
+        if (time != NULL && clock_parse(time, &ms) == 0 && ms >= 0 && ms < earliest_ms)
+            earliest_ms = ms;
+    }
+    if (earliest_ms == INT64_MAX)
+        return NULL;
+    clock_text(earliest_ms, text);
+    return strcat(text, "+00");
+}
+
+/* PEP 592 yanks files; a version is yanked when all of its files are. */
+static bool all_yanked(const struct candidate *run, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *yanked = json_object_get(run[i].file, "yanked");
+        if (!json_is_string(yanked) && !json_is_true(yanked))
+            return false;
+    }
+    return true;
+}
+
+/* The member's text of the sdist, else the first file's that has any. Free with free(). */
+static char *first_text(const struct candidate *run, size_t count, const json_t *sdist, const char *member)
+{
+    if (sdist != NULL && json_is_string(json_object_get(sdist, member)))
+        return clean_text(json_object_get(sdist, member), MAX_TEXT_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        char *text = clean_text(json_object_get(run[i].file, member), MAX_TEXT_BYTES);
+        if (text[0] != '\0')
+            return text;
+        free(text);
+    }
+    return mem_text("");
+}
+
+static const char *file_sha256(const json_t *file)
+{
+    const char *hex = plain_text(json_object_get(file, "hashes"), "sha256");
+    uint8_t digest[SHA256_SIZE];
+
+    return hex != NULL && strlen(hex) == SHA256_HEX_SIZE - 1 && hash_from_hex(hex, digest) == 0 ? hex : NULL;
+}
+
+/* The targets that Requires-Python was held against, and those that it excludes. */
+static void judge(const struct db_targets *targets, const char *requires_python, uint64_t *judged,
+                  uint64_t *excluded)
+{
+    *judged = *excluded = 0;
+    for (unsigned i = 0; i < targets->count; i++) {
+        unsigned major, minor;
+        bool free_threaded;
+        char python[32];
+        uint64_t bit = UINT64_C(1) << targets->items[i].id;
+
+        if (python_abi_parse(targets->items[i].abi, &major, &minor, &free_threaded) != 0)
+            continue;
+        snprintf(python, sizeof python, "%u.%u", major, minor);
+        *judged |= bit;
+        if (!python_requires_allows(requires_python, python))
+            *excluded |= bit;
+    }
+}
+
+static void add_member(struct buf *to, const char *member, const char *text)
+{
+    buf_addf(to, ", \"%s\": ", member);
+    buf_add_json(to, text);
+}
+
+static void add_version(struct buf *to, const struct candidate *run, size_t count,
+                        const struct db_targets *targets)
+{
+    const json_t *sdist = choose_sdist(run, count);
+    bool yanked = all_yanked(run, count);
+    char *yanked_reason = yanked ? first_text(run, count, sdist, "yanked") : mem_text("");
+    char *requires_python = first_text(run, count, sdist, "requires-python");
+    char released[CLOCK_TEXT_SIZE + 4];
+    uint64_t judged, excluded;
+
+    judge(targets, requires_python, &judged, &excluded);
+    buf_adds(to, "{\"version\": ");
+    buf_add_json(to, run[0].version);
+    add_member(to, "key", run[0].key);
+    add_member(to, "released", earliest_upload(run, count, released));
+    buf_addf(to, ", \"prerelease\": %s", python_version_prerelease(run[0].version) ? "true" : "false");
+    buf_addf(to, ", \"yanked\": %s", yanked ? "true" : "false");
+    add_member(to, "yanked_reason", yanked_reason);
+    add_member(to, "requires_python", requires_python);
+    buf_addf(to, ", \"judged_mask\": %" PRId64 ", \"na_mask\": %" PRId64, (int64_t)judged, (int64_t)excluded);
+    add_member(to, "sdist", sdist != NULL ? plain_text(sdist, "filename") : NULL);
+    add_member(to, "sdist_sha256", sdist != NULL ? file_sha256(sdist) : NULL);
+    buf_adds(to, "}");
+    free(yanked_reason);
+    free(requires_python);
+}
+
+static unsigned add_versions(struct buf *to, const struct candidates *all, const struct db_targets *targets)
+{
+    unsigned versions = 0;
+
+    buf_adds(to, ", \"versions\": [");
+    for (size_t i = 0, count; i < all->count; i += count) {
+        count = run_length(all, i);
+        buf_adds(to, versions++ > 0 ? ",\n" : "\n");
+        add_version(to, all->items + i, count, targets);
+    }
+    buf_adds(to, "]");
+    return versions;
+}
+
+/* ---- the project itself --------------------------------------------------------------------------- */
+
+/* At most SUMMARY_CHARACTERS characters, the last of them "…" when there were more. Free with free(). */
+static char *cut_summary(const char *text)
+{
+    size_t at = 0, keep = 0;
+
+    for (unsigned seen = 0; text[at] != '\0'; seen++) {
+        if (seen == SUMMARY_CHARACTERS)
+            return mem_format("%.*s…", (int)keep, text);
+        if (seen == SUMMARY_CHARACTERS - 1)
+            keep = at;
+        at += text_character(text + at, strlen(text + at));
+    }
+    return mem_text(text);
+}
+
+/* null: unknown; "": PyPI has none. */
+static void add_summary(struct buf *to, const json_t *info)
+{
+    if (info == NULL) {
+        add_member(to, "summary", NULL);
+        return;
+    }
+    char *summary = clean_text(json_object_get(info, "summary"), 8 * SUMMARY_CHARACTERS);
+    char *shown = cut_summary(summary);
+    add_member(to, "summary", shown);
+    free(shown);
+    free(summary);
+}
+
+static bool spells(const char *spelling, const char *name)
+{
+    return spelling != NULL && python_name_valid(spelling) && python_names_equal(spelling, name);
+}
+
+/* The spelling to show: the JSON API's, for the simple API may give the normalised one. */
+static const char *choose_display(const struct digest_request *q, const json_t *page, const json_t *info)
+{
+    const char *spelling = info != NULL ? plain_text(info, "name") : NULL;
+    if (spells(spelling, q->name))
+        return spelling;
+    if (spells(q->spelling, q->name) && strcmp(q->spelling, q->name) != 0)
+        return q->spelling;
+    spelling = plain_text(page, "name");
+    return spells(spelling, q->name) ? spelling : q->name;
+}
+
+static void add_wish(struct buf *to, const struct digest_request *q, const char *key)
+{
+    const char *follow = q->refresh || key != NULL ? NULL : q->all ? "all" : "new";
+
+    add_member(to, "follow", follow);
+    if (q->refresh || key == NULL) {
+        add_member(to, "want", q->refresh ? NULL : q->all ? "all" : "newest");
+    } else {
+        buf_adds(to, ", \"want\": {\"key\": ");
+        buf_add_json(to, key);
+        buf_adds(to, "}");
+    }
+}
+
+static void write_project(const struct digest_request *q, const json_t *page, const json_t *info,
+                          const struct candidates *all, const char *key, struct digest *d)
+{
+    buf_adds(&d->json, "{\"name\": ");
+    buf_add_json(&d->json, q->name);
+    add_member(&d->json, "display", choose_display(q, page, info));
+    add_summary(&d->json, info);
+    buf_addf(&d->json, ", \"serial\": %" PRId64, q->serial > 0 ? q->serial : 0);
+    add_member(&d->json, "etag", text_is_utf8(q->etag, strlen(q->etag)) ? q->etag : "");
+    buf_addf(&d->json, ", \"refresh_s\": %" PRIu64 ".%03u", q->refresh_ms / 1000,
+             (unsigned)(q->refresh_ms % 1000));
+    add_wish(&d->json, q, key);
+    d->versions = add_versions(&d->json, all, q->targets);
+    buf_adds(&d->json, "}");
+}
+
+/* "; its newest are 2.1, 2.0, 1.9" */
+static void add_newest(struct buf *to, const struct candidates *all)
+{
+    unsigned shown = 0;
+
+    for (size_t i = all->count; i > 0 && shown < NEWEST_SHOWN; i--)
+        if (i == all->count || strcmp(all->items[i].key, all->items[i - 1].key) != 0)
+            buf_addf(to, "%s%s", shown++ == 0 ? "; its newest are " : ", ", all->items[i - 1].version);
+}
+
+/* The key of the version that is asked for, or NULL when none is. */
+static int find_asked(const struct digest_request *q, const struct candidates *all, char **key,
+                      struct digest *d)
+{
+    struct buf text;
+
+    *key = NULL;
+    if (q->refresh || q->version[0] == '\0')
+        return 0;
+    if (key_hex(q->version, key) == 0)
+        for (size_t i = 0; i < all->count; i++)
+            if (strcmp(all->items[i].key, *key) == 0)
+                return 0;
+    free(*key);
+    *key = NULL;
+    buf_init(&text, 4096);
+    buf_addf(&text, "PyPI has no version %.100s of %.100s", q->version, q->name);
+    add_newest(&text, all);
+    text_copy(d->reason, sizeof d->reason, text.data);
+    buf_release(&text);
+    return -ENOENT;
+}
+
+/* ---- entry ---------------------------------------------------------------------------------------- */
+
+/* What is wrong with the page, or NULL. */
+static const char *page_fault(const struct digest_request *q, const json_t *page)
+{
+    const char *api = plain_text(json_object_get(page, "meta"), "api-version");
+    const char *name = plain_text(page, "name");
+    const json_t *files = json_object_get(page, "files");
+
+    if (page == NULL)
+        return "is no JSON";
+    if (api != NULL && strcmp(api, "1") != 0 && !text_starts(api, "1."))
+        return "is of an API version that is not known here";
+    if (!json_is_array(files))
+        return "has no list of files";
+    if (name != NULL && !python_names_equal(name, q->name))
+        return "is about another project";
+    if (json_array_size(files) > MAX_FILES)
+        return "lists absurdly many files";
+    return NULL;
+}
+
+static int check_page(const struct digest_request *q, const json_t *page, struct digest *d)
+{
+    const char *fault = page_fault(q, page);
+
+    if (fault == NULL)
+        return 0;
+    snprintf(d->reason, sizeof d->reason, "PyPI's page of %.100s %s", q->name, fault);
+    return -EAGAIN;
+}
+
+int digest_project(const struct digest_request *q, struct digest *d)
+{
+    struct candidates all = {0};
+    char *key = NULL;
+
+    *d = (struct digest){0};
+    buf_init(&d->json, MAX_JSON_BYTES);
+    json_t *page = load(q->page);
+    json_t *about = q->about != NULL ? load(q->about) : NULL;
+    const json_t *info = json_object_get(about, "info");
+
+    int error = check_page(q, page, d);
+    if (error == 0) {
+        gather(json_object_get(page, "files"), q->name, &all, &d->refused);
+        error = find_asked(q, &all, &key, d);
+    }
+    if (error == 0)
+        write_project(q, page, json_is_object(info) ? info : NULL, &all, key, d);
+    if (error == 0 && d->json.full) {
+        snprintf(d->reason, sizeof d->reason, "PyPI says too much about %.100s to be stored", q->name);
+        error = -EAGAIN;
+    }
+    free(key);
+    release_candidates(&all);
+    json_decref(page);
+    json_decref(about);
+    return error;
+}
+
+void digest_release(struct digest *d)
+{
+    if (d->json.data != NULL)
+        buf_release(&d->json);
+}

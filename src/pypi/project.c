@@ -1,0 +1,256 @@
+/*
+ * The way of one project from PyPI into the database: its page (the files of all releases), its summary,
+ * what they mean for our targets, one call that stores it all. All that is stored comes from one page.
+ */
+#include "project.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+
+#define PAGE_TYPE "application/vnd.pypi.simple.v1+json"
+#define MAX_PAGE_BYTES (128u << 20)
+#define MAX_ABOUT_BYTES (128u << 20) /* the JSON API repeats every file of every release */
+#define FOREVER_MS UINT64_MAX
+
+static struct project *of(struct task *t)
+{
+    return container_of(t, struct project, task);
+}
+
+/* ---- the steps, in order -------------------------------------------------------------------------- */
+
+static enum step wait_for_place(struct task *t)
+{
+    return of(t)->has_place ? STEP_NEXT : task_pause(t, FOREVER_MS);
+}
+
+static void on_page(struct http_request *r, int error)
+{
+    struct project *p = container_of(r, struct project, page);
+    p->error = error;
+    p->flight = FLIGHT_NONE;
+    task_resume(&p->task);
+}
+
+static char *project_url(const char *base, const char *name, const char *rest)
+{
+    size_t len = strlen(base);
+    while (len > 0 && base[len - 1] == '/')
+        len--;
+    return mem_format("%.*s/%s/%s", (int)len, base, name, rest);
+}
+
+static enum step fetch_page(struct task *t)
+{
+    struct project *p = of(t);
+    char *url = project_url(p->settings->simple_url, p->name, "");
+
+    p->page = (struct http_request){.url = url, .accept = PAGE_TYPE, .max_bytes = MAX_PAGE_BYTES,
+                                    .if_none_match = p->etag[0] != '\0' ? p->etag : NULL, .done = on_page};
+    p->flight = FLIGHT_PAGE;
+    http_get(p->http, &p->page);
+    free(url);
+    return STEP_WAIT;
+}
+
+static bool is_json(const struct http_request *r)
+{
+    return strcmp(r->content_type, PAGE_TYPE) == 0 || strcmp(r->content_type, "application/json") == 0;
+}
+
+static enum step check_page(struct task *t)
+{
+    struct project *p = of(t);
+    const struct http_request *r = &p->page;
+
+    if (p->error != 0)
+        return task_fail(t, -EAGAIN, "PyPI cannot be asked now: %.200s", r->reason);
+    p->retry_after_ms = r->retry_after_ms;
+    if (r->status == 304 && p->etag[0] != '\0') {
+        p->unchanged = true;
+        return STEP_DONE;
+    }
+    if (r->status == 404 || r->status == 410)
+        return task_fail(t, -ENOENT, "PyPI has no package %s", p->spelling);
+    if (r->status != 200)
+        return task_fail(t, -EAGAIN, "PyPI cannot be asked now: it answered with status %d", r->status);
+    if (!is_json(r))
+        return task_fail(t, -EAGAIN, "PyPI answered with %s where its JSON index (PEP 691) was asked for",
+                         r->content_type[0] != '\0' ? r->content_type : "something unnamed");
+    return STEP_NEXT;
+}
+
+static void on_about(struct http_request *r, int error)
+{
+    struct project *p = container_of(r, struct project, about);
+    p->error = error;
+    p->flight = FLIGHT_NONE;
+    task_resume(&p->task);
+}
+
+static enum step fetch_summary(struct task *t)
+{
+    struct project *p = of(t);
+    char *url = project_url(p->settings->json_url, p->name, "json");
+
+    p->about = (struct http_request){.url = url, .accept = "application/json", .max_bytes = MAX_ABOUT_BYTES,
+                                     .done = on_about};
+    p->flight = FLIGHT_ABOUT;
+    http_get(p->http, &p->about);
+    free(url);
+    return STEP_WAIT;
+}
+
+/* Nothing is built of a summary: without it the project is stored all the same. */
+static enum step check_summary(struct task *t)
+{
+    struct project *p = of(t);
+
+    if (p->error != 0)
+        log_debug("pypi", "%s: no summary (%s)", p->name, p->about.reason);
+    else if (p->about.status != 200)
+        log_debug("pypi", "%s: no summary (status %d)", p->name, p->about.status);
+    return STEP_NEXT;
+}
+
+static void on_answer(struct db_call *c, int error)
+{
+    struct project *p = container_of(c, struct project, call);
+    p->error = error;
+    p->flight = FLIGHT_NONE;
+    task_resume(&p->task);
+}
+
+static enum step read_targets(struct task *t)
+{
+    struct project *p = of(t);
+
+    p->targets = mem_new(1, sizeof *p->targets);
+    p->flight = FLIGHT_DB;
+    db_targets(p->db, &p->call, p->targets, on_answer);
+    return STEP_WAIT;
+}
+
+/* On a pool thread. */
+static void run_digest(struct lane_work *w)
+{
+    struct project *p = container_of(w, struct project, work);
+    bool has_about = p->about.status == 200 && is_json(&p->about);
+    struct digest_request q = {
+        .name = p->name, .spelling = p->spelling, .refresh = p->refresh, .version = p->version, .all = p->all,
+        .etag = p->page.etag, .serial = p->page.last_serial, .refresh_ms = p->settings->poll_ms,
+        .targets = p->targets, .page = &p->page.body, .about = has_about ? &p->about.body : NULL,
+    };
+    p->digest_error = digest_project(&q, &p->digest);
+}
+
+static void on_digested(struct lane_work *w, int status)
+{
+    struct project *p = container_of(w, struct project, work);
+    p->flight = FLIGHT_NONE;
+    task_resume(&p->task);
+}
+
+static enum step refused(struct task *t)
+{
+    struct project *p = of(t);
+    return task_fail(t, -EREMOTEIO, "the database refused (%s): %.200s", p->name, p->call.message);
+}
+
+static enum step digest(struct task *t)
+{
+    struct project *p = of(t);
+
+    if (p->error != 0)
+        return refused(t);
+    p->flight = FLIGHT_DIGEST;
+    lane_submit(LANE_PAGES, &p->work, run_digest, on_digested);
+    return STEP_WAIT;
+}
+
+static enum step store(struct task *t)
+{
+    struct project *p = of(t);
+
+    if (p->digest_error != 0)
+        return task_fail(t, p->digest_error, "%s", p->digest.reason);
+    log_debug("pypi", "%s: page read (%u versions; %u files passed over)", p->name, p->digest.versions,
+              p->digest.refused);
+    p->flight = FLIGHT_DB;
+    db_project_store(p->db, &p->call, p->digest.json.data, &p->asked, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step check_stored(struct task *t)
+{
+    return of(t)->error != 0 ? refused(t) : STEP_NEXT;
+}
+
+static const struct task_step steps[] = {
+    {"wait for a place", wait_for_place},
+    {"fetch the page", fetch_page},
+    {"check the page", check_page},
+    {"fetch the summary", fetch_summary},
+    {"check the summary", check_summary},
+    {"read targets", read_targets},
+    {"digest", digest},
+    {"store", store},
+    {"check what is stored", check_stored},
+    {NULL, NULL},
+};
+
+/* ---- the end -------------------------------------------------------------------------------------- */
+
+static void on_cancel(struct task *t)
+{
+    struct project *p = of(t);
+
+    switch (p->flight) {
+    case FLIGHT_PAGE: http_cancel(&p->page); break;
+    case FLIGHT_ABOUT: http_cancel(&p->about); break;
+    case FLIGHT_DB: db_cancel(&p->call); break;
+    case FLIGHT_DIGEST: lane_cancel(&p->work); break;
+    case FLIGHT_NONE: break;
+    }
+}
+
+static void on_finished(struct task *t)
+{
+    struct project *p = of(t);
+
+    http_request_release(&p->page);
+    http_request_release(&p->about);
+    digest_release(&p->digest);
+    free(p->targets);
+    p->targets = NULL;
+    struct db_asked asked = p->asked;
+    p->done(p, t->error);
+    db_asked_release(&asked);
+}
+
+/* ---- entry ---------------------------------------------------------------------------------------- */
+
+void project_start(uv_loop_t *loop, struct project *p)
+{
+    p->retry_after_ms = -1;
+    p->task.steps = steps;
+    p->task.cancel = on_cancel;
+    p->task.finished = on_finished;
+    task_start(loop, &p->task);
+}
+
+void project_go(struct project *p)
+{
+    p->has_place = true;
+    task_wake(&p->task);
+}
+
+void project_cancel(struct project *p)
+{
+    task_cancel(&p->task);
+}

@@ -1,0 +1,62 @@
+/*
+ * One build: a directory of its own, pip in it, and what pip made, read and judged. Knows nothing of the
+ * master; attempt.c owns it.
+ */
+#ifndef SLAVE_BUILD_H
+#define SLAVE_BUILD_H
+
+#include <uv.h>
+
+#include "collect.h"
+#include "core/hash.h"
+#include "core/lane.h"
+#include "core/task.h"
+#include "io/child.h"
+#include "io/message.h"
+#include "log.h"
+#include "verdict.h"
+
+struct build {
+    /* set by build_init */
+    const char *python;
+    char *package, *version, *abi, *platform, *index_url;
+    uint8_t sdist_sha256[SHA256_SIZE];
+    bool sdist_known;                 /* its hash is */
+    uint64_t timeout_ms;
+    char *dir;                        /* "…/attempt-7" */
+    /* set by the owner before build_start */
+    void (*grown)(struct build *b);   /* its log has */
+    void (*ended)(struct build *b);   /* exactly once, after success, failure and build_stop */
+    /* what came of it, to read in `ended`; the log at any time */
+    struct verdict verdict;
+    struct build_log log;
+    struct build_file files[BUILD_MAX_FILES];
+    unsigned file_count;
+    struct child child;               /* its times and peak */
+    bool running;                     /* from build_start until `ended` */
+    /* private */
+    struct task task;
+    struct lane_work work;
+    int work_error;
+    bool child_running, work_running;
+    const char *argv[32];
+    char *env[16];
+    char *trusted_host;               /* or NULL */
+};
+
+/* Copies what it needs of `m`, but for `python`. `timeout_ms` is the slave's own limit. */
+void build_init(struct build *b, const struct msg_build *m, const char *slave_dir, const char *python,
+                const char *index_url, uint64_t timeout_ms);
+void build_start(uv_loop_t *loop, struct build *b);
+
+/* Ends it early, with every process; `ended` follows. Harmless on one that has ended. */
+void build_stop(struct build *b);
+
+/* After `ended`. The directory is the owner's to remove. */
+void build_release(struct build *b);
+
+/* The line of requirements.txt that asks pip for exactly this: "cffi==1.15.1 --hash=sha256:…". -EINVAL when
+ * the name or the version cannot stand there. */
+int build_requirement(const char *package, const char *version, const uint8_t *sdist_sha256, struct buf *to);
+
+#endif

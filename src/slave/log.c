@@ -1,0 +1,107 @@
+/*
+ * The log of one build. build.c adds what pip prints, attempt.c sends `text` as far as it has grown.
+ */
+#include "log.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+
+#define NOTE_MAX_BYTES 1200
+#define ALL_MAX_BYTES (BUILD_LOG_HEAD_BYTES + BUILD_LOG_TAIL_BYTES + 4 * NOTE_MAX_BYTES)
+#define PARTIAL_LINE_BYTES 4096 /* the tail begins at a line's start if there is one so near */
+
+void build_log_init(struct build_log *l)
+{
+    *l = (struct build_log){0};
+    buf_init(&l->text, ALL_MAX_BYTES);
+}
+
+void build_log_release(struct build_log *l)
+{
+    buf_release(&l->text);
+    free(l->tail);
+    l->tail = NULL;
+}
+
+static void add_to_tail(struct build_log *l, const char *data, size_t len)
+{
+    if (l->tail == NULL)
+        l->tail = mem_new(1, BUILD_LOG_TAIL_BYTES);
+    while (len > 0) {
+        size_t at = l->tail_bytes % BUILD_LOG_TAIL_BYTES;
+        size_t part = len < BUILD_LOG_TAIL_BYTES - at ? len : BUILD_LOG_TAIL_BYTES - at;
+        memcpy(l->tail + at, data, part);
+        l->tail_bytes += part;
+        data += part;
+        len -= part;
+    }
+}
+
+void build_log_add(struct build_log *l, const char *data, size_t len)
+{
+    assert(!l->ended);
+    size_t room = BUILD_LOG_HEAD_BYTES - l->text.len;
+    size_t head = len < room ? len : room;
+    buf_add(&l->text, data, head);
+    if (len > head)
+        add_to_tail(l, data + head, len - head);
+}
+
+/* The last byte that was added, or a newline when there is none. */
+static char last_byte(const struct build_log *l)
+{
+    if (l->tail_bytes > 0)
+        return l->tail[(l->tail_bytes - 1) % BUILD_LOG_TAIL_BYTES];
+    return l->text.len > 0 ? l->text.data[l->text.len - 1] : '\n';
+}
+
+void build_log_note(struct build_log *l, const char *format, ...)
+{
+    va_list args;
+    char text[NOTE_MAX_BYTES - 32], line[NOTE_MAX_BYTES];
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    int len = snprintf(line, sizeof line, "%s[piwheels: %s]\n", last_byte(l) == '\n' ? "" : "\n", text);
+    if (l->ended)
+        buf_add(&l->text, line, (size_t)len);
+    else
+        build_log_add(l, line, (size_t)len);
+}
+
+/* How many of the ring's oldest bytes are the rest of a line whose beginning is lost. */
+static size_t partial_line(const char *first, size_t len)
+{
+    const char *newline = memchr(first, '\n', len < PARTIAL_LINE_BYTES ? len : PARTIAL_LINE_BYTES);
+    return newline == NULL ? 0 : (size_t)(newline - first) + 1;
+}
+
+static void join_wrapped(struct build_log *l)
+{
+    size_t at = l->tail_bytes % BUILD_LOG_TAIL_BYTES;
+    size_t skip = partial_line(l->tail + at, BUILD_LOG_TAIL_BYTES - at);
+    unsigned long long left_out = l->tail_bytes - BUILD_LOG_TAIL_BYTES + skip;
+
+    buf_addf(&l->text, "\n[piwheels: %llu bytes were left out here]\n", left_out);
+    buf_add(&l->text, l->tail + at + skip, BUILD_LOG_TAIL_BYTES - at - skip);
+    buf_add(&l->text, l->tail, at);
+}
+
+void build_log_end(struct build_log *l)
+{
+    if (l->tail_bytes > BUILD_LOG_TAIL_BYTES)
+        join_wrapped(l);
+    else if (l->tail_bytes > 0)
+        buf_add(&l->text, l->tail, l->tail_bytes);
+    assert(!l->text.full);
+    free(l->tail);
+    l->tail = NULL;
+    l->tail_bytes = 0;
+    l->ended = true;
+}

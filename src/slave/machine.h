@@ -1,0 +1,30 @@
+/*
+ * Facts of the machine that the slave runs on, for IDLE, BUSY and HELLO.
+ */
+#ifndef SLAVE_MACHINE_H
+#define SLAVE_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/message.h"
+
+/* How it fares now; `dir` lies on the file system that builds use. What is not to be had stays 0. */
+void machine_read(const char *dir, struct rec_machine *to);
+
+/* The board, else the processor, else the architecture. */
+void machine_hardware(char *to, size_t size);
+
+/* How many compilers may run at once: min(cores, memory / 1 GB), at least 1, as those who ran such a farm
+ * found out. */
+unsigned machine_jobs(void);
+
+/* Whether a wall clock can be right: before 2026 it cannot. */
+bool machine_clock_credible(int64_t wall_ms);
+
+/* Makes a slave's name of any text: letters, digits, '.', '_' and '-', at most 64. Returns whether nothing
+ * had to be changed. */
+bool machine_label(const char *text, char label[65]);
+
+#endif

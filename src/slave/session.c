@@ -1,0 +1,366 @@
+/*
+ * The life of a connection: connect, HELLO, then whatever the tables of table.c say, and again after a pause
+ * when it is lost. slave.c starts it and makes it leave.
+ */
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/notify.h"
+#include "core/text.h"
+#include "io/wire.h"
+#include "machine.h"
+
+#define FIRST_PAUSE_MS 1000
+#define LONGEST_PAUSE_MS 60000
+#define TICK_MS 1000
+#define ASK_AGAIN_MS 60000          /* a sleeping slave asks anyway */
+#define PATIENCE_MS 90000           /* for an answer that costs the master nothing */
+#define LONG_PATIENCE_MS 900000     /* while it verifies and publishes */
+
+static void connect_now(struct session *s);
+static void end_when_idle(struct session *s);
+
+static void set_state(struct session *s, enum session_state state)
+{
+    log_debug("slave", "slave: %s -> %s", table_session_name(s->state), table_session_name(state));
+    s->state = state;
+}
+
+/* ---- what the slave says ---- */
+
+static void say_hello(struct session *s)
+{
+    struct message m = {VERB_HELLO, .hello = {
+        .version = PIWHEELS_VERSION, .label = s->label, .system = s->system, .hardware = s->hardware,
+        .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = s->place.timeout_ms, .offers.count = 1}};
+
+    m.hello.offers.items[0] = (struct rec_offer){
+        .abi = s->python.abi, .platform = s->python.platform, .python = s->python.version};
+    if (s->attempt != NULL && s->attempt->state != ATTEMPT_ENDING)
+        m.hello.attempts.items[m.hello.attempts.count++].attempt = s->attempt->id;
+    wire_send(s->wire, &m);
+}
+
+static void ask_for_work(struct session *s)
+{
+    struct message m = {VERB_IDLE, .idle = {.slots = 1}};
+
+    machine_read(s->place.dir, &m.idle.machine);
+    set_state(s, SESSION_ASKING);
+    s->asked_ms = s->quiet_since_ms = clock_steady_ms();
+    wire_send(s->wire, &m);
+}
+
+/* ---- deeds ---- */
+
+static bool is_index_url(const char *url)
+{
+    if (!text_starts(url, "http://") && !text_starts(url, "https://"))
+        return false;
+    for (const char *c = url; *c != '\0'; c++)
+        if (*c <= ' ' || *c == 0x7f)
+            return false;
+    return true;
+}
+
+static void be_welcome(struct session *s, const struct msg_ack *m)
+{
+    if (!is_index_url(m->index_url)) {
+        wire_drop(s->wire, "the master's index is not an http or https URL");
+        return;
+    }
+    log_info("slave", "slave: connected to %s as slave %llu (builds for %s on %s)", wire_peer(s->wire),
+             (unsigned long long)m->slave, s->python.abi, s->python.platform);
+    free(s->index_url);
+    s->index_url = mem_text(m->index_url);
+    s->back_off_ms = 0;
+    if (!s->ready)
+        notify_ready("connected");
+    s->ready = true;
+    if (s->attempt == NULL) {
+        ask_for_work(s);
+        return;
+    }
+    set_state(s, SESSION_WORKING);
+    attempt_connected(s->attempt, s->wire);
+}
+
+static void on_attempt_gone(void *owner)
+{
+    struct session *s = owner;
+    s->attempt = NULL;
+    notify_status("waiting for work");
+    if (s->state == SESSION_WORKING)
+        ask_for_work(s);
+    end_when_idle(s);
+}
+
+static void begin_build(struct session *s, const struct msg_build *m)
+{
+    char status[600];
+
+    if (strcmp(m->abi, s->python.abi) != 0 || strcmp(m->platform, s->python.platform) != 0) {
+        wire_drop(s->wire, "the master wants a build for a target that this slave did not offer");
+        return;
+    }
+    snprintf(status, sizeof status, "building %s %s", m->package, m->version);
+    notify_status(status);
+    set_state(s, SESSION_WORKING);
+    s->attempt = attempt_start(&s->place, m, s->index_url, on_attempt_gone, s);
+    attempt_connected(s->attempt, s->wire);
+}
+
+bool session_is_version_refusal(const char *reason)
+{
+    return strstr(reason, "version") != NULL && strstr(reason, PIWHEELS_VERSION) != NULL;
+}
+
+/* The master closes behind its ERROR; another version of it will not take us however often we come. */
+static void give_up(struct session *s, const struct msg_error *m)
+{
+    bool version = s->state == SESSION_GREETING && session_is_version_refusal(m->reason);
+
+    log_error("slave", "slave: the master refuses: %s", m->reason);
+    if (version) {
+        s->refused = true;
+        session_leave(s, "refused");
+    } else {
+        wire_finish(s->wire, "refused by the master");
+    }
+}
+
+static void forget(struct session *s, const struct message *m)
+{
+    unsigned long long id = s->attempt->id;
+
+    if (m->verb == VERB_STOP)
+        log_info("slave", "slave: attempt %llu is to be stopped (%s)", id, m->stop.reason);
+    else
+        log_info("slave", "slave: attempt %llu is done (%s)", id, m->done.text);
+    attempt_end(s->attempt);
+}
+
+/* ---- messages ---- */
+
+static uint64_t attempt_of(const struct message *m)
+{
+    switch (m->verb) {
+    case VERB_CONT:
+        return m->cont.attempt;
+    case VERB_SEND:
+        return m->send.attempt;
+    case VERB_DONE:
+        return m->done.attempt;
+    default:
+        return m->stop.attempt;
+    }
+}
+
+static void refuse(struct session *s, const struct message *m, const char *state)
+{
+    char reason[128];
+    snprintf(reason, sizeof reason, "the master said %s, which has no place while %s",
+             message_verb_name(m->verb), state);
+    wire_drop(s->wire, reason);
+}
+
+static void do_attempt_deed(struct session *s, const struct message *m)
+{
+    bool known = s->attempt != NULL && s->attempt->id == attempt_of(m);
+    enum attempt_state state = known ? s->attempt->state : ATTEMPT_UNKNOWN;
+
+    switch (table_attempt(state, m->verb)) {
+    case DEED_IGNORE:
+        break;
+    case DEED_SEND_FILE:
+        if (!attempt_send_file(s->attempt, (unsigned)m->send.file))
+            wire_drop(s->wire, "the master wants a file that the build did not make");
+        break;
+    case DEED_FORGET:
+        forget(s, m);
+        break;
+    default:
+        refuse(s, m, known ? table_attempt_name(state) : "the attempt is not ours");
+    }
+}
+
+static void on_message(struct wire *w, const struct message *m)
+{
+    struct session *s = wire_owner(w);
+
+    s->quiet_since_ms = clock_steady_ms();
+    switch (table_session(s->state, m->verb)) {
+    case DEED_IGNORE:
+        break;
+    case DEED_WELCOME:
+        be_welcome(s, &m->ack);
+        break;
+    case DEED_BUILD:
+        begin_build(s, &m->build);
+        break;
+    case DEED_SLEEP:
+        set_state(s, SESSION_SLEEPING);
+        break;
+    case DEED_ASK:
+        ask_for_work(s);
+        break;
+    case DEED_ATTEMPT:
+        do_attempt_deed(s, m);
+        break;
+    case DEED_LEAVE:
+        log_info("slave", "slave: told to end (%s)", m->die.reason);
+        session_leave(s, "told to end");
+        break;
+    case DEED_GIVE_UP:
+        give_up(s, &m->error);
+        break;
+    default:
+        refuse(s, m, table_session_name(s->state));
+    }
+}
+
+/* ---- the connection ---- */
+
+static void on_opened(struct wire *w)
+{
+    struct session *s = wire_owner(w);
+    set_state(s, SESSION_GREETING);
+    s->quiet_since_ms = clock_steady_ms();
+    say_hello(s);
+}
+
+/* A file on its way over a slow line is a sign of life too. */
+static void on_drained(struct wire *w)
+{
+    struct session *s = wire_owner(w);
+    s->quiet_since_ms = clock_steady_ms();
+    if (s->attempt != NULL && s->state == SESSION_WORKING)
+        attempt_drained(s->attempt);
+}
+
+uint64_t session_pause_ms(uint64_t *back_off_ms, uint32_t chance)
+{
+    uint64_t next_ms = *back_off_ms == 0 ? FIRST_PAUSE_MS : *back_off_ms * 2;
+    *back_off_ms = next_ms < LONGEST_PAUSE_MS ? next_ms : LONGEST_PAUSE_MS;
+    return *back_off_ms * 3 / 4 + chance % (*back_off_ms / 2);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    connect_now(container_of(timer, struct session, retry));
+}
+
+static void on_closed(struct wire *w, const char *reason)
+{
+    struct session *s = wire_owner(w);
+    uint32_t chance = 0;
+
+    s->wire = NULL;
+    if (s->attempt != NULL)
+        attempt_disconnected(s->attempt);
+    if (s->state == SESSION_LEAVING) {
+        end_when_idle(s);
+        return;
+    }
+    set_state(s, SESSION_AWAY);
+    uv_random(NULL, NULL, &chance, sizeof chance, 0, NULL);
+    uint64_t pause_ms = session_pause_ms(&s->back_off_ms, chance);
+    log_warning("slave", "slave: no connection to %s: %s (tries again in %.1f s)", s->master, reason,
+                (double)pause_ms / 1000);
+    uv_timer_start(&s->retry, on_retry, pause_ms, 0);
+}
+
+static void connect_now(struct session *s)
+{
+    static const struct wire_events events = {on_opened, on_message, on_drained, on_closed};
+    s->wire = wire_connect(s->place.loop, s->master, &events, s);
+}
+
+/* ---- time ---- */
+
+/* How long the master may be silent; 0: for ever. */
+static int64_t patience_ms(const struct session *s)
+{
+    switch (s->state) {
+    case SESSION_GREETING:
+    case SESSION_ASKING:
+        return PATIENCE_MS;
+    case SESSION_WORKING:
+        return s->attempt->state == ATTEMPT_BUILDING ? PATIENCE_MS : LONG_PATIENCE_MS;
+    default:
+        return 0;
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct session *s = container_of(timer, struct session, tick);
+    int64_t now_ms = clock_steady_ms(), limit_ms = patience_ms(s);
+
+    if (s->state == SESSION_SLEEPING && now_ms - s->asked_ms >= ASK_AGAIN_MS)
+        ask_for_work(s);
+    if (s->state == SESSION_WORKING)
+        attempt_tick(s->attempt);
+    if (limit_ms != 0 && now_ms - s->quiet_since_ms >= limit_ms)
+        wire_drop(s->wire, "the master is silent");
+}
+
+/* ---- beginning and end ---- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct session *s = handle->data;
+    if (--s->open_timers > 0)
+        return;
+    free(s->index_url);
+    s->index_url = NULL;
+    s->ended(s);
+}
+
+static void end_when_idle(struct session *s)
+{
+    if (s->state != SESSION_LEAVING || s->wire != NULL || s->attempt != NULL)
+        return;
+    if (uv_is_closing((uv_handle_t *)&s->tick))
+        return;
+    uv_close((uv_handle_t *)&s->tick, on_timer_closed);
+    uv_close((uv_handle_t *)&s->retry, on_timer_closed);
+}
+
+void session_leave(struct session *s, const char *reason)
+{
+    enum session_state before = s->state;
+
+    if (before == SESSION_LEAVING)
+        return;
+    set_state(s, SESSION_LEAVING);
+    uv_timer_stop(&s->retry);
+    if (s->wire != NULL && before == SESSION_AWAY) {
+        wire_drop(s->wire, reason);
+    } else if (s->wire != NULL) {
+        wire_send(s->wire, &(struct message){VERB_BYE, .bye = {.reason = reason}});
+        wire_finish(s->wire, reason);
+    }
+    if (s->attempt != NULL) {
+        attempt_disconnected(s->attempt);
+        attempt_end(s->attempt);
+    }
+    end_when_idle(s);
+}
+
+void session_start(struct session *s)
+{
+    s->state = SESSION_AWAY;
+    s->open_timers = 2;
+    s->retry.data = s->tick.data = s;
+    uv_timer_init(s->place.loop, &s->retry);
+    uv_timer_init(s->place.loop, &s->tick);
+    uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+    connect_now(s);
+}

@@ -1,0 +1,48 @@
+/*
+ * The slave's connection to its master: kept up, and answered as table.h says.
+ */
+#ifndef SLAVE_SESSION_H
+#define SLAVE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "attempt.h"
+#include "slave.h"
+
+struct session {
+    /* set by the owner before session_start; outlive it */
+    struct attempt_place place;
+    const char *master;                /* address */
+    const char *label, *system, *hardware;
+    struct slave_python python;
+    void (*ended)(struct session *s);  /* once, after session_leave or a refusal: nothing is left open */
+    /* to read in `ended` */
+    bool refused;                      /* the master will never take this slave; the log says why */
+    /* private */
+    enum session_state state;
+    struct wire *wire;                 /* NULL between connections */
+    struct attempt *attempt;           /* or NULL */
+    char *index_url;                   /* that the last ACK told */
+    uv_timer_t retry, tick;
+    uint64_t back_off_ms;
+    int64_t asked_ms;                  /* steady time of our last IDLE */
+    int64_t quiet_since_ms;            /* steady time of the last sign of life, or question of ours */
+    bool ready;                        /* systemd knows */
+    unsigned open_timers;
+};
+
+void session_start(struct session *s);
+
+/* Ends the build, says BYE with this reason; `ended` follows. Harmless when leaving already. */
+void session_leave(struct session *s, const char *reason);
+
+/* The next pause before connecting again: doubles from 1 s to 60 s. `chance` is any number: it makes the
+ * pause up to a quarter shorter or longer, so that a farm does not come back all at once. */
+uint64_t session_pause_ms(uint64_t *back_off_ms, uint32_t chance);
+
+/* Whether an ERROR in answer to HELLO means that the versions differ: it names ours. */
+bool session_is_version_refusal(const char *reason);
+
+#endif

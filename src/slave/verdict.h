@@ -1,0 +1,23 @@
+/*
+ * What became of a build, in the words of the message BUILT: outcome, failure class, and the line that tells
+ * a person what went wrong.
+ */
+#ifndef SLAVE_VERDICT_H
+#define SLAVE_VERDICT_H
+
+#include <stddef.h>
+
+struct verdict {
+    const char *outcome;   /* "success", "failed", "farm"; NULL while undecided */
+    char reason[65];       /* "compile"; "" on success */
+    char detail[1001];     /* UTF-8 without control characters; "" on success */
+};
+
+void verdict_set(struct verdict *v, const char *outcome, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Judges a pip that failed by what it printed (NUL-terminated). `requirement` is what pip was asked for,
+ * "cffi==1.15.1". Scans all of it several times: for worker threads. */
+void verdict_from_log(struct verdict *v, const char *log, size_t len, const char *requirement);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * Renders the pages that pip, uv and browsers read. Called by tree.c on pool threads. All links are
+ * relative: the tree may stand anywhere, behind any proxy.
+ */
+#include "index.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- parts ---------------------------------------------------------------------------------------- */
+
+/* Everything but RFC 3986's unreserved characters as %XX. Some servers take a '+' for a blank. */
+static void add_url(struct buf *to, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL)
+            buf_addc(to, *text);
+        else
+            buf_addf(to, "%%%02X", (unsigned)(unsigned char)*text);
+    }
+}
+
+static void begin_html(struct buf *to, const char *title, const char *name)
+{
+    buf_adds(to, "<!DOCTYPE html>\n"
+                 "<html lang=\"en\">\n"
+                 "<head>\n"
+                 "<meta charset=\"utf-8\">\n"
+                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                 "<meta name=\"pypi:repository-version\" content=\"1.1\">\n"
+                 "<title>");
+    buf_adds(to, title);
+    buf_add_html(to, name);
+    buf_adds(to, "</title>\n</head>\n<body>\n<h1>");
+    buf_adds(to, title);
+    buf_add_html(to, name);
+    buf_adds(to, "</h1>\n");
+}
+
+static void end_html(struct buf *to)
+{
+    buf_adds(to, "</body>\n</html>\n");
+}
+
+static void add_attribute(struct buf *to, const char *name, const char *value)
+{
+    buf_addf(to, " %s=\"", name);
+    buf_add_html(to, value);
+    buf_adds(to, "\"");
+}
+
+static void add_member(struct buf *to, const char *name, const char *text)
+{
+    buf_addf(to, ", \"%s\": ", name);
+    buf_add_json(to, text);
+}
+
+/* ---- a package ------------------------------------------------------------------------------------ */
+
+static void add_link(struct buf *to, const struct db_index_file *file)
+{
+    buf_adds(to, "<a href=\"");
+    add_url(to, file->name);
+    buf_addf(to, "#sha256=%s\"", file->sha256);
+    if (file->requires_python[0] != '\0')
+        add_attribute(to, "data-requires-python", file->requires_python);
+    if (file->yanked)
+        add_attribute(to, "data-yanked", file->yanked_reason);
+    if (file->metadata_sha256[0] != '\0') {
+        /* PEP 714: the first is right, the second is what pip before 23.2 looks for. */
+        buf_addf(to, " data-core-metadata=\"sha256=%s\"", file->metadata_sha256);
+        buf_addf(to, " data-dist-info-metadata=\"sha256=%s\"", file->metadata_sha256);
+    }
+    buf_adds(to, ">");
+    buf_add_html(to, file->name);
+    buf_adds(to, "</a><br>\n");
+}
+
+void index_package_html(struct buf *to, const char *package, const struct db_index *facts)
+{
+    begin_html(to, "Links for ", facts->display != NULL ? facts->display : package);
+    for (unsigned i = 0; i < facts->count; i++)
+        add_link(to, &facts->files[i]);
+    end_html(to);
+}
+
+/* The files are in order of version, so equal ones stand together. */
+static void add_versions(struct buf *to, const struct db_index *facts)
+{
+    const char *last = NULL;
+
+    buf_adds(to, ", \"versions\": [");
+    for (unsigned i = 0; i < facts->count; i++) {
+        const char *version = facts->files[i].version;
+        if (last != NULL && strcmp(version, last) == 0)
+            continue;
+        buf_adds(to, last != NULL ? ", " : "");
+        buf_add_json(to, version);
+        last = version;
+    }
+    buf_adds(to, "]");
+}
+
+static void add_file(struct buf *to, const struct db_index_file *file)
+{
+    buf_adds(to, "{\"filename\": ");
+    buf_add_json(to, file->name);
+    buf_adds(to, ", \"url\": \"");
+    add_url(to, file->name);
+    buf_addf(to, "\", \"hashes\": {\"sha256\": \"%s\"}, \"size\": %" PRIu64, file->sha256, file->size_bytes);
+    if (file->uploaded[0] != '\0')
+        add_member(to, "upload-time", file->uploaded);
+    if (file->requires_python[0] != '\0')
+        add_member(to, "requires-python", file->requires_python);
+    if (file->yanked && file->yanked_reason[0] != '\0')
+        add_member(to, "yanked", file->yanked_reason);
+    else
+        buf_addf(to, ", \"yanked\": %s", file->yanked ? "true" : "false");
+    /* Not under its first name, dist-info-metadata, as well: pip before 23.2 takes that for HTML's text and
+     * ends with a TypeError (the reason for PEP 714). Without it such a pip reads the wheel itself. */
+    if (file->metadata_sha256[0] != '\0')
+        buf_addf(to, ", \"core-metadata\": {\"sha256\": \"%s\"}", file->metadata_sha256);
+    buf_adds(to, "}");
+}
+
+void index_package_json(struct buf *to, const char *package, const struct db_index *facts)
+{
+    buf_adds(to, "{\"meta\": {\"api-version\": \"1.1\"}");
+    add_member(to, "name", package);
+    add_versions(to, facts);
+    buf_adds(to, ", \"files\": [");
+    for (unsigned i = 0; i < facts->count; i++) {
+        buf_adds(to, i > 0 ? ",\n" : "\n");
+        add_file(to, &facts->files[i]);
+    }
+    buf_adds(to, "\n]}\n");
+}
+
+/* ---- all packages --------------------------------------------------------------------------------- */
+
+void index_root_html(struct buf *to, const struct db_root *facts)
+{
+    begin_html(to, "Simple index", "");
+    for (unsigned i = 0; i < facts->count; i++) {
+        buf_adds(to, "<a href=\"");
+        add_url(to, facts->items[i].name);
+        buf_adds(to, "/\">");
+        buf_add_html(to, facts->items[i].display);
+        buf_adds(to, "</a><br>\n");
+    }
+    end_html(to);
+}
+
+void index_root_json(struct buf *to, const struct db_root *facts)
+{
+    buf_adds(to, "{\"meta\": {\"api-version\": \"1.1\"}, \"projects\": [");
+    for (unsigned i = 0; i < facts->count; i++) {
+        buf_adds(to, i > 0 ? ",\n{\"name\": " : "\n{\"name\": ");
+        buf_add_json(to, facts->items[i].display);
+        buf_adds(to, "}");
+    }
+    buf_adds(to, "\n]}\n");
+}

@@ -1,0 +1,27 @@
+/*
+ * The pages' part of the static tree: files, their compressed siblings and the links beside them. Blocks:
+ * for pool threads.
+ */
+#ifndef WEB_TREE_H
+#define WEB_TREE_H
+
+#include <stddef.h>
+
+#include "db.h"
+
+#define TREE_PATH_SIZE 1024
+
+struct tree_trouble {
+    char path[TREE_PATH_SIZE]; /* what could not be written */
+};
+
+/* The pages of a package, and links from its other spellings; without a file it has no pages, and they are
+ * removed. 0, or -errno with `trouble`. */
+int tree_write_package(const char *output, const char *package, const struct db_index *facts,
+                       struct tree_trouble *trouble);
+
+/* The list of all packages, and /TARGET/simple for every target. 0, or -errno with `trouble`. */
+int tree_write_root(const char *output, const struct db_root *facts, const struct db_targets *targets,
+                    struct tree_trouble *trouble);
+
+#endif

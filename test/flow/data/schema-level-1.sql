@@ -1,0 +1,662 @@
+-- The schema at level 1, as piwheels 0.0.9 made it: what the upgrades are tested on.
+
+CREATE SCHEMA piwheels;
+SET LOCAL search_path = piwheels;
+
+CREATE TABLE configuration (
+    one         boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version     text NOT NULL,               -- of piwheels; the master's must equal it
+    level       integer NOT NULL,            -- of this schema
+    pypi_serial bigint NOT NULL DEFAULT 0    -- last event of PyPI that was applied
+);
+
+CREATE TABLE target (
+    id       smallint PRIMARY KEY CHECK (id BETWEEN 0 AND 63),
+    name     text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+    abi      text NOT NULL CHECK (abi ~ '^cp[0-9]{2,4}[mt]?$'),
+    platform text NOT NULL CHECK (platform ~ '^[a-z0-9_]{1,64}$'),
+    label    text NOT NULL DEFAULT '',       -- the distribution, for people
+    position smallint NOT NULL,              -- the order in which a version is tried
+    skip     text                            -- why nothing is built for it any more
+);
+
+CREATE TABLE package (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 255),  -- normalised, PEP 503
+    display    text NOT NULL,                -- the newest spelling
+    summary    text NOT NULL DEFAULT '',
+    follow     text NOT NULL DEFAULT 'no' CHECK (follow IN ('no', 'new', 'all')),
+    skip       text,                         -- why nothing of it is built
+    serial     bigint NOT NULL DEFAULT 0,    -- X-PyPI-Last-Serial of what we know
+    etag       text NOT NULL DEFAULT '',     -- of PyPI's page
+    refresh_at timestamptz,                  -- when to compare with PyPI again; null: never
+    live_files integer NOT NULL DEFAULT 0
+);
+CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
+
+CREATE TABLE package_alias (
+    name    text PRIMARY KEY,
+    package bigint NOT NULL REFERENCES package ON DELETE CASCADE,
+    seen    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX package_alias_package ON package_alias (package);
+
+CREATE TABLE version (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    package         bigint NOT NULL REFERENCES package ON DELETE CASCADE,
+    version         text NOT NULL,
+    sort_key        bytea NOT NULL,          -- PEP 440's order as bytes
+    released        timestamptz,
+    prerelease      boolean NOT NULL DEFAULT false,
+    yanked          boolean NOT NULL DEFAULT false,
+    yanked_reason   text NOT NULL DEFAULT '',
+    skip            text,                    -- why it is not built anywhere
+    wanted          boolean NOT NULL DEFAULT false, -- followed or asked for
+    by_hand         boolean NOT NULL DEFAULT false, -- asked for by a person
+    requires_python text NOT NULL DEFAULT '',
+    sdist           text,                    -- file name; null: binary only
+    sdist_sha256    bytea,
+    -- facts per target: bit n stands for target n
+    judged_mask     bigint NOT NULL DEFAULT 0,  -- Requires-Python has been held against these
+    na_mask         bigint NOT NULL DEFAULT 0,  -- not applicable: Requires-Python excludes it
+    built_mask      bigint NOT NULL DEFAULT 0,  -- a file of ours serves it
+    failed_mask     bigint NOT NULL DEFAULT 0,  -- its own failure
+    UNIQUE (package, sort_key)
+);
+
+CREATE TABLE job (
+    version     bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target      smallint NOT NULL REFERENCES target,
+    prio        smallint NOT NULL,           -- 0: by hand, 1: followed; lower goes first
+    ready_at    timestamptz NOT NULL DEFAULT now(),
+    need        text CHECK (need IN ('parked')),  -- what must happen first; null: nothing
+    tries       smallint NOT NULL DEFAULT 0, -- failures of the farm so far
+    attempt     bigint UNIQUE,               -- the one try under way: its fencing token
+    slave       bigint,
+    started     timestamptz,
+    lease_until timestamptz,
+    PRIMARY KEY (version, target)
+);
+CREATE INDEX job_waiting ON job (target, prio, version) WHERE attempt IS NULL AND need IS NULL;
+CREATE INDEX job_lease ON job (lease_until) WHERE attempt IS NOT NULL;
+CREATE SEQUENCE attempt_id;
+
+CREATE TABLE slave (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    label     text NOT NULL UNIQUE,
+    last_seen timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE build (
+    id           bigint PRIMARY KEY,
+    version      bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target       smallint NOT NULL REFERENCES target,
+    slave        bigint NOT NULL REFERENCES slave,
+    started      timestamptz NOT NULL,
+    finished     timestamptz NOT NULL DEFAULT now(),
+    outcome      text NOT NULL CHECK (outcome IN ('success', 'failed', 'farm')),
+    class        text NOT NULL DEFAULT '',   -- of the failure, in a few words
+    detail       text NOT NULL DEFAULT '',   -- the first line that tells what went wrong, or what became of the files
+    wall_ms      bigint NOT NULL DEFAULT 0,
+    cpu_ms       bigint NOT NULL DEFAULT 0,
+    peak_bytes   bigint NOT NULL DEFAULT 0,
+    log_bytes    bigint NOT NULL DEFAULT 0,
+    sdist_sha256 bytea
+);
+CREATE INDEX build_version ON build (version);
+
+CREATE TABLE file (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    path            text NOT NULL UNIQUE,    -- below the output directory: simple/cffi/cffi-*.whl
+    name            text NOT NULL,
+    attempt         bigint NOT NULL,         -- that made it
+    version         bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target          smallint NOT NULL REFERENCES target,
+    state           text NOT NULL CHECK (state IN ('publishing', 'live')),
+    size_bytes      bigint NOT NULL,
+    sha256          bytea NOT NULL CHECK (length(sha256) = 32),
+    metadata_sha256 bytea NOT NULL CHECK (length(metadata_sha256) = 32),
+    requires_python text NOT NULL DEFAULT '',
+    published       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX file_version ON file (version);
+CREATE INDEX file_publishing ON file (attempt) WHERE state = 'publishing';
+
+CREATE TABLE dependency (
+    file bigint NOT NULL REFERENCES file ON DELETE CASCADE,
+    tool text NOT NULL CHECK (tool IN ('apt', 'pip')),
+    name text NOT NULL,
+    PRIMARY KEY (file, tool, name)
+);
+
+CREATE SEQUENCE page_generation;
+CREATE TABLE stale_page (
+    kind       text NOT NULL CHECK (kind IN ('root', 'index')),
+    key        text NOT NULL,                -- 'index': the package; 'root': ''
+    generation bigint NOT NULL DEFAULT nextval('page_generation'),
+    since      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (kind, key)
+);
+CREATE INDEX stale_page_since ON stale_page (since);
+
+SET LOCAL search_path = piwheels, pg_temp;
+
+CREATE FUNCTION version_open(v version, p package) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN NOT v.wanted OR v.sdist IS NULL OR v.skip IS NOT NULL OR p.skip IS NOT NULL
+             OR (v.yanked AND NOT v.by_hand) THEN 0
+        ELSE v.judged_mask & ~(v.built_mask | v.failed_mask | v.na_mask)
+             & (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE skip IS NULL)
+    END
+$$;
+
+CREATE FUNCTION version_settle(p_version bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v version;
+    p package;
+    open bigint;    -- what is to be built sooner or later
+    now_open bigint;
+BEGIN
+    SELECT * INTO v FROM version WHERE id = p_version FOR NO KEY UPDATE;
+    SELECT * INTO p FROM package WHERE id = v.package;
+    open := version_open(v, p);
+    now_open := open;
+    IF open <> 0 AND v.built_mask = 0 THEN
+        -- the one under way, or else the first
+        SELECT coalesce(bit_or(1::bigint << s.id), 0) INTO now_open FROM (
+            SELECT t.id FROM target t LEFT JOIN job j ON j.version = p_version AND j.target = t.id
+                WHERE (open >> t.id) & 1 = 1 AND j.need IS NULL
+                ORDER BY j.attempt IS NULL, t.position LIMIT 1) s;
+    END IF;
+    DELETE FROM job WHERE version = p_version AND attempt IS NULL
+        AND (CASE WHEN need IS NULL THEN now_open ELSE open END >> target) & 1 = 0;
+    IF now_open <> 0 THEN
+        INSERT INTO job (version, target, prio)
+            SELECT p_version, id, CASE WHEN v.by_hand THEN 0 ELSE 1 END
+                FROM target WHERE (now_open >> id) & 1 = 1 ORDER BY id
+            ON CONFLICT (version, target) DO UPDATE SET prio = excluded.prio WHERE job.prio > excluded.prio;
+    END IF;
+END $$;
+
+CREATE FUNCTION version_state(p_version bigint, p_target smallint, OUT state text, OUT reason text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    v version;
+    p package;
+    t target;
+    j job;
+    bit bigint := 1::bigint << p_target;
+BEGIN
+    SELECT * INTO v FROM version WHERE id = p_version;
+    SELECT * INTO p FROM package WHERE id = v.package;
+    SELECT * INTO t FROM target WHERE id = p_target;
+    SELECT * INTO j FROM job WHERE version = p_version AND target = p_target;
+    IF v.built_mask & bit <> 0 THEN
+        state := 'built'; reason := 'a wheel is published';
+    ELSIF j.attempt IS NOT NULL THEN
+        state := 'building';
+        reason := 'being built by ' || coalesce((SELECT label FROM slave WHERE id = j.slave), 'a slave')
+            || ' as build ' || j.attempt;
+    ELSIF p.skip IS NOT NULL THEN
+        state := 'skipped'; reason := 'the package is skipped: ' || p.skip;
+    ELSIF v.skip IS NOT NULL THEN
+        state := 'skipped'; reason := 'the version is skipped: ' || v.skip;
+    ELSIF t.skip IS NOT NULL THEN
+        state := 'skipped'; reason := 'the target is skipped: ' || t.skip;
+    ELSIF v.sdist IS NULL THEN
+        state := 'binary only'; reason := 'PyPI has no source distribution of it';
+    ELSIF v.na_mask & bit <> 0 THEN
+        state := 'not applicable'; reason := 'Requires-Python ' || v.requires_python || ' excludes ' || t.abi;
+    ELSIF v.failed_mask & bit <> 0 THEN
+        state := 'failed';
+        SELECT nullif(concat_ws(': ', nullif(b.class, ''), nullif(b.detail, '')), '') INTO reason
+            FROM build b WHERE b.version = p_version AND b.target = p_target AND b.outcome = 'failed'
+            ORDER BY b.id DESC LIMIT 1;
+        reason := coalesce(reason, 'it does not build');
+    ELSIF NOT v.wanted THEN
+        state := 'not wanted'; reason := 'nobody asked for this version';
+    ELSIF v.yanked AND NOT v.by_hand THEN
+        state := 'yanked'; reason := concat_ws(': ', 'PyPI has yanked it', nullif(v.yanked_reason, ''));
+    ELSIF j.need = 'parked' THEN
+        state := 'parked'; reason := 'the farm failed ' || j.tries || ' times to build it';
+    ELSIF j.ready_at > now() THEN
+        state := 'waiting';
+        reason := 'to be tried again at ' || to_char(j.ready_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC';
+    ELSIF j.version IS NOT NULL THEN
+        state := 'queued'; reason := 'waits for a slave';
+    ELSIF v.judged_mask & bit = 0 THEN
+        state := 'waiting'; reason := 'PyPI is to be asked whether it is meant for ' || t.abi;
+    ELSE
+        state := 'waiting'; reason := 'another target is tried first';
+    END IF;
+END $$;
+
+CREATE FUNCTION page_stale(p_kind text, p_key text) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO stale_page (kind, key) VALUES (p_kind, p_key)
+        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation
+$$;
+
+CREATE FUNCTION page_written(p_kind text, p_key text, p_generation bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+BEGIN
+    DELETE FROM stale_page WHERE kind = p_kind AND key = p_key AND generation = p_generation;
+    RETURN FOUND;
+END $$;
+
+CREATE FUNCTION target_add(p_name text, p_abi text, p_platform text, p_label text) RETURNS smallint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    t target;
+    new_id smallint;
+BEGIN
+    LOCK TABLE target IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO t FROM target WHERE name = p_name;
+    IF FOUND THEN
+        IF (t.abi, t.platform) <> (p_abi, p_platform) THEN
+            RAISE EXCEPTION 'target % exists with ABI % and platform %; choose another name', p_name, t.abi, t.platform
+                USING ERRCODE = 'unique_violation';
+        END IF;
+        UPDATE target SET label = p_label WHERE id = t.id;
+        RETURN t.id;
+    END IF;
+    SELECT min(n) INTO new_id FROM generate_series(0, 63) n WHERE n NOT IN (SELECT id FROM target);
+    IF new_id IS NULL THEN
+        RAISE EXCEPTION 'there are 64 targets already, which is the most' USING ERRCODE = 'program_limit_exceeded';
+    END IF;
+    INSERT INTO target (id, name, abi, platform, label, position)
+        SELECT new_id, p_name, p_abi, p_platform, p_label, coalesce(max(position) + 1, 0) FROM target;
+    -- whether a version is meant for the new target must be judged anew, with what PyPI says about it
+    PERFORM 1 FROM package ORDER BY id FOR NO KEY UPDATE;
+    UPDATE package p SET refresh_at = now(), etag = '', serial = 0
+        WHERE EXISTS (SELECT FROM version v WHERE v.package = p.id AND v.wanted);
+    RETURN new_id;
+END $$;
+
+CREATE FUNCTION target_skip(p_name text, p_reason text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+BEGIN
+    UPDATE target SET skip = p_reason WHERE name = p_name;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM version_settle(id) FROM (SELECT id FROM version WHERE wanted AND sdist IS NOT NULL ORDER BY id) v;
+    RETURN true;
+END $$;
+
+CREATE FUNCTION project_versions(p jsonb)
+    RETURNS TABLE (version text, key bytea, released timestamptz, prerelease boolean, yanked boolean,
+                   yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
+                   sdist_sha256 bytea)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (r.key) r.version, decode(r.key, 'hex'), r.released, coalesce(r.prerelease, false),
+           coalesce(r.yanked, false), coalesce(r.yanked_reason, ''), coalesce(r.requires_python, ''),
+           coalesce(r.judged_mask, 0), coalesce(r.na_mask, 0), r.sdist, decode(r.sdist_sha256, 'hex')
+        FROM jsonb_to_recordset(p -> 'versions') AS r (
+            version text, key text, released timestamptz, prerelease boolean, yanked boolean, yanked_reason text,
+            requires_python text, judged_mask bigint, na_mask bigint, sdist text, sdist_sha256 text)
+        ORDER BY r.key, r.version
+$$;
+
+CREATE FUNCTION project_package(p jsonb) RETURNS package
+LANGUAGE plpgsql AS $$
+DECLARE
+    old package;
+    pkg package;
+    new_alias boolean;
+BEGIN
+    SELECT * INTO old FROM package WHERE name = p ->> 'name' FOR NO KEY UPDATE;
+    INSERT INTO package AS k (name, display, summary, follow, serial, etag)
+        VALUES (p ->> 'name', p ->> 'display', coalesce(p ->> 'summary', ''), coalesce(p ->> 'follow', 'no'),
+                coalesce((p ->> 'serial')::bigint, 0), coalesce(p ->> 'etag', ''))
+        ON CONFLICT (name) DO UPDATE SET
+            display = excluded.display,
+            summary = coalesce(p ->> 'summary', k.summary),
+            follow = CASE WHEN k.follow = 'all' THEN 'all' ELSE coalesce(p ->> 'follow', k.follow) END,
+            serial = greatest(k.serial, excluded.serial),
+            etag = excluded.etag
+        RETURNING * INTO pkg;
+    UPDATE package SET refresh_at = CASE WHEN follow <> 'no'
+            THEN now() + make_interval(secs => (p ->> 'refresh_s')::float8) END
+        WHERE id = pkg.id;
+    INSERT INTO package_alias (name, package)
+        SELECT pkg.display, pkg.id WHERE pkg.display <> pkg.name ON CONFLICT (name) DO NOTHING;
+    new_alias := FOUND;
+    IF pkg.live_files > 0 AND (new_alias OR pkg.display <> old.display) THEN
+        PERFORM page_stale('index', pkg.name);
+        PERFORM page_stale('root', '');
+    END IF;
+    RETURN pkg;
+END $$;
+
+CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    followed_new boolean := EXISTS (SELECT FROM package WHERE name = p ->> 'name' AND follow = 'new');
+    pkg package := project_package(p);
+    want jsonb := p -> 'want';
+    fresh bigint[];
+    changed bigint[];
+    other_source bigint[];
+    gone bigint[];
+    asked bigint[];
+BEGIN
+    PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
+
+    -- new versions, the newest with the lowest id, for jobs are taken in the order of ids
+    WITH added AS (
+        INSERT INTO version (package, version, sort_key, released, prerelease, yanked, yanked_reason, wanted,
+                             requires_python, sdist, sdist_sha256, judged_mask, na_mask)
+            SELECT pkg.id, i.version, i.key, i.released, i.prerelease, i.yanked, i.yanked_reason,
+                   followed_new OR pkg.follow = 'all', i.requires_python, i.sdist, i.sdist_sha256, i.judged_mask,
+                   i.na_mask
+            FROM project_versions(p) i
+            WHERE NOT EXISTS (SELECT FROM version o WHERE o.package = pkg.id AND o.sort_key = i.key)
+            ORDER BY i.key DESC
+            RETURNING id)
+    SELECT coalesce(array_agg(id), '{}') INTO fresh FROM added;
+
+    -- known versions that PyPI now describes otherwise; one that failed has another chance with another sdist
+    WITH updated AS (
+        UPDATE version o SET released = i.released, yanked = i.yanked, yanked_reason = i.yanked_reason,
+                requires_python = i.requires_python, sdist = i.sdist, sdist_sha256 = i.sdist_sha256,
+                judged_mask = i.judged_mask, na_mask = i.na_mask,
+                failed_mask = CASE WHEN b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 THEN 0 ELSE o.failed_mask END
+            FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key
+            WHERE o.id = b.id
+              AND (b.released, b.yanked, b.yanked_reason, b.requires_python, b.sdist, b.sdist_sha256, b.judged_mask,
+                   b.na_mask)
+                  IS DISTINCT FROM
+                  (i.released, i.yanked, i.yanked_reason, i.requires_python, i.sdist, i.sdist_sha256, i.judged_mask,
+                   i.na_mask)
+            RETURNING o.id, b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 AS other)
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(id) FILTER (WHERE other), '{}')
+        INTO changed, other_source FROM updated;
+
+    WITH updated AS (
+        UPDATE version o SET sdist = NULL, sdist_sha256 = NULL
+            WHERE o.package = pkg.id AND o.sdist IS NOT NULL
+              AND NOT EXISTS (SELECT FROM project_versions(p) i WHERE i.key = o.sort_key)
+            RETURNING id)
+    SELECT coalesce(array_agg(id), '{}') INTO gone FROM updated;
+
+    -- what is asked for
+    SELECT coalesce(array_agg(s.id), '{}') INTO asked FROM (
+        SELECT id FROM version WHERE package = pkg.id
+            AND (want = '"all"' OR sort_key = decode(want ->> 'key', 'hex'))
+        UNION ALL
+        (SELECT id FROM version WHERE package = pkg.id AND want = '"newest"'
+            ORDER BY sdist IS NULL, yanked, prerelease, sort_key DESC LIMIT 1)) s;
+    UPDATE version SET wanted = true, by_hand = by_hand OR want <> '"all"' WHERE id = ANY (asked);
+    -- and what the farm had given up is taken up again
+    UPDATE job SET need = NULL, tries = 0, ready_at = now()
+        WHERE version = ANY (asked || other_source) AND attempt IS NULL AND tries > 0;
+
+    PERFORM version_settle(s.id)
+        FROM (SELECT DISTINCT unnest(fresh || changed || gone || asked) AS id ORDER BY id) s;
+    IF pkg.live_files > 0 AND changed <> '{}' THEN
+        PERFORM page_stale('index', pkg.name);
+    END IF;
+
+    RETURN QUERY
+        SELECT v.version, coalesce(t.name, ''), coalesce(s.state, 'waiting'), coalesce(s.reason,
+                   CASE WHEN EXISTS (SELECT FROM target) THEN 'every target is skipped'
+                        ELSE 'no target exists; add one with piwheels target add' END)
+            FROM version v LEFT JOIN target t ON t.skip IS NULL
+                LEFT JOIN LATERAL version_state(v.id, t.id) s ON t.id IS NOT NULL
+            WHERE v.id = ANY (asked) ORDER BY v.sort_key, t.position;
+END $$;
+
+CREATE FUNCTION project_later(p_name text, p_ms bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE package SET refresh_at = now() + make_interval(secs => p_ms / 1000.0) WHERE name = p_name
+$$;
+
+CREATE FUNCTION slave_seen(p_label text) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    INSERT INTO slave (label) VALUES (p_label) ON CONFLICT (label) DO UPDATE SET last_seen = now()
+        RETURNING id
+$$;
+
+CREATE TYPE attempt_facts AS (
+    attempt bigint, version_id bigint, target smallint, package text, version text, sdist text,
+    sdist_sha256 bytea, started_ms bigint);
+
+CREATE FUNCTION attempt_describe(j job) RETURNS attempt_facts
+LANGUAGE sql STABLE AS $$
+    SELECT j.attempt, v.id, j.target, p.name, v.version, v.sdist, v.sdist_sha256,
+           (extract(epoch FROM j.started) * 1000)::bigint
+        FROM version v JOIN package p ON p.id = v.package WHERE v.id = j.version
+$$;
+
+CREATE FUNCTION attempts_reserve(p_count integer) RETURNS SETOF bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT nextval('attempt_id') FROM generate_series(1, p_count)
+$$;
+
+CREATE FUNCTION jobs_claim(p_attempts bigint[], p_slaves bigint[], p_masks bigint[], p_leases_ms bigint[])
+    RETURNS SETOF attempt_facts
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    c record;
+    j job;
+BEGIN
+    FOR i IN 1 .. cardinality(p_attempts) LOOP
+        SELECT * INTO j FROM job WHERE attempt = p_attempts[i];
+        IF NOT FOUND THEN
+            IF EXISTS (SELECT FROM build WHERE id = p_attempts[i]) THEN
+                RAISE EXCEPTION 'attempt % has ended meanwhile', p_attempts[i];
+            END IF;
+            SELECT w.version, w.target INTO c
+                FROM generate_series(0, 63) t
+                CROSS JOIN LATERAL (
+                    SELECT q.version, q.target, q.prio FROM job q
+                        WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL AND q.ready_at <= now()
+                        ORDER BY q.target, q.prio, q.version LIMIT 1 FOR UPDATE SKIP LOCKED) w
+                WHERE (p_masks[i] >> t) & 1 = 1
+                ORDER BY w.prio, w.version, w.target LIMIT 1;
+            CONTINUE WHEN NOT FOUND;
+            UPDATE job SET attempt = p_attempts[i], slave = p_slaves[i], started = clock_timestamp(),
+                    lease_until = now() + make_interval(secs => p_leases_ms[i] / 1000.0)
+                WHERE job.version = c.version AND job.target = c.target RETURNING * INTO j;
+        END IF;
+        RETURN NEXT attempt_describe(j);
+    END LOOP;
+END $$;
+
+CREATE FUNCTION attempt_adopt(p_attempt bigint, p_slave bigint, p_lease_ms bigint) RETURNS SETOF attempt_facts
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    j job;
+BEGIN
+    UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0)
+        WHERE attempt = p_attempt AND slave = p_slave RETURNING * INTO j;
+    IF FOUND THEN
+        RETURN NEXT attempt_describe(j);
+    END IF;
+END $$;
+
+CREATE FUNCTION targets_ready() RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t
+        WHERE EXISTS (SELECT FROM job q
+            WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL AND q.ready_at <= now())
+$$;
+
+CREATE FUNCTION leases_extend(p_attempts bigint[], p_lease_ms bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0) WHERE attempt = ANY (p_attempts)
+$$;
+
+CREATE TYPE build_end AS (
+    attempt bigint, outcome text, class text, detail text, wall_ms bigint, cpu_ms bigint, peak_bytes bigint,
+    log_bytes bigint);
+
+CREATE FUNCTION attempts_lock(p_attempts bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM version WHERE id IN (SELECT version FROM job WHERE attempt = ANY (p_attempts))
+        ORDER BY id FOR NO KEY UPDATE;
+END $$;
+
+CREATE FUNCTION build_record(j job, e build_end) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO build (id, version, target, slave, started, outcome, class, detail, wall_ms, cpu_ms, peak_bytes,
+                       log_bytes, sdist_sha256)
+        SELECT j.attempt, j.version, j.target, j.slave, j.started, e.outcome, e.class, e.detail, e.wall_ms, e.cpu_ms,
+               e.peak_bytes, e.log_bytes, v.sdist_sha256
+        FROM version v WHERE v.id = j.version
+$$;
+
+CREATE FUNCTION job_give_back(p_attempt bigint, p_retry_ms bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    j job;
+BEGIN
+    UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL, tries = tries + 1,
+            need = CASE WHEN tries + 1 >= 5 THEN 'parked' END,
+            ready_at = now() + make_interval(secs => p_retry_ms / 1000.0 * 3 ^ tries * (0.8 + 0.4 * random()))
+        WHERE attempt = p_attempt RETURNING * INTO j;
+    -- another target may be next, or the version not be wanted any more
+    PERFORM version_settle(j.version);
+END $$;
+
+CREATE FUNCTION builds_end(p_attempts bigint[], p_outcomes text[], p_classes text[], p_details text[],
+                           p_wall_ms bigint[], p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[],
+                           p_retries_ms bigint[]) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    j job;
+BEGIN
+    PERFORM attempts_lock(p_attempts);
+    FOR i IN 1 .. cardinality(p_attempts) LOOP
+        SELECT * INTO j FROM job WHERE attempt = p_attempts[i] FOR UPDATE;
+        IF FOUND THEN
+            PERFORM build_record(j, ROW (p_attempts[i], p_outcomes[i], p_classes[i], p_details[i], p_wall_ms[i],
+                                         p_cpu_ms[i], p_peak_bytes[i], p_log_bytes[i])::build_end);
+            IF p_outcomes[i] = 'farm' THEN
+                PERFORM job_give_back(p_attempts[i], p_retries_ms[i]);
+            ELSE
+                DELETE FROM job WHERE attempt = p_attempts[i];
+                UPDATE version SET failed_mask = failed_mask | (1::bigint << j.target) WHERE id = j.version;
+                PERFORM version_settle(j.version);
+            END IF;
+            RETURN NEXT p_attempts[i];
+        ELSIF EXISTS (SELECT FROM build WHERE id = p_attempts[i] AND outcome = p_outcomes[i]) THEN
+            RETURN NEXT p_attempts[i];
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION leases_expire(p_retry_ms bigint) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    j job;
+BEGIN
+    PERFORM attempts_lock(ARRAY (SELECT attempt FROM job WHERE attempt IS NOT NULL AND lease_until < now()
+        ORDER BY lease_until LIMIT 1000));
+    FOR j IN SELECT * FROM job WHERE attempt IS NOT NULL AND lease_until < now() ORDER BY lease_until
+            LIMIT 1000 FOR UPDATE SKIP LOCKED LOOP
+        PERFORM build_record(j, ROW (j.attempt, 'farm', 'lost slave', 'the slave fell silent',
+            (extract(epoch FROM now() - j.started) * 1000)::bigint, 0, 0, 0)::build_end);
+        PERFORM job_give_back(j.attempt, p_retry_ms);
+        RETURN NEXT j.attempt;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION files_begin(p_attempt bigint, p_files jsonb) RETURNS TABLE (place integer, verdict text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    j job;
+    f jsonb;
+    there file;
+BEGIN
+    PERFORM attempts_lock(ARRAY[p_attempt]);
+    SELECT * INTO j FROM job WHERE attempt = p_attempt FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    place := 0;
+    FOR f IN SELECT * FROM jsonb_array_elements(p_files) LOOP
+        place := place + 1;
+        INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
+                          requires_python)
+            VALUES (f ->> 'path', f ->> 'name', p_attempt, j.version, j.target, 'publishing',
+                    (f ->> 'size')::bigint, decode(f ->> 'sha256', 'hex'), decode(f ->> 'metadata_sha256', 'hex'),
+                    coalesce(f ->> 'requires_python', ''))
+            ON CONFLICT (path) DO NOTHING;
+        SELECT * INTO there FROM file WHERE path = f ->> 'path';
+        IF there.sha256 <> decode(f ->> 'sha256', 'hex') THEN
+            verdict := 'other';
+        ELSIF there.state = 'live' THEN
+            verdict := 'same';
+        ELSIF there.attempt = p_attempt THEN
+            INSERT INTO dependency (file, tool, name)
+                SELECT there.id, 'pip', r FROM jsonb_array_elements_text(f -> 'requires') r ON CONFLICT DO NOTHING;
+            verdict := 'new';
+        ELSE
+            verdict := 'other';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION build_publish(p_attempt bigint, p_class text, p_detail text, p_wall_ms bigint, p_cpu_ms bigint,
+                              p_peak_bytes bigint, p_log_bytes bigint, p_serves bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    j job;
+    p package;
+    added integer;
+BEGIN
+    SELECT * INTO p FROM package WHERE id = (
+        SELECT v.package FROM version v JOIN job q ON q.version = v.id WHERE q.attempt = p_attempt)
+        FOR NO KEY UPDATE;
+    PERFORM attempts_lock(ARRAY[p_attempt]);
+    SELECT * INTO j FROM job WHERE attempt = p_attempt FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN EXISTS (SELECT FROM build WHERE id = p_attempt AND outcome = 'success');
+    END IF;
+    UPDATE file SET state = 'live', published = now() WHERE attempt = p_attempt AND state = 'publishing';
+    GET DIAGNOSTICS added = ROW_COUNT;
+    PERFORM build_record(j, ROW (p_attempt, 'success', p_class, p_detail, p_wall_ms, p_cpu_ms, p_peak_bytes,
+                                 p_log_bytes)::build_end);
+    DELETE FROM job WHERE attempt = p_attempt;
+    UPDATE version SET built_mask = built_mask | p_serves, failed_mask = failed_mask & ~p_serves
+        WHERE id = j.version;
+    IF added > 0 THEN
+        UPDATE package SET live_files = live_files + added WHERE id = p.id;
+        PERFORM page_stale('index', p.name);
+        IF p.live_files = 0 THEN
+            PERFORM page_stale('root', '');
+        END IF;
+    END IF;
+    PERFORM version_settle(j.version);
+    RETURN true;
+END $$;
+
+CREATE FUNCTION files_forget(p_attempt bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    DELETE FROM file WHERE attempt = p_attempt AND state = 'publishing'
+$$;
+
+CREATE FUNCTION status_facts() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    WITH jobs AS (
+        SELECT target,
+               count(*) FILTER (WHERE attempt IS NULL AND need IS NULL) AS queued,
+               count(*) FILTER (WHERE attempt IS NULL AND need IS NOT NULL) AS parked,
+               count(*) FILTER (WHERE attempt IS NOT NULL) AS building
+            FROM job GROUP BY target)
+    SELECT jsonb_build_object(
+        'targets', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'name', t.name, 'abi', t.abi, 'platform', t.platform, 'label', t.label, 'skip', t.skip,
+                'queued', coalesce(j.queued, 0), 'parked', coalesce(j.parked, 0), 'building', coalesce(j.building, 0))
+            ORDER BY t.position), '[]') FROM target t LEFT JOIN jobs j ON j.target = t.id),
+        'stale_pages', (SELECT count(*) FROM stale_page))
+$$;
+
+INSERT INTO configuration (version, level) VALUES ('0.0.9', 1);

@@ -1,0 +1,192 @@
+"""What flow tests are made of: programs whose log lines can be waited for, and a farm put together from them.
+
+Nothing here sleeps: tests wait for named events (a line of a log, the end of a process, a row), with a limit that only a
+broken program reaches.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("PIW_TEST_BUILD", ROOT / "build")).resolve()
+PIWHEELS = BUILD / "piwheels"
+LOOPBACK_PYPI = BUILD / "test" / "pypi" / "loopback-pypi"
+PYTHON = "/usr/bin/python3"
+LIMIT_S = 60
+
+
+def clean_environment(**more):
+    """No PIP_*, no PIW_*, no configuration of the person who runs the tests."""
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "TMPDIR", "LANG") or k.endswith("SAN_OPTIONS")}
+    return {**kept, "HOME": "/nonexistent", "LANG": "C.UTF-8", **{k: str(v) for k, v in more.items()}}
+
+
+class Process:
+    """A program whose output is kept line by line and can be waited for."""
+
+    def __init__(self, *command, env=None, cwd=None):
+        self.command = [str(word) for word in command]
+        self.lines = []
+        self.changed = threading.Condition()
+        self.ended = False
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, env=env or clean_environment(), cwd=cwd)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def output(self):
+        with self.changed:
+            return "\n".join(self.lines)
+
+    def mark(self):
+        """A place in the output: wait_line(…, after=mark) looks only at what comes later."""
+        with self.changed:
+            return len(self.lines)
+
+    def wait_line(self, pattern, after=0, limit_s=LIMIT_S):
+        """The match of the first line (from `after` on) that has `pattern`; fails when the program ends without one."""
+        compiled = re.compile(pattern)
+        at = after
+        with self.changed:
+            while True:
+                while at < len(self.lines):
+                    found = compiled.search(self.lines[at])
+                    if found:
+                        return found
+                    at += 1
+                if self.ended or not self.changed.wait(limit_s):
+                    raise AssertionError(f"no line like {pattern!r} from {self.command[:2]}:\n" + "\n".join(self.lines[-60:]))
+
+    def wait_end(self, limit_s=LIMIT_S):
+        status = self.process.wait(limit_s)
+        self.reader.join(limit_s)
+        return status
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, limit_s=LIMIT_S):
+        """SIGTERM, and the exit status; what a sanitizer found is a failure."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            status = self.wait_end(limit_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self.check_sanitizers()
+        return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait_end()
+
+    def check_sanitizers(self):
+        output = self.output()
+        assert "Sanitizer" not in output and "runtime error:" not in output, output[-6000:]
+
+
+def run(*command, env=None, cwd=None, input_text=None, limit_s=LIMIT_S):
+    """Runs a program to its end: returncode, stdout and stderr as text."""
+    done = subprocess.run([str(word) for word in command], env=env or clean_environment(), cwd=cwd, text=True,
+                          input=input_text, stdin=None if input_text is not None else subprocess.DEVNULL,
+                          capture_output=True, timeout=limit_s, errors="replace")
+    assert "Sanitizer" not in done.stderr and "runtime error:" not in done.stderr, done.stderr
+    return done
+
+
+def piwheels(*words, **more):
+    return run(PIWHEELS, *words, **more)
+
+
+class LoopbackPyPI:
+    """The loopback PyPI; its world is a SQLite file that `sql` changes."""
+
+    def __init__(self, directory, *seeds):
+        self.database = pathlib.Path(directory) / "pypi.sqlite"
+        words = [word for seed in seeds for word in ("--seed", seed)]
+        self.process = Process(LOOPBACK_PYPI, "--db", self.database, "--listen", "127.0.0.1:0", *words, "--print-url")
+        self.url = self.process.wait_line(r"(http://127\.0\.0\.1:\d+)").group(1)
+        self.simple = self.url + "/simple"
+        self.json = self.url + "/pypi"
+
+    def sql(self, statement, *values):
+        with sqlite3.connect(self.database, timeout=30) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def stop(self):
+        return self.process.stop()
+
+
+class Farm:
+    """A database, a loopback PyPI, a master and its slaves, each started when the test says so."""
+
+    def __init__(self, directory, dsn, pypi):
+        self.directory = pathlib.Path(directory)
+        self.dsn = dsn
+        self.pypi = pypi
+        self.output = self.directory / "www"
+        self.sockets = tempfile.TemporaryDirectory(prefix="piwheels-", dir="/tmp")  # a socket's path must be short
+        self.socket = pathlib.Path(self.sockets.name) / "control.sock"
+        self.address = "127.0.0.1:0"
+        self.master = None
+        self.slaves = []
+
+    def start_master(self, *options, dev_mode=True):
+        words = ["--dev-mode"] if dev_mode else []
+        self.output.mkdir(exist_ok=True)
+        self.master = Process(PIWHEELS, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
+                              "--slave-listen", self.address, "--pypi-simple", self.pypi.simple, "--pypi-json",
+                              self.pypi.json, "--pypi-xmlrpc", self.pypi.json, *words, *options,
+                              env=clean_environment(HOME=self.directory))
+        # the same port again after a restart, so that slaves find it
+        self.address = self.master.wait_line(r"master: ready .*slaves at ([0-9.:]+)").group(1)
+        return self.master
+
+    def start_slave(self, *options, label="slave-a"):
+        slave = Process(PIWHEELS, "slave", "-v", "--master", self.address, "-L", label, "-d",
+                        self.directory / f"build-{label}", *options, env=clean_environment(HOME=self.directory))
+        self.slaves.append(slave)
+        return slave
+
+    def tool(self, *words, **more):
+        return piwheels(*words, "--control-socket", self.socket, **more)
+
+    def add(self, *words):
+        done = self.tool("add", *words)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def status(self):
+        done = self.tool("status", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def wait_built(self, package, after=0):
+        """Until the master has said what became of a build of the package; the line."""
+        return self.master.wait_line(rf"(failed to build|built) {re.escape(package)} ", after).string
+
+    def wait_page(self, package, after=0):
+        """Until the package's index page has been written."""
+        self.master.wait_line(rf"web: .*\b{re.escape(package)}\b.*written", after)
+
+    def stop(self):
+        statuses = [process.stop() for process in [*self.slaves, self.master] if process]
+        self.sockets.cleanup()
+        assert all(status in (0, -9) for status in statuses), statuses

@@ -1,0 +1,108 @@
+"""A master that says what a test tells it to, written from piwheels-protocol(7): for the slave's half of the protocol."""
+import hashlib
+import socket
+import struct
+
+import msgpack
+
+VERSION = "0.1.0"
+LIMIT_S = 60
+
+
+class Connection:
+    """One slave's connection. A message is a list: [verb, field, …]."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.peer.settimeout(LIMIT_S)
+        self.log = {}        # attempt -> what OUTPUT has told of it
+        self.ignored = {"OUTPUT", "BUSY"}
+
+    def say(self, *message):
+        body = msgpack.packb(list(message))
+        self.peer.sendall(struct.pack(">I", len(body)) + body)
+
+    def _exactly(self, count):
+        data = b""
+        while len(data) < count:
+            part = self.peer.recv(count - len(data))
+            if not part:
+                raise EOFError("the slave has closed")
+            data += part
+        return data
+
+    def hear_any(self):
+        """The next message. OUTPUT is added to the log, BUSY is answered with CONT."""
+        message = msgpack.unpackb(self._exactly(struct.unpack(">I", self._exactly(4))[0]))
+        if message[0] == "OUTPUT":
+            _, attempt, offset, data = message
+            assert 0 < len(data) <= 262144
+            log = self.log.setdefault(attempt, b"")
+            assert offset == len(log)
+            self.log[attempt] = log + data
+        elif message[0] == "BUSY":
+            self.say("CONT", message[1])
+        return message
+
+    def hear(self, verb):
+        """The next message that is not OUTPUT or BUSY (unless it is what is asked for): must be `verb`."""
+        while True:
+            message = self.hear_any()
+            if message[0] == verb:
+                return message
+            assert message[0] in self.ignored, f"{message} where {verb} was expected"
+
+    def hear_output(self, attempt, words):
+        """Until the attempt's log has these words."""
+        while words not in self.log.get(attempt, b""):
+            assert self.hear_any()[0] in self.ignored
+
+    def hear_end(self):
+        """Until the slave closes; what it said before that."""
+        said = []
+        try:
+            while True:
+                said.append(self.hear_any()[0])
+        except (EOFError, ConnectionResetError):
+            self.peer.close()
+            return said
+
+    def greet(self, index_url, slave=7):
+        hello = self.hear("HELLO")
+        self.say("ACK", slave, index_url)
+        return hello
+
+    def fetch(self, built, file):
+        """Asks for a file and returns its bytes, checked against what BUILT said of it."""
+        attempt, files = built[1], built[9]
+        name, size, digest = files[file]
+        self.say("SEND", attempt, file)
+        data = b""
+        while (message := self.hear_any())[0] == "CHUNK":
+            assert message[1:4] == [attempt, file, len(data)]
+            assert 0 < len(message[4]) <= 262144
+            data += message[4]
+        assert message == ["SENT", attempt, file]
+        assert len(data) == size and hashlib.sha256(data).digest() == digest, name
+        return data
+
+    def close(self):
+        self.peer.close()
+
+
+class ScriptedMaster:
+    def __init__(self):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(LIMIT_S)
+        self.address = "127.0.0.1:%d" % self.server.getsockname()[1]
+        self.connections = []
+
+    def accept(self):
+        connection = Connection(self.server.accept()[0])
+        self.connections.append(connection)
+        return connection
+
+    def close(self):
+        for connection in self.connections:
+            connection.close()
+        self.server.close()

@@ -1,0 +1,6 @@
+#include <piwtest/no-such-header.h>
+
+int piwtest_nocompile(void)
+{
+    return 0;
+}

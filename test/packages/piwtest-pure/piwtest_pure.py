@@ -1,0 +1,5 @@
+from importlib.metadata import version
+
+
+def greet():
+    return f'piwtest-pure {version("piwtest-pure")}'

@@ -1,0 +1,568 @@
+/*
+ * What a project's page becomes: JSON in, the JSON of project_store out.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../src/pypi/digest.h"
+#include "../../src/pypi/follow.h"
+#include "core/memory.h"
+
+#define SHA "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+/* ---- how the tests ask ---------------------------------------------------------------------------- */
+
+struct asking {
+    struct digest_request request;
+    struct db_targets *targets;
+    struct buf page, about;
+    struct digest digest;
+    json_t *answer;
+    int error;
+};
+
+static void add_target(struct db_targets *targets, unsigned id, const char *abi)
+{
+    struct db_target *t = &targets->items[targets->count++];
+    t->id = id;
+    strcpy(t->abi, abi);
+}
+
+static int setup(void **state)
+{
+    struct asking *a = mem_new(1, sizeof *a);
+
+    a->targets = mem_new(1, sizeof *a->targets);
+    add_target(a->targets, 0, "cp39");
+    add_target(a->targets, 3, "cp311");
+    a->request = (struct digest_request){.name = "ab-c", .spelling = "ab-c", .version = "", .etag = "\"e1\"",
+                                         .serial = 17, .refresh_ms = 600000, .targets = a->targets};
+    *state = a;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct asking *a = *state;
+
+    digest_release(&a->digest);
+    json_decref(a->answer);
+    buf_release(&a->page);
+    buf_release(&a->about);
+    free(a->targets);
+    free(a);
+    return 0;
+}
+
+/* Asks with a page and (unless NULL) what the JSON API says. */
+static void ask(struct asking *a, const char *page, const char *about)
+{
+    buf_init(&a->page, SIZE_MAX - 1);
+    buf_adds(&a->page, page);
+    buf_init(&a->about, SIZE_MAX - 1);
+    buf_adds(&a->about, about != NULL ? about : "");
+    a->request.page = &a->page;
+    a->request.about = about != NULL ? &a->about : NULL;
+    a->error = digest_project(&a->request, &a->digest);
+    if (a->error == 0) {
+        a->answer = json_loads(a->digest.json.data, 0, NULL);
+        assert_non_null(a->answer);
+    }
+}
+
+/* Asks with a page of these files: the inside of its "files". */
+static void ask_files(struct asking *a, const char *files)
+{
+    char *page = mem_format("{\"meta\": {\"api-version\": \"1.1\"}, \"name\": \"ab-c\", \"files\": [%s]}",
+                            files);
+    ask(a, page, NULL);
+    free(page);
+}
+
+static const char *text(const struct asking *a, const char *member)
+{
+    return json_string_value(json_object_get(a->answer, member));
+}
+
+static size_t version_count(const struct asking *a)
+{
+    return json_array_size(json_object_get(a->answer, "versions"));
+}
+
+static json_t *fact(const struct asking *a, size_t version, const char *member)
+{
+    json_t *value = json_object_get(json_array_get(json_object_get(a->answer, "versions"), version), member);
+    assert_non_null(value);
+    return value;
+}
+
+static const char *fact_text(const struct asking *a, size_t version, const char *member)
+{
+    return json_string_value(fact(a, version, member));
+}
+
+/* ---- releases ------------------------------------------------------------------------------------- */
+
+static void files_are_gathered_by_version_in_its_order(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.10.tar.gz\"}, {\"filename\": \"ab_c-1.9.tar.gz\"},"
+                 "{\"filename\": \"ab_c-1.9-py3-none-any.whl\"},"
+                 "{\"filename\": \"ab_c-1.9.0-py2-none-any.whl\"}");
+    assert_int_equal(a->error, 0);
+    assert_int_equal(version_count(a), 2);
+    assert_string_equal(fact_text(a, 0, "version"), "1.9");
+    assert_string_equal(fact_text(a, 1, "version"), "1.10");
+    assert_true(strcmp(fact_text(a, 0, "key"), fact_text(a, 1, "key")) < 0);
+    assert_int_equal(a->digest.versions, 2);
+    assert_int_equal(a->digest.refused, 0);
+}
+
+static void a_tar_gz_is_preferred_to_a_zip(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.zip\", \"hashes\": {}},"
+                 "{\"filename\": \"ab_c-1.0.tar.gz\", \"hashes\": {\"sha256\": \"" SHA "\"}}");
+    assert_string_equal(fact_text(a, 0, "sdist"), "ab_c-1.0.tar.gz");
+    assert_string_equal(fact_text(a, 0, "sdist_sha256"), SHA);
+}
+
+static void a_zip_is_taken_where_there_is_no_other(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.zip\"}");
+    assert_string_equal(fact_text(a, 0, "sdist"), "ab_c-1.0.zip");
+}
+
+static void a_version_of_wheels_only_has_no_sdist(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0-cp311-cp311-linux_x86_64.whl\"}");
+    assert_int_equal(version_count(a), 1);
+    assert_true(json_is_null(fact(a, 0, "sdist")));
+    assert_true(json_is_null(fact(a, 0, "sdist_sha256")));
+}
+
+static void a_hash_that_is_none_is_unknown(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\", \"hashes\": {\"sha256\": \"zz\"}},"
+                 "{\"filename\": \"ab_c-2.0.tar.gz\", \"hashes\": 5}");
+    assert_true(json_is_null(fact(a, 0, "sdist_sha256")));
+    assert_true(json_is_null(fact(a, 1, "sdist_sha256")));
+}
+
+static void the_release_is_the_earliest_upload(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\", \"upload-time\": \"2023-04-05T06:07:09.5Z\"},"
+                 "{\"filename\": \"ab_c-1.0-py3-none-any.whl\","
+                 " \"upload-time\": \"2023-04-05T06:07:08.123456Z\"}");
+    assert_string_equal(fact_text(a, 0, "released"), "2023-04-05 06:07:08+00");
+}
+
+static void an_upload_time_that_is_none_is_unknown(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\", \"upload-time\": \"yesterday\"},"
+                 "{\"filename\": \"ab_c-2.0.tar.gz\", \"upload-time\": \"0000-01-01T00:00:00Z\"},"
+                 "{\"filename\": \"ab_c-3.0.tar.gz\", \"upload-time\": 5}");
+    for (size_t i = 0; i < 3; i++)
+        assert_true(json_is_null(fact(a, i, "released")));
+}
+
+static void a_version_is_yanked_when_all_of_its_files_are(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\", \"yanked\": \"it \\u0000leaks\\n\"},"
+                 "{\"filename\": \"ab_c-1.0-py3-none-any.whl\", \"yanked\": true},"
+                 "{\"filename\": \"ab_c-2.0.tar.gz\", \"yanked\": \"broken\"},"
+                 "{\"filename\": \"ab_c-2.0-py3-none-any.whl\", \"yanked\": false},"
+                 "{\"filename\": \"ab_c-3.0.tar.gz\", \"yanked\": true}");
+    assert_true(json_is_true(fact(a, 0, "yanked")));
+    assert_string_equal(fact_text(a, 0, "yanked_reason"), "it leaks ");
+    assert_true(json_is_false(fact(a, 1, "yanked")));
+    assert_string_equal(fact_text(a, 1, "yanked_reason"), "");
+    assert_true(json_is_true(fact(a, 2, "yanked")));
+    assert_string_equal(fact_text(a, 2, "yanked_reason"), "");
+}
+
+static void prereleases_are_told(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.RC-1.tar.gz\"}, {\"filename\": \"ab_c-1.0.tar.gz\"}");
+    assert_string_equal(fact_text(a, 0, "version"), "1.0rc1");
+    assert_true(json_is_true(fact(a, 0, "prerelease")));
+    assert_true(json_is_false(fact(a, 1, "prerelease")));
+}
+
+static void a_wheels_underscore_stands_for_a_hyphen(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0_1-py3-none-any.whl\"}, {\"filename\": \"ab-c-1.0-1.tar.gz\"}");
+    assert_int_equal(version_count(a), 1);
+    assert_string_equal(fact_text(a, 0, "version"), "1.0.post1");
+}
+
+/* ---- Requires-Python ------------------------------------------------------------------------------ */
+
+static void requires_python_is_the_sdists(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0-py3-none-any.whl\", \"requires-python\": \">=3.12\"},"
+                 "{\"filename\": \"ab_c-1.0.tar.gz\", \"requires-python\": \">=3.10\"}");
+    assert_string_equal(fact_text(a, 0, "requires_python"), ">=3.10");
+}
+
+static void without_one_it_is_a_wheels(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\", \"requires-python\": null},"
+                 "{\"filename\": \"ab_c-1.0-py3-none-any.whl\", \"requires-python\": \">=3.10\"}");
+    assert_string_equal(fact_text(a, 0, "requires_python"), ">=3.10");
+}
+
+static void targets_that_it_excludes_are_not_applicable(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\", \"requires-python\": \">=3.10\"},"
+                 "{\"filename\": \"ab_c-2.0.tar.gz\", \"requires-python\": \"nonsense\"}");
+    assert_int_equal(json_integer_value(fact(a, 0, "judged_mask")), 1 | 8);
+    assert_int_equal(json_integer_value(fact(a, 0, "na_mask")), 1);
+    assert_int_equal(json_integer_value(fact(a, 1, "na_mask")), 0);
+}
+
+static void the_sixty_fourth_target_has_the_sign_bit(void **state)
+{
+    struct asking *a = *state;
+
+    a->targets->count = 0;
+    add_target(a->targets, 63, "cp311");
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\"}");
+    assert_true(json_integer_value(fact(a, 0, "judged_mask")) == INT64_MIN);
+}
+
+/* ---- what is refused ------------------------------------------------------------------------------ */
+
+static void absurd_files_are_refused_one_by_one(void **state)
+{
+    struct asking *a = *state;
+    char *longest = mem_new(301, 1);
+    memset(longest, '1', 300);
+    char *files = mem_format("{\"filename\": \"ab_c-%s.tar.gz\"}, {\"filename\": \"ab_c-bananas.tar.gz\"},"
+                             "{\"filename\": \"other-1.0.tar.gz\"},"
+                             "{\"filename\": \"other-1.0-py3-none-any.whl\"},"
+                             "{\"filename\": \"ab_c-1.0.tar.gz\\u0000\"},"
+                             "{\"filename\": \"../ab_c-1.0.tar.gz\"},"
+                             "{\"filename\": 7}, {}, 8, null, {\"filename\": \"ab_c-1.0.exe\"},"
+                             "{\"filename\": \"ab_c-2.0.tar.gz\", \"size\": 99999999999999999999999}",
+                             longest);
+    ask_files(a, files);
+    free(files);
+    free(longest);
+    assert_int_equal(a->error, 0);
+    assert_int_equal(version_count(a), 1);
+    assert_string_equal(fact_text(a, 0, "version"), "2.0");
+    assert_int_equal(a->digest.refused, 11);
+}
+
+static void a_project_without_files_has_no_versions(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "");
+    assert_int_equal(a->error, 0);
+    assert_int_equal(version_count(a), 0);
+}
+
+static void what_is_no_page_is_asked_for_again_later(void **state)
+{
+    static const char *const pages[] = {
+        "", "{", "[]", "null", "<html>", "{\"name\": \"ab-c\"}", "{\"name\": \"ab-c\", \"files\": {}}",
+        "{\"name\": \"another\", \"files\": []}",
+        "{\"meta\": {\"api-version\": \"2.0\"}, \"name\": \"ab-c\", \"files\": []}",
+        "{\"name\": \"ab-c\", \"files\": [{\"filename\": \"ab_c-1.0.tar.gz\"}",
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT_OF(pages); i++) {
+        void *own;
+        setup(&own);
+        struct asking *a = own;
+        ask(a, pages[i], NULL);
+        assert_int_equal(a->error, -EAGAIN);
+        assert_true(strlen(a->digest.reason) > 20);
+        teardown(&own);
+    }
+}
+
+/* ---- the project ---------------------------------------------------------------------------------- */
+
+static void page_facts_are_kept(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "");
+    assert_string_equal(text(a, "name"), "ab-c");
+    assert_string_equal(text(a, "etag"), "\"e1\"");
+    assert_int_equal(json_integer_value(json_object_get(a->answer, "serial")), 17);
+    assert_true(json_real_value(json_object_get(a->answer, "refresh_s")) == 600.0);
+}
+
+static void an_unknown_serial_is_zero(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.serial = -1;
+    ask_files(a, "");
+    assert_int_equal(json_integer_value(json_object_get(a->answer, "serial")), 0);
+}
+
+static void an_etag_that_is_no_text_is_dropped(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.etag = "\xff";
+    ask_files(a, "");
+    assert_string_equal(text(a, "etag"), "");
+}
+
+static void the_display_name_is_the_json_apis(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.spelling = "AB-C";
+    ask(a, "{\"name\": \"ab-c\", \"files\": []}", "{\"info\": {\"name\": \"Ab.C\", \"summary\": \"s\"}}");
+    assert_string_equal(text(a, "display"), "Ab.C");
+}
+
+static void a_display_name_of_something_else_is_not_believed(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.spelling = "AB-C";
+    ask(a, "{\"name\": \"ab-c\", \"files\": []}", "{\"info\": {\"name\": \"../../etc\"}}");
+    assert_string_equal(text(a, "display"), "AB-C");
+}
+
+static void without_a_json_api_the_page_names_the_project(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"name\": \"Ab_c\", \"files\": []}", NULL);
+    assert_string_equal(text(a, "display"), "Ab_c");
+    assert_true(json_is_null(json_object_get(a->answer, "summary")));
+}
+
+static void a_summary_is_cleaned(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"files\": []}", "{\"info\": {\"summary\": \"two\\nlines\\u0000 and \\u001b[31mred\"}}");
+    assert_string_equal(text(a, "summary"), "two lines and [31mred");
+}
+
+static void a_null_summary_is_empty(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"files\": []}", "{\"info\": {\"summary\": null}}");
+    assert_string_equal(text(a, "summary"), "");
+}
+
+static void an_answer_without_info_is_no_summary(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"files\": []}", "[1, 2");
+    assert_int_equal(a->error, 0);
+    assert_true(json_is_null(json_object_get(a->answer, "summary")));
+}
+
+/* `characters` times "ü" goes in. */
+static void ask_summary(struct asking *a, unsigned characters)
+{
+    struct buf about;
+
+    buf_init(&about, SIZE_MAX - 1);
+    buf_adds(&about, "{\"info\": {\"summary\": \"");
+    for (unsigned i = 0; i < characters; i++)
+        buf_adds(&about, "ü");
+    buf_adds(&about, "\"}}");
+    ask(a, "{\"files\": []}", about.data);
+    buf_release(&about);
+}
+
+static void a_summary_of_two_hundred_characters_is_whole(void **state)
+{
+    struct asking *a = *state;
+
+    ask_summary(a, 200);
+    assert_int_equal(strlen(text(a, "summary")), 400);
+}
+
+static void a_longer_summary_is_cut(void **state)
+{
+    struct asking *a = *state;
+
+    ask_summary(a, 5000);
+    assert_int_equal(strlen(text(a, "summary")), 199 * 2 + strlen("…"));
+    assert_string_equal(text(a, "summary") + 199 * 2, "…");
+}
+
+/* ---- what is asked for ---------------------------------------------------------------------------- */
+
+static void a_bare_name_follows_and_wants_the_newest(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "");
+    assert_string_equal(text(a, "follow"), "new");
+    assert_string_equal(text(a, "want"), "newest");
+}
+
+static void all_follows_and_wants_everything(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.all = true;
+    ask_files(a, "");
+    assert_string_equal(text(a, "follow"), "all");
+    assert_string_equal(text(a, "want"), "all");
+}
+
+static void a_comparison_wants_nothing(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.refresh = true;
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\"}");
+    assert_true(json_is_null(json_object_get(a->answer, "follow")));
+    assert_true(json_is_null(json_object_get(a->answer, "want")));
+}
+
+static void a_version_is_found_in_any_spelling(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.version = "v1.0.0-RC1";
+    ask_files(a, "{\"filename\": \"ab_c-1.0rc1.tar.gz\"}, {\"filename\": \"ab_c-2.0.tar.gz\"}");
+    assert_int_equal(a->error, 0);
+    assert_true(json_is_null(json_object_get(a->answer, "follow")));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(a->answer, "want"), "key")),
+                        fact_text(a, 0, "key"));
+}
+
+static void a_version_that_is_not_there_is_answered_with_the_newest(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.version = "7";
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\"}, {\"filename\": \"ab_c-1.1.tar.gz\"},"
+                 "{\"filename\": \"ab_c-1.2.tar.gz\"}, {\"filename\": \"ab_c-1.2-py3-none-any.whl\"},"
+                 "{\"filename\": \"ab_c-1.10.tar.gz\"}");
+    assert_int_equal(a->error, -ENOENT);
+    assert_string_equal(a->digest.reason, "PyPI has no version 7 of ab-c; its newest are 1.10, 1.2, 1.1");
+}
+
+static void a_version_of_nothing_is_not_there(void **state)
+{
+    struct asking *a = *state;
+
+    a->request.version = "7";
+    ask_files(a, "");
+    assert_int_equal(a->error, -ENOENT);
+    assert_string_equal(a->digest.reason, "PyPI has no version 7 of ab-c");
+}
+
+/* ---- the follower's patience ---------------------------------------------------------------------- */
+
+static void each_failure_in_a_row_waits_longer(void **state)
+{
+    (void)state;
+    assert_int_equal(follower_back_off_ms(1000, 1, -1), 1000);
+    assert_int_equal(follower_back_off_ms(1000, 2, -1), 2000);
+    assert_int_equal(follower_back_off_ms(1000, 4, -1), 8000);
+    assert_int_equal(follower_back_off_ms(1000, 400, -1), 16000);
+}
+
+static void retry_after_is_honoured(void **state)
+{
+    (void)state;
+    assert_int_equal(follower_back_off_ms(1000, 1, 90000), 90000);
+    assert_int_equal(follower_back_off_ms(1000, 3, 500), 4000);
+}
+
+static void no_wait_is_longer_than_a_day(void **state)
+{
+    (void)state;
+    assert_int_equal(follower_back_off_ms(1000, 1, INT64_MAX), 86400000);
+    assert_int_equal(follower_back_off_ms(UINT64_MAX, 9, -1), 86400000);
+}
+
+#define ASKING(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ASKING(files_are_gathered_by_version_in_its_order),
+        ASKING(a_tar_gz_is_preferred_to_a_zip),
+        ASKING(a_zip_is_taken_where_there_is_no_other),
+        ASKING(a_version_of_wheels_only_has_no_sdist),
+        ASKING(a_hash_that_is_none_is_unknown),
+        ASKING(the_release_is_the_earliest_upload),
+        ASKING(an_upload_time_that_is_none_is_unknown),
+        ASKING(a_version_is_yanked_when_all_of_its_files_are),
+        ASKING(prereleases_are_told),
+        ASKING(a_wheels_underscore_stands_for_a_hyphen),
+        ASKING(requires_python_is_the_sdists),
+        ASKING(without_one_it_is_a_wheels),
+        ASKING(targets_that_it_excludes_are_not_applicable),
+        ASKING(the_sixty_fourth_target_has_the_sign_bit),
+        ASKING(absurd_files_are_refused_one_by_one),
+        ASKING(a_project_without_files_has_no_versions),
+        cmocka_unit_test(what_is_no_page_is_asked_for_again_later),
+        ASKING(page_facts_are_kept),
+        ASKING(an_unknown_serial_is_zero),
+        ASKING(an_etag_that_is_no_text_is_dropped),
+        ASKING(the_display_name_is_the_json_apis),
+        ASKING(a_display_name_of_something_else_is_not_believed),
+        ASKING(without_a_json_api_the_page_names_the_project),
+        ASKING(a_summary_is_cleaned),
+        ASKING(a_null_summary_is_empty),
+        ASKING(an_answer_without_info_is_no_summary),
+        ASKING(a_summary_of_two_hundred_characters_is_whole),
+        ASKING(a_longer_summary_is_cut),
+        ASKING(a_bare_name_follows_and_wants_the_newest),
+        ASKING(all_follows_and_wants_everything),
+        ASKING(a_comparison_wants_nothing),
+        ASKING(a_version_is_found_in_any_spelling),
+        ASKING(a_version_that_is_not_there_is_answered_with_the_newest),
+        ASKING(a_version_of_nothing_is_not_there),
+        cmocka_unit_test(each_failure_in_a_row_waits_longer),
+        cmocka_unit_test(retry_after_is_honoured),
+        cmocka_unit_test(no_wait_is_longer_than_a_day),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
