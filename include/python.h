@@ -41,7 +41,7 @@ int python_version_compare(const char *a, const char *b);
 int python_version_sort_key(const char *version, struct buf *to);
 
 /* Appends the normalised spelling ("1.0.RC-1" gives "1.0rc1"), or the text as it is when it does not parse.
- */
+ * -ENOBUFS, or 0. */
 int python_version_normalise(const char *version, struct buf *to);
 
 /* Whether `version` fits the specifiers (">=3.7,!=3.9.*"; all operators of PEP 440, "" fits all; a
@@ -100,7 +100,10 @@ struct python_tags {
     size_t count;
 };
 
-/* Adds what "py2.py3-none-any" stands for. 0, or -EINVAL when it is not three sets of tags. */
+#define PYTHON_TAGS_MAX 32768 /* what the largest sets expand to */
+
+/* Adds what "py2.py3-none-any" stands for. 0, or -EINVAL when it is not three sets of tags, or with them
+ * there would be more than PYTHON_TAGS_MAX. */
 int python_tags_add(struct python_tags *tags, const char *sets);
 bool python_tags_equal(struct python_tags *a, struct python_tags *b); /* as sets; sorts both */
 void python_tags_release(struct python_tags *tags);

@@ -2,12 +2,13 @@
  * A wheel as an archive: opened, judged by the strict rules, and read (libzip).
  *
  * Blocking: for worker threads and for the slave. Refused, with the reason in words: duplicate names, local
- * and central headers that differ, trailing data, absolute or ".." paths, backslashes and control characters
- * in names, symlinks and other special files, not exactly one dist-info folder, no or unreadable METADATA,
- * WHEEL or RECORD, a METADATA name or version or WHEEL tags that differ from the file name (PEP 427; versions
- * by PEP 440 equality, names by PEP 503; a missing Build: is fine), RECORD that differs from the contents,
- * encrypted members, an absurd compression ratio or inflated size. Sources: PEP 427, PEP 376 RECORD as
- * amended by the binary distribution format specification, FACTS of this project.
+ * and central headers that differ, bytes that belong to no member, absolute or ".." paths, backslashes and
+ * control characters in names, symlinks and other special files, not exactly one dist-info folder, no or
+ * unreadable METADATA, WHEEL or RECORD, a METADATA name or version or WHEEL tags that differ from the file
+ * name (PEP 427; versions by PEP 440 equality, names by PEP 503; a missing Build: is fine), RECORD that
+ * differs from the contents, encrypted members, an absurd compression ratio or inflated size, an archive
+ * comment. Sources: PEP 427, PEP 376 RECORD as amended by the binary distribution format specification,
+ * FACTS of this project.
  */
 #ifndef WHEEL_H
 #define WHEEL_H
@@ -22,8 +23,8 @@
 struct wheel_limits {
     uint64_t max_inflated_bytes;   /* of all members; 0: 16 GiB */
     unsigned max_members;          /* 0: 200000 */
-    unsigned max_ratio; /* inflated : stored of the whole archive; 0: 1000. Archives that inflate to under
-                         * 64 MiB are not judged by ratio */
+    unsigned max_ratio;            /* inflated : stored of the whole archive; 0: 1000. Archives that
+                                    * inflate to under 64 MiB are not judged by ratio */
 };
 
 struct wheel {

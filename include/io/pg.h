@@ -73,7 +73,7 @@ struct pg_request {
 
 /* A new connection, called `name` in the log and in application_name ("piwheels fast", unless the DSN
  * or PGAPPNAME give another). `on_state` (may be NULL) hears, from the loop, of every change but that
- * to PG_CLOSED, which the owner asks for himself; `why` is the reason of PG_LOST in words, else "". */
+ * to PG_CLOSED, which the owner asks for himself; `why` is that of pg_why. */
 struct pg *pg_open(uv_loop_t *loop, const char *dsn, enum pg_kind kind, const char *name,
                    void (*on_state)(struct pg *pg, enum pg_state state, const char *why, void *owner),
                    void *owner);

@@ -39,6 +39,15 @@ static void wishes_release(struct wishes *w)
     free(w->items);
 }
 
+/* A backslash at the end of a line continues it: joined in place. */
+static void join_lines(char *text)
+{
+    for (char *at = text; (at = strchr(at, '\\')); at++) {
+        if (at[1] == '\n')
+            at[0] = at[1] = ' ';
+    }
+}
+
 /* "==1.2" asks for that version; anything else, or nothing, for the newest. 0, or -EINVAL. */
 static int wish_requirement(struct wishes *w, const struct requirement *r, bool all)
 {
@@ -62,6 +71,7 @@ static int read_requirements(const struct options *o, struct wishes *w)
     int error = fs_read(path, MAX_REQUIREMENTS_BYTES, &text, &len);
     if (error)
         return command_trouble(&command_add, "%s cannot be read: %s", path, strerror(-error));
+    join_lines(text);
     rest = text;
     while (!error && (line = strsep(&rest, "\n"))) {
         struct requirement r;

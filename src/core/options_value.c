@@ -79,15 +79,15 @@ static char *expand_path(const char *text)
     return home != NULL ? mem_format("%s%s", home, text + 1) : NULL;
 }
 
-/* What a kind wants, in words that end the sentence `"3 parsecs" is no …`. */
-static const char *const wishes[] = {
-    [KIND_FLAG] = "yes or no",
-    [KIND_COUNT] = "whole number",
-    [KIND_TEXT] = "text",
-    [KIND_PATH] = "path",
-    [KIND_NUMBER] = "whole number",
-    [KIND_SPAN] = "duration; write 90s, 5min, 3h or 2d",
-    [KIND_SIZE] = "size; write 512, 64K, 20M or 4G",
+/* What is said of a text that is no value of the kind, behind the text itself. */
+static const char *const refusals[] = {
+    [KIND_FLAG] = "is neither yes nor no",
+    [KIND_COUNT] = "is no whole number",
+    [KIND_TEXT] = "is no text",
+    [KIND_PATH] = "is no path",
+    [KIND_NUMBER] = "is no whole number",
+    [KIND_SPAN] = "is no duration; write 90s, 5min, 3h or 2d",
+    [KIND_SIZE] = "is no size; write 512, 64K, 20M or 4G",
 };
 
 static int parse_value(enum option_kind kind, const char *text, int64_t *number)
@@ -114,7 +114,7 @@ int option_set(struct options *o, enum option_id id, const char *text, enum opti
     char *kept = kind == KIND_PATH ? expand_path(text) : mem_text(text);
     if (kept == NULL || parse_value(kind, text, &number) != 0) {
         free(kept);
-        return options_fail(o, "%s: \"%s\" is no %s", label, text, wishes[kind]);
+        return options_fail(o, "%s: \"%s\" %s", label, text, refusals[kind]);
     }
     if (source < value->source) {
         free(kept);

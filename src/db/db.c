@@ -104,8 +104,8 @@ static void on_state(struct pg *pg, enum pg_state state, const char *why, void *
     if (state == PG_READY && db->told != TOLD_READY && db_ready(db)) {
         db->told = TOLD_READY;
         db->on_change(db->owner, true, "");
-    } else if (state == PG_LOST && db->told != TOLD_AWAY) {
-        db->told = TOLD_AWAY;
+    } else if (state == PG_LOST && db->told != (db_hopeless(db) ? TOLD_HOPELESS : TOLD_AWAY)) {
+        db->told = db_hopeless(db) ? TOLD_HOPELESS : TOLD_AWAY;
         db->on_change(db->owner, false, why);
     }
 }

@@ -87,7 +87,7 @@ static void on_sweep(uv_timer_t *timer)
     int64_t now_ms = clock_steady_ms();
     for (struct session *s = f->sessions; s; s = s->next) {
         if (s->state == SESSION_READY && is_silent(s, now_ms))
-            session_leave(s, "silent for too long");
+            session_end(s, "silent for too long");
     }
 }
 
@@ -166,7 +166,7 @@ void farm_close(struct farm *f, void (*closed)(void *owner), void *owner)
     f->closed_owner = owner;
     wire_server_close(f->server);
     for (struct session *s = f->sessions; s; s = s->next)
-        session_leave(s, "the master stops");
+        session_end(s, "the master stops");
     uv_close((uv_handle_t *)&f->sweep, on_sweep_closed);
 }
 

@@ -47,10 +47,10 @@ void session_refuse(struct session *s, const char *format, ...)
     va_end(args);
     struct message m = {.verb = VERB_ERROR, .error = {.reason = reason}};
     session_say(s, &m);
-    session_leave(s, reason);
+    session_end(s, reason);
 }
 
-void session_leave(struct session *s, const char *reason)
+void session_end(struct session *s, const char *reason)
 {
     s->state = SESSION_LEAVING;
     attempts_abandon(s);
@@ -120,7 +120,7 @@ static bool make_room_for_label(struct session *s)
         session_refuse(s, "a slave named %s is connected from %s; choose another name with --label", s->label, there);
         return false;
     }
-    session_leave(other, "replaced by a new connection of the same slave");
+    session_end(other, "replaced by a new connection of the same slave");
     return true;
 }
 
@@ -383,7 +383,7 @@ static void on_bye(struct session *s, const struct message *m)
     char reason[256];
     snprintf(reason, sizeof reason, "left: %s", m->bye.reason[0] ? m->bye.reason : "no reason given");
     give_back_builds(s, m->bye.reason);
-    session_leave(s, reason);
+    session_end(s, reason);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------- */

@@ -103,7 +103,7 @@ extern const struct wire_events session_wire_events;
 void session_accept(struct farm *f, struct wire *w);
 void session_say(struct session *s, const struct message *m);
 void session_refuse(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void session_leave(struct session *s, const char *reason);
+void session_end(struct session *s, const char *reason);
 /* Frees it once nothing is under way for it. */
 void session_check_end(struct session *s);
 

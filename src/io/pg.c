@@ -47,7 +47,7 @@ static void set_phase(struct pg *pg, enum pg_phase phase)
     assert(phases[pg->phase].next & 1u << phase);
     pg->phase = phase;
     if (after != before && after != PG_CLOSED && pg->on_state != NULL)
-        pg->on_state(pg, after, after == PG_LOST ? pg->why : "", pg->owner);
+        pg->on_state(pg, after, pg->why, pg->owner);
 }
 
 /* ---- the socket ---- */
@@ -108,6 +108,7 @@ static void become_ready(struct pg *pg)
 {
     int version = PQserverVersion(pg->conn);
 
+    PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
     PQsetNoticeReceiver(pg->conn, pg_hear_notice, pg);
     if (PQsetnonblocking(pg->conn, 1) != 0 ||
         (pg->kind == PG_PIPELINED && PQenterPipelineMode(pg->conn) != 1)) {

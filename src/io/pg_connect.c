@@ -260,7 +260,7 @@ static bool is_sqlstate(const char *text, const char *at)
 {
     return at - text >= 3 && strncmp(at - 3, ":  ", 3) == 0 &&
            strspn(at, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == SQLSTATE_LENGTH &&
-           strncmp(at + SQLSTATE_LENGTH, ": ", 2) == 0;
+           at[SQLSTATE_LENGTH] == ':' && at[SQLSTATE_LENGTH + 1] == ' ';
 }
 
 /*

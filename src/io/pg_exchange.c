@@ -22,6 +22,12 @@ const char *pg_field(const PGresult *result, int code)
     return text != NULL ? text : "";
 }
 
+const char *pg_words(const PGresult *result)
+{
+    const char *primary = pg_field(result, PG_DIAG_MESSAGE_PRIMARY);
+    return primary[0] != '\0' ? primary : PQresultErrorMessage(result);
+}
+
 bool pg_is_error(const PGresult *result)
 {
     switch (PQresultStatus(result)) {
@@ -132,7 +138,7 @@ static void take_result(struct pg *pg, PGresult *result)
     struct pg_flight *f = pg_nth_flight(pg, 0);
 
     if (is_loss(pg, result)) {
-        lose(pg, PQresultErrorMessage(result));
+        lose(pg, pg_words(result));
         PQclear(result);
         return;
     }

@@ -162,5 +162,6 @@ void pg_hear_notice(void *arg, const PGresult *notice);
 struct pg_flight *pg_nth_flight(struct pg *pg, unsigned n); /* 0: the oldest */
 bool pg_is_error(const PGresult *result);
 const char *pg_field(const PGresult *result, int code); /* of an error or notice; "" when absent */
+const char *pg_words(const PGresult *result); /* the server's message, or libpq's where it said nothing */
 
 #endif

@@ -149,13 +149,6 @@ static void pause_request(struct pg *pg, struct pg_request *r)
         uv_timer_start(&pg->repeat, on_repeat, REPEAT_PAUSE_MS, 0);
 }
 
-/* The server's words, or libpq's own where the server said nothing. */
-static const char *words(const PGresult *result)
-{
-    const char *primary = pg_field(result, PG_DIAG_MESSAGE_PRIMARY);
-    return primary[0] != '\0' ? primary : PQresultErrorMessage(result);
-}
-
 void pg_answer(struct pg *pg, struct pg_request *r, PGresult *result)
 {
     bool refused = result == NULL || pg_is_error(result);
@@ -166,7 +159,7 @@ void pg_answer(struct pg *pg, struct pg_request *r, PGresult *result)
         return;
     }
     if (refused)
-        pg_one_line(r->message, sizeof r->message, words(result));
+        pg_one_line(r->message, sizeof r->message, pg_words(result));
     pg->done++;
     note_time(pg, (int64_t)uv_now(pg->loop) - r->asked_ms);
     complete(r, refused ? -EREMOTEIO : 0, result);

@@ -197,10 +197,9 @@ static void shut_if_all_sent(struct wire *w)
         w->transport->kind->shut(w->transport);
 }
 
-static void on_turn(uv_prepare_t *turn)
+static void on_turn(uv_timer_t *turn)
 {
     struct wire *w = turn->data;
-    uv_prepare_stop(turn);
     if (w->state == WIRE_CONNECTING)
         return;
     read_frames(w); /* what was left when the owner paused */
@@ -213,9 +212,11 @@ static void on_turn(uv_prepare_t *turn)
     shut_if_all_sent(w);
 }
 
+/* A timer of no time at all: it runs when everything that happened in this turn of the loop has been told. */
 static void end_turn(struct wire *w)
 {
-    uv_prepare_start(&w->turn, on_turn);
+    if (!uv_is_active((uv_handle_t *)&w->turn))
+        uv_timer_start(&w->turn, on_turn, 0, 0);
 }
 
 static void on_sent(void *owner, size_t len)
@@ -314,7 +315,7 @@ struct wire *wire_new(uv_loop_t *loop, const struct wire_events *events, void *o
     buf_init(&w->in, HEADER_BYTES + FRAME_MAX_BYTES + TRANSPORT_READ_BYTES);
     buf_init(&w->out, WIRE_MAX_UNSENT + HEADER_BYTES + FRAME_MAX_BYTES);
     uv_timer_init(loop, &w->deadline);
-    uv_prepare_init(loop, &w->turn);
+    uv_timer_init(loop, &w->turn);
     w->deadline.data = w->turn.data = w;
     w->open_parts = 2;
     return w;

@@ -110,6 +110,7 @@ static const char *what_went_wrong(int rc, bool local)
 {
     switch (rc) {
     case -EADDRINUSE: return local ? "another master listens there" : "another program listens there";
+    case -EACCES: return local ? "its directory is missing or may not be written to" : "permission denied";
     case -EEXIST: return "something that is no socket is in the way";
     case -EADDRNOTAVAIL: return "not an address of this machine; use ADDR:PORT";
     default: return uv_strerror(rc);

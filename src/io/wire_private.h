@@ -38,7 +38,7 @@ struct wire {
     struct buf out;              /* to be written at the end of this turn of the loop */
     size_t in_flight;            /* given to the transport, not yet sent */
     uv_timer_t deadline;         /* the one that the state calls for */
-    uv_prepare_t turn;           /* runs before the loop sleeps: one write for all that was queued */
+    uv_timer_t turn;             /* due at once: one write for all that was queued in a turn of the loop */
     unsigned open_parts;         /* handles and requests that must end before `closed` */
     char reason[256];
     char peer[128];

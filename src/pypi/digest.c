@@ -407,7 +407,7 @@ static int find_asked(const struct digest_request *q, const struct candidates *a
     free(*key);
     *key = NULL;
     buf_init(&text, 4096);
-    buf_addf(&text, "PyPI has no version %.100s of %.100s", q->version, q->name);
+    buf_addf(&text, "PyPI has no version %.100s of %.100s", q->version, q->spelling);
     add_newest(&text, all);
     text_copy(d->reason, sizeof d->reason, text.data);
     buf_release(&text);
@@ -442,7 +442,7 @@ static int check_page(const struct digest_request *q, const json_t *page, struct
 
     if (fault == NULL)
         return 0;
-    snprintf(d->reason, sizeof d->reason, "PyPI's page of %.100s %s", q->name, fault);
+    snprintf(d->reason, sizeof d->reason, "PyPI's page of %.100s %s", q->spelling, fault);
     return -EAGAIN;
 }
 

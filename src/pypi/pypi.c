@@ -77,10 +77,10 @@ static void on_asked(struct project *p, int error)
     struct pypi *pypi = e->pypi;
     struct pypi_add *add = e->add;
 
-    if (error != 0)
-        log_info("pypi", "%s: not added (%s)", p->spelling, p->task.reason);
-    else if (!pypi->closing)
+    if (error == 0 && !pypi->closing)
         pypi->jobs_made(pypi->owner);
+    else if (error != 0 && error != -ECANCELED)
+        log_info("pypi", "%s: not added (%s)", p->spelling, p->task.reason);
     add->errand = NULL;
     add->asked = p->asked;
     text_copy(add->reason, sizeof add->reason, error != 0 ? p->task.reason : "");

@@ -58,14 +58,13 @@ bool python_headers_next(struct python_headers *h, char name[PYTHON_HEADER_NAME_
 {
     struct python_headers after = *h;
     struct span line = next_line(&after);
-    size_t len = header_name_len(line),
-           kept = len < PYTHON_HEADER_NAME_MAX ? len : PYTHON_HEADER_NAME_MAX - 1;
+    size_t len = header_name_len(line), kept = 0;
     struct buf text;
 
     if (len == 0)
         return false;
-    for (size_t i = 0; i < kept; i++)
-        name[i] = ascii_lower(line.at[i]);
+    for (; kept < len && kept < PYTHON_HEADER_NAME_MAX - 1; kept++)
+        name[kept] = ascii_lower(line.at[kept]);
     name[kept] = '\0';
     buf_init(&text, (size_t)(h->end - h->at));
     add_folded(&text, (struct span){line.at + len + 1, line.len - len - 1});
@@ -107,10 +106,7 @@ static void add_requirement(struct metadata *m, char *value)
         free(value);
         return;
     }
-    if ((m->requires_dist_count & (m->requires_dist_count - 1)) == 0) /* full at each power of two */
-        m->requires_dist =
-            mem_resize(m->requires_dist, m->requires_dist_count ? 2 * m->requires_dist_count : 1,
-                       sizeof *m->requires_dist);
+    m->requires_dist = mem_resize(m->requires_dist, m->requires_dist_count + 1, sizeof *m->requires_dist);
     m->requires_dist[m->requires_dist_count++] = value;
 }
 

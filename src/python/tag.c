@@ -124,13 +124,15 @@ static bool each_tag(struct span python, struct span abi, struct span platform, 
 static bool add_tag(void *context, const struct tag *tag)
 {
     struct python_tags *tags = context;
-    char *text = mem_format("%.*s-%.*s-%.*s", (int)tag->python.len, tag->python.at, (int)tag->abi.len,
-                            tag->abi.at, (int)tag->platform.len, tag->platform.at);
+    char *text;
 
+    if (tags->count == PYTHON_TAGS_MAX)
+        return true;
+    text = mem_format("%.*s-%.*s-%.*s", (int)tag->python.len, tag->python.at, (int)tag->abi.len,
+                      tag->abi.at, (int)tag->platform.len, tag->platform.at);
     for (char *p = text; *p != '\0'; p++)
         *p = ascii_lower(*p);
-    if ((tags->count & (tags->count - 1)) == 0) /* full at each power of two */
-        tags->items = mem_resize(tags->items, tags->count ? 2 * tags->count : 1, sizeof *tags->items);
+    tags->items = mem_resize(tags->items, tags->count + 1, sizeof *tags->items);
     tags->items[tags->count++] = text;
     return false;
 }
@@ -145,8 +147,7 @@ int python_tags_add(struct python_tags *tags, const char *sets)
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         if (!copy_part(parts[i], set, sizeof set) || !tag_set_valid(set))
             return -EINVAL;
-    each_tag(parts[0], parts[1], parts[2], add_tag, tags);
-    return 0;
+    return each_tag(parts[0], parts[1], parts[2], add_tag, tags) ? -EINVAL : 0;
 }
 
 static int compare_items(const void *a, const void *b)

@@ -25,7 +25,8 @@ static const struct phase pre_words[] = {
     {NULL, PRE_NONE},
 };
 static const struct phase post_words[] = {
-    {"post", PRE_NONE}, {"rev", PRE_NONE}, {"r", PRE_NONE}, {NULL, PRE_NONE}};
+    {"post", PRE_NONE}, {"rev", PRE_NONE}, {"r", PRE_NONE}, {NULL, PRE_NONE},
+};
 static const struct phase dev_words[] = {{"dev", PRE_NONE}, {NULL, PRE_NONE}};
 
 static bool take_char(struct span *text, char c)

@@ -104,10 +104,8 @@ static int read_metadata(struct archive *a, const char *folder, struct wheel *w)
     if (rc < 0)
         return rc;
     hash_bytes(w->metadata_bytes, w->metadata_len, w->metadata_sha256);
-    if (python_metadata_parse(w->metadata_bytes, w->metadata_len, &w->metadata, a->why->text, a->why->size) <
-        0)
-        return -EBADMSG;
-    return check_metadata(a, w);
+    rc = python_metadata_parse(w->metadata_bytes, w->metadata_len, &w->metadata, a->why->text, a->why->size);
+    return rc < 0 ? -EBADMSG : check_metadata(a, w);
 }
 
 /* ---- WHEEL ---- */

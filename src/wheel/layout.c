@@ -327,9 +327,9 @@ static int check_descriptor(struct archive *a, const struct member *m, uint64_t 
     }
     matches = matches && get32(p) == m->crc32 && (wide ? get64(p + 4) : get32(p + 4)) == m->stored_bytes &&
               (wide ? get64(p + 12) : get32(p + 8)) == m->inflated_bytes;
-    return matches
-               ? 0
-               : refuse(a->why, "the data descriptor of \"%s\" differs from the central directory", m->name);
+    if (!matches)
+        return refuse(a->why, "the data descriptor of \"%s\" differs from the central directory", m->name);
+    return 0;
 }
 
 /* The member must fill the file from its offset up to `next`. */

@@ -1,7 +1,7 @@
 /*
  * RECORD held against the archive (PEP 376 as amended by the binary distribution format): it must list every
- * file once, with a hash of SHA-256 or better, and no other. Called by wheel_read() last, for it inflates
- * all.
+ * file once, with a hash of SHA-256 or better, and no other. wheel_read() calls it last, for it
+ * inflates all.
  */
 #include "record.h"
 

@@ -102,7 +102,10 @@ class ScriptedMaster:
         self.connections.append(connection)
         return connection
 
-    def close(self):
+    def hang_up(self):
         for connection in self.connections:
             connection.close()
+
+    def close(self):
+        self.hang_up()
         self.server.close()

@@ -1,10 +1,11 @@
 """The slave against a scripted master: what it says, what it does with each answer, and what it leaves behind."""
+import grp
 import io
 import os
 import pathlib
+import pwd
 import shutil
 import signal
-import subprocess
 import tempfile
 import zipfile
 
@@ -34,7 +35,7 @@ class Slave(Process):
     def __init__(self, master, folder, *options, directory=True, env=None):
         self.builds = folder / "builds"
         words = ["-d", self.builds] if directory else []
-        prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={shutil_group()}", "--clear-groups"] if RUNNING_AS_ROOT else []
+        prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={group_of_nobody()}", "--clear-groups"] if RUNNING_AS_ROOT else []
         super().__init__(*prefix, PIWHEELS, "slave", "-v", "--master", master.address, "-L", "test-slave", *words, *options,
                          env=env or clean_environment(HOME=folder))
 
@@ -42,9 +43,7 @@ class Slave(Process):
         return sorted(path.name for path in self.builds.glob("attempt-*"))
 
 
-def shutil_group():
-    import grp
-    import pwd
+def group_of_nobody():
     return grp.getgrgid(pwd.getpwnam(NOBODY).pw_gid).gr_name
 
 
@@ -83,9 +82,9 @@ def slaves(master, folder):
         return started[-1]
 
     yield start
+    master.hang_up()
     for slave in started:
-        slave.kill()
-        slave.check_sanitizers()
+        slave.stop()
 
 
 def build(connection, attempt, package, version="0.1", sha256=b"", timeout_s=600, abi=ABI, platform=PLATFORM):
@@ -108,9 +107,17 @@ def built(master, index, package, **more):
     return connection, connection.hear("BUILT")
 
 
-def processes_with(words):
-    found = subprocess.run(["pgrep", "-f", words], capture_output=True, text=True, check=False)
-    return found.stdout.split()
+def processes_of_builds(folder):
+    """The living processes that a build below this folder has started, by their environment."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes()
+        except OSError:  # gone, or somebody else's
+            continue
+        if b"PIWHEELS_BUILD=1" in environment and str(folder).encode() in environment:
+            found.append(int(path.parent.name))
+    return found
 
 
 def metadata_name(wheel):
@@ -278,12 +285,12 @@ def test_a_directory_that_cannot_be_made_is_the_farms_failure(master, slaves, in
     assert connection.hear("BUILT")[2:4] == ["farm", "disk"]
 
 
-def test_the_time_limit_ends_the_daemon_too(master, slaves, index):
+def test_the_time_limit_ends_the_daemon_too(master, slaves, index, folder):
     slave = slaves()
     connection, message = built(master, index, "piwtest-sleeps", timeout_s=3)
     assert message[2:4] == ["failed", "timeout"] and "time limit of 3 s" in message[DETAIL]
     assert b"sleeping for ever" in connection.log[7]
-    assert not processes_with("^piwtest-sleeps-daemon")
+    assert not processes_of_builds(folder)
     connection.say("DONE", 7, False, "recorded")
     connection.hear("IDLE")
     assert slave.attempts() == []
@@ -295,15 +302,15 @@ def test_the_slaves_own_time_limit_applies_too(master, slaves, index):
     assert message[2:4] == ["failed", "timeout"]
 
 
-def test_stop_ends_a_build_with_every_process_and_file(master, slaves, index):
+def test_stop_ends_a_build_with_every_process_and_file(master, slaves, index, folder):
     slave = slaves()
     connection, _ = begin(master, index)
     build(connection, 7, "piwtest-sleeps")
     connection.hear_output(7, b"sleeping for ever")
-    assert processes_with("^piwtest-sleeps-daemon")
+    assert processes_of_builds(folder)
     connection.say("STOP", 7, "the package was removed")
     connection.hear("IDLE")
-    assert not processes_with("^piwtest-sleeps-daemon") and slave.attempts() == []
+    assert not processes_of_builds(folder) and slave.attempts() == []
 
 
 def test_stop_and_cont_for_what_has_ended_are_passed_over(master, slaves, index):
@@ -458,12 +465,11 @@ def test_a_signal_in_mid_build_leaves_nothing(master, slaves, index, folder, num
     connection, _ = begin(master, index)
     build(connection, 7, "piwtest-sleeps")
     connection.hear_output(7, b"sleeping for ever")
-    assert list(folder.glob("piwheels-slave-*/attempt-7"))
+    assert list(folder.glob("piwheels-slave-*/attempt-7")) and processes_of_builds(folder)
     slave.signal(number)
-    connection.ignored.add("OUTPUT")
     assert "BYE" in connection.hear_end()
     assert slave.wait_end(limit_s=5) == 0
-    assert not processes_with("^piwtest-sleeps-daemon") and not list(folder.glob("piwheels-slave-*"))
+    assert not processes_of_builds(folder) and not list(folder.glob("piwheels-slave-*"))
 
 
 def test_a_directory_of_its_own_is_private(master, slaves, index, folder):

@@ -32,15 +32,21 @@
 
 /* ---- facts ---------------------------------------------------------------------------------------- */
 
-static struct db_index_file plain_file(char *name, char *version)
+/* The facts are no constants, but nobody here writes to them. */
+static char *fact(const char *text)
 {
-    return (struct db_index_file){.name = name, .version = version, .requires_python = "", .yanked_reason = "",
-                                  .size_bytes = 10, .sha256 = SHA};
+    return (char *)text;
+}
+
+static struct db_index_file plain_file(const char *name, const char *version)
+{
+    return (struct db_index_file){.name = fact(name), .version = fact(version), .requires_python = fact(""),
+                                  .yanked_reason = fact(""), .size_bytes = 10, .sha256 = SHA};
 }
 
 static struct db_index one_file(struct db_index_file *file)
 {
-    return (struct db_index){.display = "Ab.C", .count = 1, .files = file};
+    return (struct db_index){.display = fact("Ab.C"), .count = 1, .files = file};
 }
 
 static void assert_html(const struct db_index *facts, const char *expected)
@@ -71,7 +77,8 @@ static void a_page_names_the_file_and_its_hash(void **state)
     struct db_index facts = one_file(&file);
 
     assert_html(&facts, HTML_HEAD("Links for Ab.C")
-                "<a href=\"ab_c-1.0-py3-none-any.whl#sha256=" SHA "\">ab_c-1.0-py3-none-any.whl</a><br>\n" HTML_TAIL);
+                "<a href=\"ab_c-1.0-py3-none-any.whl#sha256=" SHA "\">ab_c-1.0-py3-none-any.whl</a><br>\n"
+                HTML_TAIL);
     assert_json(&facts, JSON_HEAD "\"name\": \"ab-c\", \"versions\": [\"1.0\"], \"files\": [\n"
                 "{\"filename\": \"ab_c-1.0-py3-none-any.whl\", \"url\": \"ab_c-1.0-py3-none-any.whl\", "
                 "\"hashes\": {\"sha256\": \"" SHA "\"}, \"size\": 10, \"yanked\": false}\n]}\n");
@@ -82,7 +89,7 @@ static void everything_that_is_known_is_told(void **state)
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
 
-    file.requires_python = ">=3.7, <4";
+    file.requires_python = fact(">=3.7, <4");
     file.size_bytes = UINT64_C(3000000000);
     strcpy(file.metadata_sha256, META);
     strcpy(file.uploaded, "2026-01-31T14:05:09.123456Z");
@@ -103,13 +110,14 @@ static void a_yanked_file_gives_its_reason(void **state)
     struct db_index facts = one_file(&file);
 
     file.yanked = true;
-    file.yanked_reason = "it \"leaks\"";
+    file.yanked_reason = fact("it \"leaks\"");
     assert_html(&facts, HTML_HEAD("Links for Ab.C")
                 "<a href=\"a-1-py3-none-any.whl#sha256=" SHA "\" data-yanked=\"it &quot;leaks&quot;\">"
                 "a-1-py3-none-any.whl</a><br>\n" HTML_TAIL);
     assert_json(&facts, JSON_HEAD "\"name\": \"ab-c\", \"versions\": [\"1\"], \"files\": [\n"
                 "{\"filename\": \"a-1-py3-none-any.whl\", \"url\": \"a-1-py3-none-any.whl\", "
-                "\"hashes\": {\"sha256\": \"" SHA "\"}, \"size\": 10, \"yanked\": \"it \\\"leaks\\\"\"}\n]}\n");
+                "\"hashes\": {\"sha256\": \"" SHA "\"}, \"size\": 10, "
+                "\"yanked\": \"it \\\"leaks\\\"\"}\n]}\n");
 }
 
 static void a_file_yanked_without_a_reason_is_yanked(void **state)
@@ -130,7 +138,7 @@ static void a_reason_without_a_yank_is_not_told(void **state)
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
 
-    file.yanked_reason = "it was yanked once";
+    file.yanked_reason = fact("it was yanked once");
     assert_html(&facts, HTML_HEAD("Links for Ab.C") "<a href=\"a-1-py3-none-any.whl#sha256=" SHA
                 "\">a-1-py3-none-any.whl</a><br>\n" HTML_TAIL);
 }
@@ -140,17 +148,18 @@ static void hostile_values_stay_values(void **state)
     struct db_index_file file = plain_file("\"><script>&'+ü%/..", "1\"\n");
     struct db_index facts = one_file(&file);
 
-    facts.display = "</title><script>";
-    file.requires_python = "\"><img src=x onerror='alert(1)'>";
+    facts.display = fact("</title><script>");
+    file.requires_python = fact("\"><img src=x onerror='alert(1)'>");
     file.yanked = true;
-    file.yanked_reason = "\\\" onclick=\"x\" \x01";
+    file.yanked_reason = fact("\\\" onclick=\"x\" \x01");
     assert_html(&facts, HTML_HEAD("Links for &lt;/title&gt;&lt;script&gt;")
                 "<a href=\"%22%3E%3Cscript%3E%26%27%2B%C3%BC%25%2F..#sha256=" SHA "\""
                 " data-requires-python=\"&quot;&gt;&lt;img src=x onerror=&#39;alert(1)&#39;&gt;\""
                 " data-yanked=\"\\&quot; onclick=&quot;x&quot; \x01\">"
                 "&quot;&gt;&lt;script&gt;&amp;&#39;+ü%/..</a><br>\n" HTML_TAIL);
     assert_json(&facts, JSON_HEAD "\"name\": \"ab-c\", \"versions\": [\"1\\\"\\n\"], \"files\": [\n"
-                "{\"filename\": \"\\\"><script>&'+ü%/..\", \"url\": \"%22%3E%3Cscript%3E%26%27%2B%C3%BC%25%2F..\", "
+                "{\"filename\": \"\\\"><script>&'+ü%/..\", "
+                "\"url\": \"%22%3E%3Cscript%3E%26%27%2B%C3%BC%25%2F..\", "
                 "\"hashes\": {\"sha256\": \"" SHA "\"}, \"size\": 10, "
                 "\"requires-python\": \"\\\"><img src=x onerror='alert(1)'>\", "
                 "\"yanked\": \"\\\\\\\" onclick=\\\"x\\\" \\u0001\"}\n]}\n");
@@ -169,7 +178,7 @@ static void files_keep_their_order_and_versions_are_told_once(void **state)
 {
     struct db_index_file files[] = {plain_file("a-1.9-b.whl", "1.9"), plain_file("a-1.9-c.whl", "1.9"),
                                     plain_file("a-1.10-a.whl", "1.10")};
-    struct db_index facts = {.display = "a", .count = 3, .files = files};
+    struct db_index facts = {.display = fact("a"), .count = 3, .files = files};
 
     assert_html(&facts, HTML_HEAD("Links for a")
                 "<a href=\"a-1.9-b.whl#sha256=" SHA "\">a-1.9-b.whl</a><br>\n"
@@ -214,10 +223,10 @@ static void a_page_beyond_the_buffer_fills_it(void **state)
 static struct db_root two_packages(void)
 {
     struct db_root root = {.count = 2, .items = mem_new(2, sizeof *root.items)};
-    root.items[0].name = "ab-c";
-    root.items[0].display = "Ab.C";
-    root.items[1].name = "b";
-    root.items[1].display = "<b>";
+    root.items[0].name = fact("ab-c");
+    root.items[0].display = fact("Ab.C");
+    root.items[1].name = fact("b");
+    root.items[1].display = fact("<b>");
     return root;
 }
 
@@ -232,7 +241,8 @@ static void the_root_lists_every_package(void **state)
                         "<a href=\"b/\">&lt;b&gt;</a><br>\n" HTML_TAIL);
     buf_clear(&page);
     index_root_json(&page, &root);
-    assert_string_equal(page.data, JSON_HEAD "\"projects\": [\n{\"name\": \"Ab.C\"},\n{\"name\": \"<b>\"}\n]}\n");
+    assert_string_equal(page.data, JSON_HEAD "\"projects\": [\n"
+                        "{\"name\": \"Ab.C\"},\n{\"name\": \"<b>\"}\n]}\n");
     buf_release(&page);
     free(root.items);
 }
@@ -316,7 +326,7 @@ static void other_spellings_lead_to_the_package(void **state)
 {
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
-    char *aliases[] = {"Ab.C", "AB-C"};
+    char *aliases[] = {fact("Ab.C"), fact("AB-C")};
 
     facts.aliases = aliases;
     facts.alias_count = 2;
@@ -330,7 +340,7 @@ static void an_alias_takes_nobody_elses_place(void **state)
 {
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
-    char *aliases[] = {"ab-c", "other", "../evil", ".ab-c", "", "ab/c"};
+    char *aliases[] = {fact("ab-c"), fact("other"), fact("../evil"), fact(".ab-c"), fact(""), fact("ab/c")};
 
     facts.aliases = aliases;
     facts.alias_count = COUNT_OF(aliases);
@@ -345,7 +355,7 @@ static void an_alias_never_hides_the_root_page(void **state)
 {
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
-    char *aliases[] = {"index.html"};
+    char *aliases[] = {fact("index.html")};
     struct tree_trouble trouble;
 
     facts.aliases = aliases;
@@ -358,7 +368,7 @@ static void a_real_directory_in_an_aliass_place_stays(void **state)
 {
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
-    char *aliases[] = {"Ab.C"};
+    char *aliases[] = {fact("Ab.C")};
 
     assert_int_equal(fs_make_dirs(below("simple/Ab.C/kept"), 0755), 0);
     facts.aliases = aliases;
@@ -371,7 +381,7 @@ static void a_package_without_files_has_no_page(void **state)
 {
     struct db_index_file file = plain_file("a-1-py3-none-any.whl", "1");
     struct db_index facts = one_file(&file);
-    char *aliases[] = {"Ab.C"};
+    char *aliases[] = {fact("Ab.C")};
 
     facts.aliases = aliases;
     facts.alias_count = 1;

@@ -102,6 +102,19 @@ static void a_set_of_more_than_32_tags_is_refused(void **state)
     python_tags_release(&tags);
 }
 
+static void more_than_32768_tags_are_refused(void **state)
+{
+    static const char set[] = "p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p.p";
+    struct python_tags tags = {0};
+    char sets[3 * sizeof set];
+
+    snprintf(sets, sizeof sets, "%s-%s-%s", set, set, set);
+    assert_int_equal(python_tags_add(&tags, sets), 0);
+    assert_int_equal(tags.count, PYTHON_TAGS_MAX);
+    assert_int_equal(python_tags_add(&tags, "py3-none-any"), -EINVAL);
+    python_tags_release(&tags);
+}
+
 static void tag_sets_are_compared_as_their_products(void **state)
 {
     struct python_tags a = {0}, b = {0};
@@ -308,6 +321,7 @@ int main(void)
         cmocka_unit_test(what_is_no_wheel_name_is_refused),
         cmocka_unit_test(parts_that_do_not_fit_are_refused),
         cmocka_unit_test(a_set_of_more_than_32_tags_is_refused),
+        cmocka_unit_test(more_than_32768_tags_are_refused),
         cmocka_unit_test(tag_sets_are_compared_as_their_products),
         cmocka_unit_test(what_is_no_three_sets_is_no_tag),
         cmocka_unit_test(an_abi_tells_its_python),

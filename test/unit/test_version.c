@@ -153,8 +153,7 @@ static void what_is_no_version_does_not_parse(void **state)
         "1.0+\xc3\xa9",
         "1,0",
         "1.0\x01",
-        ("\xc2\xa0"
-         "1.0"),
+        "\u00a01.0",
         "1.0+a b",
         "2004d..x",
     };

@@ -1,0 +1,128 @@
+"""The benchmarks. Each prints lines of the form
+
+    bench: NAME VALUE UNIT (limit VALUE UNIT, ratio R; workload in words)
+
+where the limit is measured in the same run, on the same file system. `bench.py --build DIR [NAME…]`; scripts/bench builds
+optimised and runs it.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("PIW_TEST_BUILD", "build")
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "flow"))
+from postgres import Postgres  # noqa: E402
+
+
+def report(name, value, unit, limit, limit_unit, workload):
+    print(f"bench: {name} {value:,.1f} {unit} (limit {limit:,.1f} {limit_unit}, ratio {value / limit:.2f}; {workload})".replace(",", ""),
+          flush=True)
+
+
+class Site:
+    """A database with jobs and a master over it, in a scratch directory."""
+
+    def __init__(self, build, directory, jobs):
+        from harness import Farm, piwheels  # needs PIW_TEST_BUILD
+        self.postgres = Postgres()
+        self.postgres.start()
+        self.postgres.createuser("piwheels")
+        self.postgres.createdb("bench")
+        self.tool = piwheels
+        self.must("initdb", "-y", "-d", self.postgres.dsn("bench"))
+        self.must("target", "add", "native", "--native", "-d", self.postgres.dsn("bench", "piwheels"))
+        self.target = json.loads(self.must("target", "list", "--json", "-d", self.postgres.dsn("bench", "piwheels")))[0]
+        self.fill(jobs)
+        nowhere = type("Nowhere", (), {"simple": "http://127.0.0.1:9/simple", "json": "http://127.0.0.1:9/pypi"})
+        self.farm = Farm(directory, self.postgres.dsn("bench", "piwheels"), nowhere)
+        self.farm.start_master("-q", dev_mode=False)
+
+    def must(self, *words):
+        done = self.tool(*words)
+        if done.returncode:
+            sys.exit(done.stderr)
+        return done.stdout
+
+    def fill(self, jobs):
+        """A hundred versions a package, all wanted, one job each."""
+        self.postgres.psql(f"""
+            INSERT INTO piwheels.package (name, display) SELECT 'bench-' || n, 'bench-' || n
+                FROM generate_series(1, {jobs} / 100 + 1) n;
+            INSERT INTO piwheels.version (package, version, sort_key, wanted, sdist, judged_mask)
+                SELECT p.id, '1.' || n, decode(lpad(to_hex(n), 8, '0'), 'hex'), true, p.name || '-1.' || n || '.tar.gz', 1
+                FROM piwheels.package p, generate_series(1, 100) n LIMIT {jobs};
+            INSERT INTO piwheels.job (version, target, prio) SELECT id, 0, 1 FROM piwheels.version;
+            ANALYZE;""", "bench")
+
+    def slaves(self, build, count, cycles, log_bytes):
+        done = subprocess.run([build / "test/bench/bench-slaves", self.farm.address, str(count), str(cycles), str(log_bytes),
+                               self.target["abi"], self.target["platform"]], capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"bench-slaves: {done.stderr}\n{self.farm.master.output()[-3000:]}")
+        return json.loads(done.stdout)
+
+    def commits_per_second(self, clients):
+        """What PostgreSQL can do here: one-row transactions, fsync and synchronous_commit on."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+            script.write("INSERT INTO bench_commit VALUES (1);\n")
+            script.flush()
+            os.chmod(script.name, 0o644)
+            self.postgres.psql("CREATE TABLE bench_commit (n integer)", "bench")
+            done = subprocess.run([self.postgres.bin / "pgbench", "-n", "-c", str(clients), "-j", "2", "-T", "5", "-M", "prepared",
+                                   "-f", script.name, self.postgres.dsn("bench")], capture_output=True, text=True, check=True)
+        return float(re.search(r"tps = ([0-9.]+)", done.stdout).group(1))
+
+    def close(self):
+        self.farm.stop()
+        self.postgres.stop()
+        self.postgres.remove()
+
+
+def dispatch_fail(build, directory):
+    count, cycles = 100, 20000
+    site = Site(build, directory, cycles + 1000)
+    try:
+        found = site.slaves(build, count, cycles, 20000)
+        memory_mb = peak_memory_mb(site.farm.master.process.pid)
+        limit = site.commits_per_second(count if count < 16 else 16)
+    finally:
+        site.close()
+    report("dispatch-fail", found["cycles"] / found["seconds"], "builds/s", limit, "commits/s",
+           f"{count} scripted slaves, {cycles} failing builds with a log of 20 kB each, two commits a build; limit: one-row "
+           f"transactions of pgbench on 16 connections, same disk, fsync and synchronous_commit on; IDLE to BUILD p50 "
+           f"{found['idle_build_p50_ms']:.1f} ms p99 {found['idle_build_p99_ms']:.1f} ms; BUSY to CONT p50 "
+           f"{found['busy_cont_p50_ms']:.1f} ms p99 {found['busy_cont_p99_ms']:.1f} ms; master at most {memory_mb:.0f} MB")
+
+
+def peak_memory_mb(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+
+
+BENCHMARKS = {"dispatch-fail": dispatch_fail}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"bench: no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    os.environ["PIW_TEST_BUILD"] = str(arguments.build.resolve())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    for name in arguments.names or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix="piwheels-bench-", dir=os.environ.get("PIW_TEST_TMP", "/var/tmp")) as directory:
+            BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(directory))
+
+
+if __name__ == "__main__":
+    main()

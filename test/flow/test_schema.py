@@ -1,0 +1,662 @@
+"""The rules in schema/functions.sql, each called as the service's user would."""
+import itertools
+import json
+import subprocess
+
+import pytest
+
+from harness import piwheels
+
+ALL = (1 << 63) - 1
+SHA = "ab" * 32
+OTHER_SHA = "cd" * 32
+TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "slave", "stale_page",
+          "target", "version")
+
+
+class World:
+    """A database made by initdb, with short words for what the master does to it."""
+
+    def __init__(self, postgres, name):
+        self.postgres = postgres
+        self.name = name
+        self.attempts = itertools.count(1)
+        self.slave = self.one("SELECT piwheels.slave_seen('pi4-a', 'Debian 12', 'Pi 4')")
+
+    def rows(self, sql, user="piwheels"):
+        out = self.postgres.psql(sql, self.name, user)
+        return [tuple(line.split("|")) for line in out.splitlines()]
+
+    def one(self, sql, user="piwheels"):
+        (row,) = self.rows(sql, user)
+        return row[0]
+
+    def fails(self, sql, user="piwheels"):
+        done = self.postgres.psql(sql, self.name, user, check=False)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def target(self, name, abi="cp311", platform="linux_x86_64"):
+        return int(self.one(f"SELECT piwheels.target_add('{name}', '{abi}', '{platform}', '')"))
+
+    def store(self, name, *versions, **more):
+        """What became of what was asked for: rows (version, target, state, reason)."""
+        project = {"name": name, "display": name, "summary": None, "serial": 1, "etag": '"e"', "refresh_s": 600,
+                   "follow": None, "want": None, "versions": list(versions), **more}
+        return self.rows(f"SELECT * FROM piwheels.project_store($json${json.dumps(project)}$json$)")
+
+    def claim(self, mask=ALL, attempt=None, slave=None, lease_ms=60000):
+        """The attempt's facts as a dictionary, or None."""
+        attempt = attempt or next(self.attempts)
+        out = self.rows(f"SELECT * FROM piwheels.jobs_claim(ARRAY[{attempt}], ARRAY[{slave or self.slave}], ARRAY[{mask}], "
+                        f"ARRAY[{lease_ms}])")
+        if not out or out[0][0] == "":
+            return None
+        names = ("attempt", "version_id", "target", "package", "version", "sdist", "sha256", "started_ms")
+        return dict(zip(names, out[0]))
+
+    def end(self, attempt, outcome, reason="compiler", detail="it broke", retry_ms=0):
+        return self.one(f"SELECT piwheels.builds_end(ARRAY[{attempt}], ARRAY['{outcome}'], ARRAY['{reason}'], "
+                        f"ARRAY['{detail}'], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[{retry_ms}])")
+
+    def begin(self, attempt, *files):
+        listed = json.dumps([{"path": path, "name": path, "size": 10, "sha256": sha, "metadata_sha256": SHA,
+                              "requires_python": ">=3.8", "requires": ["six", "six"]} for path, sha in files])
+        return [row[1] for row in self.rows(f"SELECT * FROM piwheels.files_begin({attempt}, '{listed}') ORDER BY place")]
+
+    def publish(self, attempt, serves):
+        return self.one(f"SELECT piwheels.build_publish({attempt}, '', '1 file', 1, 1, 1, 1, {serves})")
+
+    def build(self, serves, path=None, **claim):
+        """Claims, makes one file and publishes it; the attempt's facts."""
+        facts = self.claim(**claim)
+        self.begin(facts["attempt"], (path or f"simple/{facts['package']}/{facts['attempt']}.whl", SHA))
+        assert self.publish(facts["attempt"], serves) == "t"
+        return facts
+
+    def state(self, version, target=0):
+        return self.rows("SELECT state, reason FROM piwheels.version v, piwheels.version_state(v.id, "
+                         f"{target}::smallint) WHERE v.version = '{version}'")[0]
+
+    def jobs(self):
+        return self.rows("SELECT v.version, j.target FROM piwheels.job j JOIN piwheels.version v ON v.id = j.version "
+                         "ORDER BY v.sort_key, j.target")
+
+    def stale(self):
+        return self.rows("SELECT kind, key FROM piwheels.stale_page ORDER BY kind, key")
+
+
+def version(text, **more):
+    number = int(text.replace(".", ""))
+    return {"version": text, "key": f"{number:04x}", "released": "2026-01-01T00:00:00Z", "prerelease": False,
+            "yanked": False, "yanked_reason": None, "requires_python": None, "judged_mask": 15, "na_mask": 0,
+            "sdist": f"x-{text}.tar.gz", "sdist_sha256": SHA, **more}
+
+
+@pytest.fixture(scope="module")
+def schema(postgres):
+    postgres.createdb("schema")
+    done = piwheels("initdb", "-y", "-d", postgres.dsn("schema"))
+    assert done.returncode == 0, done.stderr
+    yield "schema"
+    postgres.dropdb("schema")
+
+
+@pytest.fixture
+def world(postgres, schema):
+    """An empty one."""
+    emptied = ", ".join(f"piwheels.{table}" for table in TABLES if table != "configuration")
+    postgres.psql(f"TRUNCATE {emptied} RESTART IDENTITY; ALTER SEQUENCE piwheels.attempt_id RESTART", schema)
+    return World(postgres, schema)
+
+
+@pytest.fixture
+def one(world):
+    """One target, one version that waits for a slave."""
+    world.target("t0")
+    assert world.store("x", version("1.0"), want="newest") == [("1.0", "t0", "queued", "waits for a slave")]
+    return world
+
+
+@pytest.fixture
+def three(world):
+    """Three targets of the same version."""
+    for number in range(3):
+        world.target(f"t{number}", f"cp31{number + 1}")
+    world.store("x", version("1.0"), want="newest")
+    return world
+
+
+# ---- targets ----
+
+def test_targets_get_the_lowest_free_bit_and_the_last_place(world):
+    assert [world.target("a"), world.target("b")] == [0, 1]
+    assert world.rows("SELECT name, position FROM piwheels.target ORDER BY id") == [("a", "0"), ("b", "1")]
+
+
+def test_a_target_added_again_keeps_its_bit_and_its_skip(world):
+    world.target("a")
+    assert world.one("SELECT piwheels.target_skip('a', 'retired')") == "t"
+    assert world.target("a") == 0
+    assert world.one("SELECT skip FROM piwheels.target") == "retired"
+
+
+def test_a_target_does_not_change_what_it_builds_for(world):
+    world.target("a", "cp311")
+    assert "exists with ABI cp311" in world.fails("SELECT piwheels.target_add('a', 'cp312', 'linux_x86_64', '')")
+
+
+def test_a_65th_target_is_refused(world):
+    world.rows("SELECT piwheels.target_add('t' || n, 'cp311', 'linux_x86_64', '') FROM generate_series(0, 63) n")
+    assert "64 targets already" in world.fails("SELECT piwheels.target_add('more', 'cp311', 'linux_x86_64', '')")
+
+
+def test_the_64th_target_can_be_claimed_for(world):
+    world.rows("SELECT piwheels.target_add('t' || n, 'cp311', 'linux_x86_64', '') FROM generate_series(0, 63) n")
+    world.store("x", version("1.0", judged_mask=-1 << 63), want="newest")
+    assert world.jobs() == [("1.0", "63")]
+    assert int(world.one("SELECT piwheels.targets_ready()")) == -1 << 63
+    assert world.claim(mask=-1 << 63)["target"] == "63"
+
+
+def test_a_new_target_makes_the_known_packages_due(one):
+    one.rows("SELECT piwheels.project_later('x', 3600000)")
+    one.target("t1", "cp312")
+    assert one.rows("SELECT refresh_at <= now(), etag, serial FROM piwheels.package") == [("t", "", "0")]
+
+
+def test_skipping_a_target_takes_its_jobs_and_unskipping_brings_them_back(one):
+    assert one.one("SELECT piwheels.target_skip('t0', 'retired')") == "t"
+    assert one.jobs() == []
+    assert one.state("1.0") == ("skipped", "the target is skipped: retired")
+    assert one.one("SELECT piwheels.target_skip('t0', NULL)") == "t"
+    assert one.jobs() == [("1.0", "0")]
+
+
+def test_skipping_an_unknown_target_says_so(world):
+    assert world.one("SELECT piwheels.target_skip('none', 'x')") == "f"
+
+
+# ---- what PyPI says, and what is wanted of it ----
+
+def test_without_a_target_what_was_asked_for_waits_and_says_why(world):
+    (row,) = world.store("x", version("1.0"), want="newest")
+    assert row == ("1.0", "", "waiting", "no target exists; add one with piwheels target add")
+
+
+def test_with_every_target_skipped_what_was_asked_for_waits_and_says_why(world):
+    world.target("a")
+    world.one("SELECT piwheels.target_skip('a', 'retired')")
+    assert world.store("x", version("1.0"), want="newest") == [("1.0", "", "waiting", "every target is skipped")]
+
+
+def test_newest_prefers_a_source_then_no_yank_then_a_final_release(world):
+    world.target("t0")
+    versions = [version("1.0"), version("2.0", prerelease=True), version("3.0", yanked=True), version("4.0", sdist=None)]
+    assert [row[0] for row in world.store("x", *versions, want="newest")] == ["1.0"]
+    assert [row[0] for row in world.store("y", *versions[1:], want="newest")] == ["2.0"]
+    assert [row[0] for row in world.store("z", *versions[2:], want="newest")] == ["3.0"]
+    assert world.store("w", versions[3], want="newest")[0][2] == "binary only"
+
+
+def test_all_asks_for_every_version_and_the_newest_is_built_first(world):
+    world.target("t0")
+    asked = world.store("x", version("1.0"), version("3.0"), version("2.0"), want="all", follow="all")
+    assert [row[0] for row in asked] == ["1.0", "2.0", "3.0"]
+    assert [world.claim()["version"] for _ in range(3)] == ["3.0", "2.0", "1.0"]
+
+
+def test_one_version_can_be_asked_for_by_its_key(world):
+    world.target("t0")
+    asked = world.store("x", version("1.0"), version("2.0"), want={"key": version("1.0")["key"]})
+    assert asked == [("1.0", "t0", "queued", "waits for a slave")]
+    assert world.state("2.0") == ("not wanted", "nobody asked for this version")
+
+
+def test_a_version_that_pypi_does_not_have_answers_nothing(one):
+    assert one.store("x", version("1.0"), want={"key": "ffff"}) == []
+
+
+def test_of_a_followed_package_later_versions_are_wanted_as_they_come(world):
+    world.target("t0")
+    world.store("x", version("1.0"), version("2.0"), want="newest", follow="new")
+    world.store("x", version("1.0"), version("2.0"), version("3.0"))
+    assert [row[0] for row in world.jobs()] == ["2.0", "3.0"]
+    assert world.one("SELECT refresh_at > now() FROM piwheels.package") == "t"
+
+
+def test_of_a_package_that_is_not_followed_later_versions_are_only_recorded(one):
+    one.store("x", version("1.0"), version("2.0"))
+    assert [row[0] for row in one.jobs()] == ["1.0"]
+    assert one.one("SELECT refresh_at IS NULL FROM piwheels.package") == "t"
+
+
+def test_what_appeared_between_two_looks_is_wanted_although_a_person_asks_at_that_moment(world):
+    world.target("t0")
+    world.store("x", version("1.0"), want="newest", follow="new")
+    world.store("x", version("1.0"), version("2.0"), version("3.0"), want="newest", follow="new")
+    assert [row[0] for row in world.jobs()] == ["1.0", "2.0", "3.0"]
+
+
+def test_who_follows_all_does_not_fall_back_to_new(world):
+    world.store("x", version("1.0"), follow="all", want="all")
+    world.store("x", version("1.0"), follow="new", want="newest")
+    assert world.one("SELECT follow FROM piwheels.package") == "all"
+
+
+def test_two_spellings_of_one_version_are_one_version(world):
+    world.store("x", version("1.0"), version("1.0", version="1.0.0"), want="all")
+    assert world.one("SELECT count(*) FROM piwheels.version") == "1"
+
+
+def test_storing_the_same_again_changes_nothing(one):
+    before = one.rows("SELECT xmin, * FROM piwheels.version")
+    one.store("x", version("1.0"))
+    assert one.rows("SELECT xmin, * FROM piwheels.version") == before
+    assert one.jobs() == [("1.0", "0")]
+
+
+def test_a_yank_takes_the_job_of_a_followed_version(world):
+    world.target("t0")
+    world.store("x", version("1.0"), want="all", follow="all")
+    world.store("x", version("1.0", yanked=True, yanked_reason="broken"))
+    assert world.jobs() == []
+    assert world.state("1.0") == ("yanked", "PyPI has yanked it: broken")
+
+
+def test_a_yank_leaves_what_a_person_asked_for(one):
+    one.store("x", version("1.0", yanked=True))
+    assert one.jobs() == [("1.0", "0")]
+
+
+def test_a_yank_of_a_published_version_makes_its_page_stale(one):
+    one.build(1)
+    one.rows("SELECT piwheels.page_written(kind, key, generation) FROM piwheels.stale_page")
+    one.store("x", version("1.0", yanked=True))
+    assert one.stale() == [("index", "x")]
+
+
+def test_a_new_spelling_of_a_published_package_makes_its_pages_stale(one):
+    one.build(1)
+    one.rows("SELECT piwheels.page_written(kind, key, generation) FROM piwheels.stale_page")
+    one.store("x", version("1.0"), display="X")
+    assert one.stale() == [("index", "x"), ("root", "")]
+    assert one.rows("SELECT name FROM piwheels.package_alias") == [("X",)]
+
+
+def test_a_version_without_source_has_its_job_when_the_source_comes(world):
+    world.target("t0")
+    assert world.store("x", version("1.0", sdist=None), want="newest")[0][2] == "binary only"
+    world.store("x", version("1.0"))
+    assert world.jobs() == [("1.0", "0")]
+
+
+def test_a_version_that_vanished_from_pypi_leaves_the_queue(one):
+    one.store("x", version("2.0"))
+    assert one.jobs() == []
+    assert one.state("1.0")[0] == "binary only"
+
+
+def test_another_sdist_gives_a_failed_version_another_chance(one):
+    one.end(one.claim()["attempt"], "failed")
+    assert one.state("1.0") == ("failed", "compiler: it broke")
+    one.store("x", version("1.0", sdist_sha256=OTHER_SHA))
+    assert one.state("1.0")[0] == "queued"
+
+
+def test_another_requires_python_is_judged_anew(one):
+    one.store("x", version("1.0", na_mask=1, requires_python=">=3.13"))
+    assert one.jobs() == []
+    assert one.state("1.0") == ("not applicable", "Requires-Python >=3.13 excludes cp311")
+
+
+def test_a_summary_that_could_not_be_had_leaves_the_known_one(world):
+    world.store("x", version("1.0"), summary="does it")
+    world.store("x", version("1.0"), summary=None)
+    assert world.one("SELECT summary FROM piwheels.package") == "does it"
+
+
+def test_a_project_of_thousands_of_versions_is_stored_at_once(world):
+    world.target("t0")
+    many = [version("1.0", version=f"1.{n}", key=f"{n:06x}") for n in range(5000)]
+    assert len(world.store("x", *many, want="all")) == 5000
+    world.store("x", *many)
+    assert len(world.jobs()) == 5000
+
+
+# ---- jobs: first one target, then others ----
+
+def test_first_one_target_is_tried(three):
+    assert three.jobs() == [("1.0", "0")]
+    assert three.state("1.0", 1) == ("waiting", "another target is tried first")
+
+
+def test_a_failure_opens_the_next_target_only(three):
+    three.end(three.claim()["attempt"], "failed")
+    assert three.jobs() == [("1.0", "1")]
+
+
+def test_a_native_result_opens_all_the_others(three):
+    three.build(0b001)
+    assert three.jobs() == [("1.0", "1"), ("1.0", "2")]
+
+
+def test_a_result_that_serves_every_target_ends_the_work(three):
+    three.build(0b111)
+    assert three.jobs() == []
+    assert three.state("1.0", 2) == ("built", "a wheel is published")
+
+
+def test_a_result_that_serves_a_target_which_failed_before_counts_for_it(three):
+    three.end(three.claim()["attempt"], "failed")
+    three.build(0b111)
+    assert three.rows("SELECT failed_mask, built_mask FROM piwheels.version") == [("0", "7")]
+
+
+def test_a_target_that_pypi_was_not_asked_about_waits_for_that(world):
+    world.target("t0")
+    world.target("t1", "cp312")
+    world.store("x", version("1.0", judged_mask=1), want="newest")
+    world.build(1)
+    assert world.jobs() == []
+    assert world.state("1.0", 1) == ("waiting", "PyPI is to be asked whether it is meant for cp312")
+
+
+def test_a_build_under_way_keeps_its_place_when_a_target_before_it_opens(three):
+    three.one("SELECT piwheels.target_skip('t0', 'later')")
+    assert three.claim()["target"] == "1"
+    three.one("SELECT piwheels.target_skip('t0', NULL)")
+    assert three.jobs() == [("1.0", "1")]
+
+
+def test_what_a_person_asked_for_is_claimed_before_what_is_followed(world):
+    world.target("t0")
+    world.store("x", version("1.0"), want="all", follow="all")
+    world.store("y", version("2.0"), want="newest")
+    assert [world.claim()["package"] for _ in range(2)] == ["y", "x"]
+
+
+def test_asking_for_a_followed_version_moves_it_ahead(world):
+    world.target("t0")
+    world.store("x", version("1.0"), want="all", follow="all")
+    world.store("y", version("1.0"), want="all", follow="all")
+    world.store("y", version("1.0"), want="newest")
+    assert world.claim()["package"] == "y"
+
+
+# ---- claims and leases ----
+
+def test_a_claim_tells_everything_about_the_build(one):
+    facts = one.claim(attempt=7)
+    assert facts["attempt"] == "7" and facts["target"] == "0" and facts["package"] == "x"
+    assert facts["version"] == "1.0" and facts["sdist"] == "x-1.0.tar.gz" and facts["sha256"] == "\\x" + SHA
+    assert one.state("1.0") == ("building", "being built by pi4-a as build 7")
+
+
+def test_a_slave_gets_only_jobs_of_its_targets(three):
+    assert three.claim(mask=0b110) is None
+    assert three.claim(mask=0b001)["target"] == "0"
+
+
+def test_nothing_is_claimed_twice(one):
+    assert one.claim() is not None
+    assert one.claim() is None
+
+
+def test_a_repeated_claim_finds_its_job_again(one):
+    first = one.claim(attempt=7)
+    assert one.claim(attempt=7) == first
+
+
+def test_a_repeated_claim_of_an_attempt_that_ended_is_refused(one):
+    one.end(one.claim(attempt=7)["attempt"], "farm")
+    assert "has ended meanwhile" in one.fails(
+        f"SELECT * FROM piwheels.jobs_claim(ARRAY[7], ARRAY[{one.slave}], ARRAY[1], ARRAY[1000])")
+
+
+def test_one_statement_serves_many_slaves_in_order(three):
+    three.build(0b001)
+    out = three.rows(f"SELECT attempt, target FROM piwheels.jobs_claim(ARRAY[11, 12, 13], ARRAY[{three.slave}, "
+                     f"{three.slave}, {three.slave}], ARRAY[4, 1, 2], ARRAY[1000, 1000, 1000])")
+    assert out == [("11", "2"), ("", ""), ("13", "1")]
+
+
+def test_a_claim_does_not_wait_for_a_job_that_somebody_else_has_locked(one):
+    one.store("y", version("2.0"), want="newest")
+    other = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", one.postgres.dsn(one.name)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+    other.stdin.write("BEGIN; SELECT version FROM piwheels.job ORDER BY version LIMIT 1 FOR UPDATE;\n")
+    other.stdin.flush()
+    assert other.stdout.readline() == "1\n"
+    assert one.claim()["package"] == "y"
+    other.communicate("COMMIT;\n")
+
+
+def test_the_mask_of_ready_targets_has_only_jobs_that_can_be_claimed(three):
+    assert three.one("SELECT piwheels.targets_ready()") == "1"
+    three.end(three.claim()["attempt"], "farm", retry_ms=600000)
+    assert three.one("SELECT piwheels.targets_ready()") == "0"
+
+
+def test_a_slave_takes_its_attempt_back_and_no_other_slave_does(one):
+    facts = one.claim(attempt=7)
+    stranger = one.one("SELECT piwheels.slave_seen('other', '', '')")
+    assert one.rows(f"SELECT * FROM piwheels.attempt_adopt(7, {stranger}, 1000)") == []
+    assert one.rows(f"SELECT * FROM piwheels.attempt_adopt(7, {one.slave}, 1000)") == [tuple(facts.values())]
+    assert one.rows(f"SELECT * FROM piwheels.attempt_adopt(8, {one.slave}, 1000)") == []
+
+
+def test_an_expired_lease_returns_the_build(one):
+    one.claim(attempt=7, lease_ms=-1000)
+    assert one.rows("SELECT * FROM piwheels.leases_expire(0)") == [("7",)]
+    assert one.rows("SELECT outcome, class FROM piwheels.build") == [("farm", "lost slave")]
+    assert one.claim(attempt=8)["attempt"] == "8"
+
+
+def test_an_extended_lease_does_not_expire(one):
+    one.claim(attempt=7, lease_ms=-1000)
+    one.rows("SELECT piwheels.leases_extend(ARRAY[7, 99], 60000)")
+    assert one.rows("SELECT * FROM piwheels.leases_expire(0)") == []
+
+
+def test_a_late_result_counts_until_the_job_is_given_to_another(one):
+    one.claim(attempt=7, lease_ms=-1000)
+    assert one.end(7, "failed") == "t"
+    assert one.state("1.0")[0] == "failed"
+
+
+def test_a_result_for_a_job_that_another_has_is_refused(one):
+    one.claim(attempt=7, lease_ms=-1000)
+    one.rows("SELECT * FROM piwheels.leases_expire(0)")
+    one.claim(attempt=8)
+    assert one.end(7, "failed") == "f"
+    assert one.begin(7, ("simple/x/a.whl", SHA)) == []
+    assert one.publish(7, 1) == "f"
+    assert one.state("1.0")[0] == "building"
+
+
+# ---- ends ----
+
+def test_an_end_told_twice_is_recorded_once(one):
+    attempt = one.claim()["attempt"]
+    assert [one.end(attempt, "failed"), one.end(attempt, "failed")] == ["t", "t"]
+    assert one.one("SELECT count(*) FROM piwheels.build") == "1"
+
+
+def test_an_end_told_otherwise_the_second_time_is_refused(one):
+    attempt = one.claim()["attempt"]
+    assert [one.end(attempt, "failed"), one.end(attempt, "farm")] == ["t", "f"]
+
+
+def test_a_failure_of_the_farm_is_tried_again_later(one):
+    one.end(one.claim()["attempt"], "farm", retry_ms=600000)
+    state, reason = one.state("1.0")
+    assert state == "waiting" and reason.startswith("to be tried again at ")
+    assert one.claim() is None
+
+
+def test_each_failure_of_the_farm_makes_the_pause_three_times_longer(one):
+    pauses = []
+    for _ in range(3):
+        one.end(one.claim()["attempt"], "farm", retry_ms=10000)
+        pauses.append(float(one.one("SELECT extract(epoch FROM ready_at - now()) FROM piwheels.job")))
+        one.postgres.psql("UPDATE piwheels.job SET ready_at = now()", one.name)
+    for pause, least in zip(pauses, (10, 30, 90)):
+        assert 0.7 * least < pause < 1.25 * least
+
+
+def test_after_five_failures_of_the_farm_the_job_is_parked(one):
+    for _ in range(5):
+        one.end(one.claim()["attempt"], "farm")
+    assert one.state("1.0") == ("parked", "the farm failed 5 times to build it")
+    assert one.claim() is None
+
+
+def test_a_parked_job_lets_the_next_target_try(three):
+    for _ in range(5):
+        three.end(three.claim(mask=1)["attempt"], "farm")
+    assert three.jobs() == [("1.0", "0"), ("1.0", "1")]
+    assert three.claim()["target"] == "1"
+
+
+def test_asking_for_a_parked_version_takes_it_up_again(one):
+    for _ in range(5):
+        one.end(one.claim()["attempt"], "farm")
+    assert one.store("x", version("1.0"), want="newest")[0][2] == "queued"
+    assert one.claim() is not None
+
+
+# ---- files ----
+
+def test_a_published_file_is_live_and_counted_and_its_pages_are_stale(one):
+    facts = one.claim()
+    assert one.begin(facts["attempt"], ("simple/x/a.whl", SHA)) == ["new"]
+    assert one.rows("SELECT state FROM piwheels.file") == [("publishing",)]
+    assert one.publish(facts["attempt"], 1) == "t"
+    assert one.rows("SELECT state, requires_python FROM piwheels.file") == [("live", ">=3.8")]
+    assert one.rows("SELECT live_files FROM piwheels.package") == [("1",)]
+    assert one.rows("SELECT tool, name FROM piwheels.dependency") == [("pip", "six")]
+    assert one.stale() == [("index", "x"), ("root", "")]
+    assert one.rows("SELECT outcome, detail FROM piwheels.build") == [("success", "1 file")]
+
+
+def test_only_the_first_files_of_a_package_change_the_list_of_packages(three):
+    three.build(0b001)
+    three.rows("SELECT piwheels.page_written(kind, key, generation) FROM piwheels.stale_page")
+    three.build(0b110)
+    assert three.stale() == [("index", "x")]
+
+
+def test_announcing_and_publishing_can_be_repeated(one):
+    attempt = one.claim()["attempt"]
+    assert [one.begin(attempt, ("a.whl", SHA)), one.begin(attempt, ("a.whl", SHA))] == [["new"], ["new"]]
+    assert [one.publish(attempt, 1), one.publish(attempt, 1)] == ["t", "t"]
+    assert one.one("SELECT live_files FROM piwheels.package") == "1"
+
+
+def test_a_second_build_never_replaces_published_bytes(three):
+    three.build(0b001, path="a.whl")
+    attempt = three.claim()["attempt"]
+    assert three.begin(attempt, ("a.whl", OTHER_SHA), ("b.whl", SHA)) == ["other", "new"]
+    assert three.publish(attempt, 0b110) == "t"
+    assert three.rows("SELECT path, encode(sha256, 'hex') FROM piwheels.file ORDER BY path") == [
+        ("a.whl", SHA), ("b.whl", SHA)]
+
+
+def test_the_same_bytes_again_are_recognised(three):
+    three.build(0b001, path="a.whl")
+    attempt = three.claim()["attempt"]
+    assert three.begin(attempt, ("a.whl", SHA)) == ["same"]
+    assert three.publish(attempt, 0b110) == "t"
+    assert three.one("SELECT live_files FROM piwheels.package") == "1"
+
+
+def test_a_file_that_another_attempt_is_publishing_is_left_to_it(three):
+    three.build(0b001)
+    first, second = three.claim()["attempt"], three.claim()["attempt"]
+    assert three.begin(first, ("a.whl", SHA)) == ["new"]
+    assert three.begin(second, ("a.whl", SHA)) == ["other"]
+
+
+def test_forgotten_files_can_be_announced_again(one):
+    attempt = one.claim()["attempt"]
+    one.begin(attempt, ("a.whl", OTHER_SHA))
+    one.rows(f"SELECT piwheels.files_forget({attempt})")
+    assert one.rows("SELECT path FROM piwheels.file") == []
+    assert one.begin(attempt, ("a.whl", SHA)) == ["new"]
+
+
+def test_published_files_are_never_forgotten(one):
+    attempt = one.build(1)["attempt"]
+    one.rows(f"SELECT piwheels.files_forget({attempt})")
+    assert one.one("SELECT count(*) FROM piwheels.file") == "1"
+
+
+# ---- pages ----
+
+def test_a_page_that_became_stale_again_meanwhile_stays_stale(three):
+    three.build(0b001)
+    generation = three.one("SELECT generation FROM piwheels.stale_page WHERE kind = 'index'")
+    three.build(0b010)
+    assert three.one(f"SELECT piwheels.page_written('index', 'x', {generation})") == "f"
+    newer = three.one("SELECT generation FROM piwheels.stale_page WHERE kind = 'index'")
+    assert three.one(f"SELECT piwheels.page_written('index', 'x', {newer})") == "t"
+    assert three.stale() == [("root", "")]
+
+
+# ---- states that nothing above shows ----
+
+@pytest.mark.parametrize("table, reason", [("package", "the package is skipped: legal"),
+                                           ("version", "the version is skipped: legal")])
+def test_a_skip_tells_its_reason(one, table, reason):
+    one.postgres.psql(f"UPDATE piwheels.{table} SET skip = 'legal'", one.name)
+    assert one.state("1.0") == ("skipped", reason)
+
+
+def test_a_failure_without_words_still_has_a_reason(one):
+    one.end(one.claim()["attempt"], "failed", reason="", detail="")
+    assert one.state("1.0") == ("failed", "it does not build")
+
+
+def test_the_status_counts_the_jobs_of_each_target(three):
+    three.build(0b001)
+    three.claim(mask=2)
+    facts = json.loads(three.one("SELECT piwheels.status_facts()"))
+    assert [(t["name"], t["queued"], t["building"], t["parked"]) for t in facts["targets"]] == [
+        ("t0", 0, 0, 0), ("t1", 0, 1, 0), ("t2", 1, 0, 0)]
+    assert facts["stale_pages"] == 2
+
+
+# ---- the service's rights ----
+
+def test_the_tables_are_all_named_here(world):
+    assert world.rows("SELECT relname FROM pg_class WHERE relnamespace = 'piwheels'::regnamespace AND relkind = 'r' "
+                      "ORDER BY 1") == [(name,) for name in TABLES]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_service_reads_and_does_not_write(world, table):
+    world.rows(f"SELECT count(*) FROM piwheels.{table}")
+    assert "permission denied" in world.fails(f"DELETE FROM piwheels.{table}")
+    assert "permission denied" in world.fails(f"TRUNCATE piwheels.{table}")
+    assert "permission denied" in world.fails(f"INSERT INTO piwheels.{table} DEFAULT VALUES")
+
+
+def test_the_service_owns_nothing(world):
+    assert world.one("SELECT count(*) FROM pg_shdepend WHERE deptype = 'o' AND refobjid = 'piwheels'::regrole") == "0"
+    assert "permission denied" in world.fails("CREATE TABLE piwheels.mine ()")
+
+
+def test_others_may_not_even_look(world):
+    world.postgres.psql("DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
+    assert "permission denied" in world.fails("SELECT * FROM piwheels.target", "stranger")
+    assert "permission denied" in world.fails("SELECT piwheels.status_facts()", "stranger")
+
+
+def test_helpers_are_not_the_services_to_call(world):
+    assert "permission denied" in world.fails("SELECT piwheels.page_stale('root', '')")
+
+
+def test_every_function_of_the_service_has_a_fixed_search_path(world):
+    assert world.rows("SELECT proname FROM pg_proc WHERE pronamespace = 'piwheels'::regnamespace AND prosecdef "
+                      "AND NOT ('search_path=piwheels, pg_temp' = ANY (coalesce(proconfig, '{}')))") == []
