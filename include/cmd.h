@@ -44,7 +44,8 @@ struct log_settings command_log_settings(const struct options *o);
 const struct command *command_find(const char *name);
 
 /* Says "piwheels COMMAND: … (see piwheels COMMAND --help)" on stderr; returns EXIT_USAGE. */
-int command_usage_error(const struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int command_usage_error(const struct command *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Says "piwheels COMMAND: …" on stderr; returns EXIT_TROUBLE. */
 int command_trouble(const struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

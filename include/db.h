@@ -79,7 +79,8 @@ struct db_targets {
     unsigned count;      /* in the targets' order */
     struct db_target items[DB_MAX_TARGETS];
 };
-void db_targets(struct db *db, struct db_call *c, struct db_targets *out, void (*done)(struct db_call *c, int error));
+void db_targets(struct db *db, struct db_call *c, struct db_targets *out,
+                void (*done)(struct db_call *c, int error));
 void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
                    const char *label, void (*done)(struct db_call *c, int error));
 /* `found` tells whether there is such a target; a NULL reason takes it up again. */
@@ -97,7 +98,7 @@ struct db_asked {             /* what became of what was asked for */
         char reason[256];
     } *items;
 };
-/* `json` as project_store in schema/functions.sql wants it; its asked versions with their state on every target. */
+/* `json` as project_store in schema/functions.sql wants it; what was asked for with its state on every target. */
 void db_project_store(struct db *db, struct db_call *c, const char *json, struct db_asked *out,
                       void (*done)(struct db_call *c, int error));
 void db_asked_release(struct db_asked *out);
@@ -112,12 +113,15 @@ struct db_projects {
     struct db_project items[32];
     int64_t next_ms;          /* until the next is due when count is 0; -1: none is followed */
 };
-void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out, void (*done)(struct db_call *c, int error));
-void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms, void (*done)(struct db_call *c, int error));
+void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out,
+                     void (*done)(struct db_call *c, int error));
+void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,
+                      void (*done)(struct db_call *c, int error));
 
 /* ---- slaves, leases ---- */
 
-void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system, const char *hardware,
+void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system,
+                   const char *hardware,
                    int64_t *slave, void (*done)(struct db_call *c, int error));
 
 struct db_attempt {           /* all zero: none */
@@ -128,19 +132,22 @@ struct db_attempt {           /* all zero: none */
     bool has_sha256;
     int64_t started_ms;       /* wall clock */
 };
-/* Claims a job of one of the targets for the slave; attempt 0 when there is none. Batched: what arrives while a
- * claim is in flight goes together in the next statement. */
+/* Claims a job of one of the targets for the slave; attempt 0 when there is none. Batched: what arrives while
+ * a claim is in flight goes together in the next statement. Cancelled in flight it may still take a job, whose
+ * lease then runs out: rather wait for it and db_release. */
 void db_claim(struct db *db, struct db_call *c, int64_t slave, uint64_t targets, int64_t lease_ms,
               struct db_attempt *out, void (*done)(struct db_call *c, int error));
 /* Attempt 0 when the job is not the slave's under this attempt any more. */
 void db_adopt(struct db *db, struct db_call *c, int64_t attempt, int64_t slave, int64_t lease_ms,
               struct db_attempt *out, void (*done)(struct db_call *c, int error));
 /* The targets (as a mask) for which a job could be claimed now. */
-void db_ready_targets(struct db *db, struct db_call *c, uint64_t *targets, void (*done)(struct db_call *c, int error));
-/* Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it. */
-void db_release(struct db *db, struct db_call *c, int64_t attempt, void (*done)(struct db_call *c, int error));
-void db_leases_extend(struct db *db, struct db_call *c, const int64_t *attempts, size_t count, int64_t lease_ms,
+void db_ready_targets(struct db *db, struct db_call *c, uint64_t *targets,
                       void (*done)(struct db_call *c, int error));
+/* Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it. */
+void db_release(struct db *db, struct db_call *c, int64_t attempt,
+                void (*done)(struct db_call *c, int error));
+void db_leases_extend(struct db *db, struct db_call *c, const int64_t *attempts, size_t count,
+                      int64_t lease_ms, void (*done)(struct db_call *c, int error));
 
 struct db_expired {
     unsigned count;
@@ -158,10 +165,10 @@ struct db_build_end {
     const char *detail;
     uint64_t wall_ms, cpu_ms, peak_bytes, log_bytes;
 };
-/* For "failed" and "farm". Batched like db_claim. `recorded` is false when the attempt is no longer the job's. The strings are
- * copied. */
-void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms, bool *recorded,
-                  void (*done)(struct db_call *c, int error));
+/* For "failed" and "farm". Batched like db_claim. `recorded` is false when the attempt is no longer the job's.
+ * The strings are cleaned, cut to what can be stored, and copied. */
+void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms,
+                  bool *recorded, void (*done)(struct db_call *c, int error));
 
 enum db_verdict { DB_FILE_NEW, DB_FILE_SAME, DB_FILE_OTHER };
 struct db_verdicts {
@@ -169,17 +176,19 @@ struct db_verdicts {
     enum db_verdict items[16];
 };
 /* `json` as files_begin in schema/functions.sql wants it. */
-void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json, struct db_verdicts *out,
-                    void (*done)(struct db_call *c, int error));
-void db_build_publish(struct db *db, struct db_call *c, const struct db_build_end *end, uint64_t serves, bool *recorded,
-                      void (*done)(struct db_call *c, int error));
-void db_files_forget(struct db *db, struct db_call *c, int64_t attempt, void (*done)(struct db_call *c, int error));
+void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,
+                    struct db_verdicts *out, void (*done)(struct db_call *c, int error));
+void db_build_publish(struct db *db, struct db_call *c, const struct db_build_end *end, uint64_t serves,
+                      bool *recorded, void (*done)(struct db_call *c, int error));
+void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
+                     void (*done)(struct db_call *c, int error));
 
 struct db_publishing {        /* files that a crash left half-way */
     unsigned count;
     struct { int64_t attempt; char path[768]; } *items;
 };
-void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out, void (*done)(struct db_call *c, int error));
+void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out,
+                   void (*done)(struct db_call *c, int error));
 void db_publishing_release(struct db_publishing *out);
 
 /* ---- pages ---- */
@@ -189,7 +198,8 @@ struct db_stale {
     struct { char kind[16]; char key[256]; int64_t generation; } items[64];
 };
 /* The oldest stale pages. */
-void db_stale(struct db *db, struct db_call *c, struct db_stale *out, void (*done)(struct db_call *c, int error));
+void db_stale(struct db *db, struct db_call *c, struct db_stale *out,
+              void (*done)(struct db_call *c, int error));
 void db_page_written(struct db *db, struct db_call *c, const char *kind, const char *key, int64_t generation,
                      void (*done)(struct db_call *c, int error));
 
@@ -207,14 +217,16 @@ struct db_index {             /* a package's page: its live files in order of ve
     unsigned alias_count;
     char **aliases;           /* other spellings */
 };
-void db_index(struct db *db, struct db_call *c, const char *package, struct db_index *out, void (*done)(struct db_call *c, int error));
+void db_index(struct db *db, struct db_call *c, const char *package, struct db_index *out,
+              void (*done)(struct db_call *c, int error));
 void db_index_release(struct db_index *out);
 
 struct db_root {              /* every package with a live file, in order of name */
     unsigned count;
     struct { char *name, *display; } *items;
 };
-void db_root(struct db *db, struct db_call *c, struct db_root *out, void (*done)(struct db_call *c, int error));
+void db_root(struct db *db, struct db_call *c, struct db_root *out,
+             void (*done)(struct db_call *c, int error));
 void db_root_release(struct db_root *out);
 
 /* ---- people ---- */
@@ -244,6 +256,7 @@ void db_setup_run(struct db *db, struct db_call *c, const struct db_configuratio
                   void (*done)(struct db_call *c, int error));
 
 /* Figures of the three connections, for status. */
-void db_figures(const struct db *db, struct pg_figures *fast, struct pg_figures *bulk, struct pg_figures *pages);
+void db_figures(const struct db *db, struct pg_figures *fast, struct pg_figures *bulk,
+                struct pg_figures *pages);
 
 #endif

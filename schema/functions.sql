@@ -1,11 +1,12 @@
--- The functions of piwheels: every change that the service makes to the database, and the rules by which versions
--- become jobs. `piwheels initdb` drops and makes them all anew at every upgrade, so this file is always whole.
+-- The functions of piwheels: every change that the service makes to the database, and the rules by which
+-- versions become jobs. `piwheels initdb` drops and makes them all anew at every upgrade, so this file is
+-- always whole.
 --
 -- SECURITY DEFINER marks what the service's user may call: it runs as its owner, with a fixed search path.
 -- The others are helpers of these. Every function can be repeated after a lost connection.
 --
--- Rows are locked in the order target, package, version, job, and within a table by id, so that nothing waits in
--- a circle; versions FOR NO KEY UPDATE, which does not hold up those who refer to them.
+-- Rows are locked in the order target, package, version, job, and within a table by id, so that nothing waits
+-- in a circle; versions FOR NO KEY UPDATE, which does not hold up those who refer to them.
 
 SET LOCAL search_path = piwheels, pg_temp;
 
@@ -98,7 +99,7 @@ BEGIN
         state := 'parked'; reason := 'the farm failed ' || j.tries || ' times to build it';
     ELSIF j.ready_at > now() THEN
         state := 'waiting';
-        reason := 'to be tried again at ' || to_char(j.ready_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC';
+        reason := to_char(j.ready_at AT TIME ZONE 'UTC', '"to be tried again at" YYYY-MM-DD HH24:MI:SS "UTC"');
     ELSIF j.version IS NOT NULL THEN
         state := 'queued'; reason := 'waits for a slave';
     ELSIF v.judged_mask & bit = 0 THEN
@@ -137,15 +138,16 @@ BEGIN
     SELECT * INTO t FROM target WHERE name = p_name;
     IF FOUND THEN
         IF (t.abi, t.platform) <> (p_abi, p_platform) THEN
-            RAISE EXCEPTION 'target % exists with ABI % and platform %; choose another name', p_name, t.abi, t.platform
-                USING ERRCODE = 'unique_violation';
+            RAISE EXCEPTION 'target % exists with ABI % and platform %; choose another name',
+                p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
         UPDATE target SET label = p_label WHERE id = t.id;
         RETURN t.id;
     END IF;
     SELECT min(n) INTO new_id FROM generate_series(0, 63) n WHERE n NOT IN (SELECT id FROM target);
     IF new_id IS NULL THEN
-        RAISE EXCEPTION 'there are 64 targets already, which is the most' USING ERRCODE = 'program_limit_exceeded';
+        RAISE EXCEPTION 'there are 64 targets already, which is the most'
+            USING ERRCODE = 'program_limit_exceeded';
     END IF;
     INSERT INTO target (id, name, abi, platform, label, position)
         SELECT new_id, p_name, p_abi, p_platform, p_label, coalesce(max(position) + 1, 0) FROM target;
@@ -156,7 +158,8 @@ BEGIN
     RETURN new_id;
 END $$;
 
--- With a reason: nothing more is built for the target. With null: it is taken up again. False: no such target.
+-- With a reason: nothing more is built for the target. With null: it is taken up again. False: there is none
+-- of this name.
 CREATE FUNCTION target_skip(p_name text, p_reason text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 BEGIN
@@ -180,8 +183,9 @@ LANGUAGE sql STABLE AS $$
            coalesce(r.yanked, false), coalesce(r.yanked_reason, ''), coalesce(r.requires_python, ''),
            coalesce(r.judged_mask, 0), coalesce(r.na_mask, 0), r.sdist, decode(r.sdist_sha256, 'hex')
         FROM jsonb_to_recordset(p -> 'versions') AS r (
-            version text, key text, released timestamptz, prerelease boolean, yanked boolean, yanked_reason text,
-            requires_python text, judged_mask bigint, na_mask bigint, sdist text, sdist_sha256 text)
+            version text, key text, released timestamptz, prerelease boolean, yanked boolean,
+            yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
+            sdist_sha256 text)
         ORDER BY r.key, r.version
 $$;
 
@@ -245,8 +249,8 @@ BEGIN
         INSERT INTO version (package, version, sort_key, released, prerelease, yanked, yanked_reason, wanted,
                              requires_python, sdist, sdist_sha256, judged_mask, na_mask)
             SELECT pkg.id, i.version, i.key, i.released, i.prerelease, i.yanked, i.yanked_reason,
-                   followed_new OR pkg.follow = 'all', i.requires_python, i.sdist, i.sdist_sha256, i.judged_mask,
-                   i.na_mask
+                   followed_new OR pkg.follow = 'all', i.requires_python, i.sdist, i.sdist_sha256,
+                   i.judged_mask, i.na_mask
             FROM project_versions(p) i
             WHERE NOT EXISTS (SELECT FROM version o WHERE o.package = pkg.id AND o.sort_key = i.key)
             ORDER BY i.key DESC
@@ -258,14 +262,15 @@ BEGIN
         UPDATE version o SET released = i.released, yanked = i.yanked, yanked_reason = i.yanked_reason,
                 requires_python = i.requires_python, sdist = i.sdist, sdist_sha256 = i.sdist_sha256,
                 judged_mask = i.judged_mask, na_mask = i.na_mask,
-                failed_mask = CASE WHEN b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 THEN 0 ELSE o.failed_mask END
+                failed_mask = CASE WHEN b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 THEN 0
+                                   ELSE o.failed_mask END
             FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key
             WHERE o.id = b.id
-              AND (b.released, b.yanked, b.yanked_reason, b.requires_python, b.sdist, b.sdist_sha256, b.judged_mask,
-                   b.na_mask)
+              AND (b.released, b.yanked, b.yanked_reason, b.requires_python, b.sdist, b.sdist_sha256,
+                   b.judged_mask, b.na_mask)
                   IS DISTINCT FROM
-                  (i.released, i.yanked, i.yanked_reason, i.requires_python, i.sdist, i.sdist_sha256, i.judged_mask,
-                   i.na_mask)
+                  (i.released, i.yanked, i.yanked_reason, i.requires_python, i.sdist, i.sdist_sha256,
+                   i.judged_mask, i.na_mask)
             RETURNING o.id, b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 AS other)
     SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(id) FILTER (WHERE other), '{}')
         INTO changed, other_source FROM updated;
@@ -315,7 +320,8 @@ $$;
 CREATE FUNCTION slave_seen(p_label text, p_system text, p_hardware text) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     INSERT INTO slave (label, system, hardware) VALUES (p_label, p_system, p_hardware)
-        ON CONFLICT (label) DO UPDATE SET system = excluded.system, hardware = excluded.hardware, last_seen = now()
+        ON CONFLICT (label) DO UPDATE
+            SET system = excluded.system, hardware = excluded.hardware, last_seen = now()
         RETURNING id
 $$;
 
@@ -337,8 +343,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     SELECT nextval('attempt_id') FROM generate_series(1, p_count)
 $$;
 
--- For each place of the arrays, in order: claims a job of the targets in the mask for the slave, as this attempt,
--- if this very statement did not do so before. A row of nulls where there is none.
+-- For each place of the arrays, in order: claims a job of the targets in the mask for the slave, as this
+-- attempt, if this very statement did not do so before. A row of nulls where there is none.
 CREATE FUNCTION jobs_claim(p_attempts bigint[], p_slaves bigint[], p_masks bigint[], p_leases_ms bigint[])
     RETURNS SETOF attempt_facts
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
@@ -388,15 +394,24 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         WHERE EXISTS (SELECT FROM job q
             WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL AND q.ready_at <= now())
 $$;
+
 -- Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it.
 CREATE FUNCTION attempt_release(p_attempt bigint) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL WHERE attempt = p_attempt
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    j job;
+BEGIN
+    PERFORM attempts_lock(ARRAY[p_attempt]);
+    UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL
+        WHERE attempt = p_attempt RETURNING * INTO j;
+    -- it may not be wanted any more
+    PERFORM version_settle(j.version);
+END $$;
 
 CREATE FUNCTION leases_extend(p_attempts bigint[], p_lease_ms bigint) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0) WHERE attempt = ANY (p_attempts)
+    UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0)
+        WHERE attempt = ANY (p_attempts)
 $$;
 
 -- ---- ends of attempts ----------------------------------------------------------------------------
@@ -416,10 +431,10 @@ END $$;
 
 CREATE FUNCTION build_record(j job, e build_end) RETURNS void
 LANGUAGE sql AS $$
-    INSERT INTO build (id, version, target, slave, started, outcome, class, detail, wall_ms, cpu_ms, peak_bytes,
-                       log_bytes, sdist_sha256)
-        SELECT j.attempt, j.version, j.target, j.slave, j.started, e.outcome, e.class, e.detail, e.wall_ms, e.cpu_ms,
-               e.peak_bytes, e.log_bytes, v.sdist_sha256
+    INSERT INTO build (id, version, target, slave, started, outcome, class, detail, wall_ms, cpu_ms,
+                       peak_bytes, log_bytes, sdist_sha256)
+        SELECT j.attempt, j.version, j.target, j.slave, j.started, e.outcome, e.class, e.detail, e.wall_ms,
+               e.cpu_ms, e.peak_bytes, e.log_bytes, v.sdist_sha256
         FROM version v WHERE v.id = j.version
 $$;
 
@@ -437,8 +452,8 @@ BEGIN
     PERFORM version_settle(j.version);
 END $$;
 
--- Ends attempts that published nothing: outcome 'failed' (the package's own) or 'farm'. For each, in order: whether
--- it is recorded, now or the same way before.
+-- Ends attempts that published nothing: outcome 'failed' (the package's own) or 'farm'. For each, in order:
+-- whether it is recorded, now or the same way before.
 CREATE FUNCTION builds_end(p_attempts bigint[], p_outcomes text[], p_classes text[], p_details text[],
                            p_wall_ms bigint[], p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[],
                            p_retries_ms bigint[]) RETURNS SETOF boolean
@@ -450,8 +465,8 @@ BEGIN
     FOR i IN 1 .. cardinality(p_attempts) LOOP
         SELECT * INTO j FROM job WHERE attempt = p_attempts[i] FOR UPDATE;
         IF FOUND THEN
-            PERFORM build_record(j, ROW (p_attempts[i], p_outcomes[i], p_classes[i], p_details[i], p_wall_ms[i],
-                                         p_cpu_ms[i], p_peak_bytes[i], p_log_bytes[i])::build_end);
+            PERFORM build_record(j, ROW (p_attempts[i], p_outcomes[i], p_classes[i], p_details[i],
+                                         p_wall_ms[i], p_cpu_ms[i], p_peak_bytes[i], p_log_bytes[i])::build_end);
             IF p_outcomes[i] = 'farm' THEN
                 PERFORM job_give_back(p_attempts[i], p_retries_ms[i]);
             ELSE
@@ -508,8 +523,8 @@ BEGIN
         INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
                           requires_python)
             VALUES (f ->> 'path', f ->> 'name', p_attempt, j.version, j.target, 'publishing',
-                    (f ->> 'size')::bigint, decode(f ->> 'sha256', 'hex'), decode(f ->> 'metadata_sha256', 'hex'),
-                    coalesce(f ->> 'requires_python', ''))
+                    (f ->> 'size')::bigint, decode(f ->> 'sha256', 'hex'),
+                    decode(f ->> 'metadata_sha256', 'hex'), coalesce(f ->> 'requires_python', ''))
             ON CONFLICT (path) DO NOTHING;
         SELECT * INTO there FROM file WHERE path = f ->> 'path';
         IF there.sha256 <> decode(f ->> 'sha256', 'hex') THEN
@@ -518,7 +533,8 @@ BEGIN
             verdict := 'same';
         ELSIF there.attempt = p_attempt THEN
             INSERT INTO dependency (file, tool, name)
-                SELECT there.id, 'pip', r FROM jsonb_array_elements_text(f -> 'requires') r ON CONFLICT DO NOTHING;
+                SELECT there.id, 'pip', r FROM jsonb_array_elements_text(f -> 'requires') r
+                ON CONFLICT DO NOTHING;
             verdict := 'new';
         ELSE
             verdict := 'other';
@@ -530,8 +546,9 @@ END $$;
 -- The attempt's files stand in the tree: makes them public, records the build, ends the job and marks the
 -- pages. p_serves: every target that the result serves, its own included. False: the attempt is not the job's
 -- any more and nothing was done (true again for one that was recorded before).
-CREATE FUNCTION build_publish(p_attempt bigint, p_class text, p_detail text, p_wall_ms bigint, p_cpu_ms bigint,
-                              p_peak_bytes bigint, p_log_bytes bigint, p_serves bigint) RETURNS boolean
+CREATE FUNCTION build_publish(p_attempt bigint, p_class text, p_detail text, p_wall_ms bigint,
+                              p_cpu_ms bigint, p_peak_bytes bigint, p_log_bytes bigint, p_serves bigint)
+    RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
     j job;
@@ -584,7 +601,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     SELECT jsonb_build_object(
         'targets', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'name', t.name, 'abi', t.abi, 'platform', t.platform, 'label', t.label, 'skip', t.skip,
-                'queued', coalesce(j.queued, 0), 'parked', coalesce(j.parked, 0), 'building', coalesce(j.building, 0))
+                'queued', coalesce(j.queued, 0), 'parked', coalesce(j.parked, 0),
+                'building', coalesce(j.building, 0))
             ORDER BY t.position), '[]') FROM target t LEFT JOIN jobs j ON j.target = t.id),
         'stale_pages', (SELECT count(*) FROM stale_page))
 $$;

@@ -1,5 +1,5 @@
--- What the service's user may do: read, and call the functions that run as their owner. Who that is, initdb says in
--- the setting piwheels.service_user.
+-- What the service's user may do: read, and call the functions that run as their owner. Who that is, initdb
+-- says in the setting piwheels.service_user.
 
 DO $$
 DECLARE

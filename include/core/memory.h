@@ -20,7 +20,8 @@ char *mem_text(const char *text) __attribute__((warn_unused_result));
 char *mem_textn(const char *text, size_t len) __attribute__((returns_nonnull, warn_unused_result));
 
 /* printf into a new text. Free with free(). */
-char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull, warn_unused_result));
+char *mem_format(const char *format, ...)
+    __attribute__((format(printf, 1, 2), returns_nonnull, warn_unused_result));
 
 /* The struct that holds `member` at address `ptr`. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))

@@ -50,8 +50,8 @@ void child_run(uv_loop_t *loop, struct child *c);
 void child_kill(struct child *c);
 
 /* Runs a short command to its end and collects at most `size` - 1 bytes of its stdout in `out`
- * (NUL-terminated): for start-up only, before the loop runs, for it blocks. Its environment and stderr are ours.
- * Exit status (128 + signal when one ended it), or -errno. */
+ * (NUL-terminated): for start-up only, before the loop runs, for it blocks. Its environment and stderr
+ * are ours. Exit status (128 + signal when one ended it), or -errno. */
 int child_read(const char *const argv[], char *out, size_t size);
 
 #endif

@@ -24,7 +24,8 @@ struct bytes {
     uint32_t len;
 };
 
-/* struct msg_hello { const char *version; …; struct { uint32_t count; struct rec_offer items[16]; } offers; … } */
+/* struct msg_hello { const char *version; …; struct { uint32_t count; struct rec_offer items[16]; } offers; }
+ * The member end_of_… gives a message without fields something to be made of, as C demands. */
 #define RECORD(name, help) struct rec_##name {
 #define RECORD_END(name) };
 #define MESSAGE(name, verb, sender, help) struct msg_##name {

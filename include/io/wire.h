@@ -25,14 +25,14 @@ struct wire;
 struct wire_server;
 
 struct wire_events {
-    void (*opened)(struct wire *w);                            /* clients: the connection stands */
-    void (*message)(struct wire *w, const struct message *m);  /* m lives during the call */
-    void (*drained)(struct wire *w);                           /* unsent bytes fell below WIRE_LOW_WATER; may be NULL */
-    void (*closed)(struct wire *w, const char *reason);        /* "closed by peer", "frame of 4294967295 bytes", … */
+    void (*opened)(struct wire *w);                           /* clients: the connection stands; or NULL */
+    void (*message)(struct wire *w, const struct message *m); /* m lives during the call */
+    void (*drained)(struct wire *w);                          /* unsent fell below WIRE_LOW_WATER; or NULL */
+    void (*closed)(struct wire *w, const char *reason);       /* "closed by peer", "a frame took longer …" */
 };
 
-/* Listens. `address` is "ADDR:PORT", "[V6]:PORT" (numeric address, or a name for the loopback) or, with a '/',
- * the path of a Unix socket, which is made with mode 0660; a stale socket is replaced, a live one is
+/* Listens. `address` is "ADDR:PORT", "[V6]:PORT" (numeric address, or a name for the loopback) or, with a
+ * '/', the path of a Unix socket, which is made with mode 0660; a stale socket is replaced, a live one is
  * -EADDRINUSE. `accepted` gives the new wire its owner with wire_set_owner; `events` serves all its wires.
  * 0, or -errno with `why`. */
 int wire_listen(uv_loop_t *loop, const char *address, const struct wire_events *events,
@@ -45,15 +45,16 @@ const char *wire_server_address(const struct wire_server *server);
 /* Stops listening (and removes the Unix socket); wires live on. */
 void wire_server_close(struct wire_server *server);
 
-/* Connects to "HOST", "HOST:PORT" (default port 5555, names resolved on the loop) or a socket's path. Failures
- * come as `closed`. */
-struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct wire_events *events, void *owner);
+/* Connects to "HOST", "HOST:PORT" (default port 5555, names resolved on the loop) or a socket's path.
+ * Failures come as `closed`. */
+struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct wire_events *events,
+                          void *owner);
 
 void wire_set_owner(struct wire *w, void *owner);
 void *wire_owner(const struct wire *w);
 
-/* Queues a message. A peer that lets the unsent bytes pass WIRE_MAX_UNSENT is dropped. Harmless on a wire that
- * is closing. */
+/* Queues a message. A peer that lets the unsent bytes pass WIRE_MAX_UNSENT is dropped. Harmless on a wire
+ * that is closing. */
 void wire_send(struct wire *w, const struct message *m);
 size_t wire_unsent(const struct wire *w);
 

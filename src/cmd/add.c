@@ -111,6 +111,8 @@ static void print_answer(const json_t *answer)
     json_t *a;
     if (error)
         fprintf(stderr, "%s: %s\n", package, error);
+    else if (json_array_size(json_object_get(answer, "asked")) == 0)
+        printf("%s: followed; PyPI has no release of it that could be built yet\n", package);
     json_array_foreach(json_object_get(answer, "asked"), i, a) {
         json_unpack(a, "{s:s, s:s, s:s, s:s}", "version", &version, "target", &target, "state", &state, "reason", &reason);
         printf("%s %s%s%s: %s (%s)\n", package, version, *target ? " for " : "", target, state, reason);

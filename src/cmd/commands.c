@@ -100,7 +100,11 @@ static int show_overview(void)
 
 static int show_help(const struct command *c)
 {
-    printf("Usage: piwheels %s [OPTION...]%s%s\n", c->name, c->usage[0] != '\0' ? " " : "", c->usage);
+    char *usage = mem_format("piwheels %s [OPTION...] %s", c->name, c->usage);
+    int column = printf("Usage: ");
+
+    text_wrap(stdout, usage, (unsigned)column, (unsigned)column);
+    free(usage);
     for (const char *const *alias = c->aliases; alias != NULL && *alias != NULL; alias++)
         printf("   or: %s ...\n", *alias);
     putchar('\n');
@@ -129,11 +133,14 @@ static int help(int argc, char *const argv[])
 
 struct log_settings command_log_settings(const struct options *o)
 {
-    const char *debug = option_text(o, OPT_log_debug);
     int64_t verbose = option_number(o, OPT_log_verbose);
-    struct log_settings settings = {.console = LOG_AT_WARNING, .file = option_text(o, OPT_log_log_file), .debug = debug};
+    struct log_settings settings = {
+        .console = LOG_AT_WARNING,
+        .file = option_text(o, OPT_log_log_file),
+        .debug = option_text(o, OPT_log_debug),
+    };
 
-    if (verbose >= 2 && debug == NULL)
+    if (verbose >= 2 && settings.debug == NULL)
         settings.debug = "all";
     if (option_flag(o, OPT_log_quiet))
         settings.console = LOG_AT_ERROR;
@@ -147,8 +154,8 @@ struct log_settings command_log_settings(const struct options *o)
 static int check_words(const struct command *c, const struct options *o)
 {
     if (o->word_count > c->max_words)
-        return command_usage_error(c, "there is no place for \"%s\"; usage: piwheels %s %s", o->words[c->max_words],
-                                   c->name, c->usage);
+        return command_usage_error(c, "there is no place for \"%s\"; usage: piwheels %s %s",
+                                   o->words[c->max_words], c->name, c->usage);
     if (o->word_count < c->min_words)
         return command_usage_error(c, "something is missing; usage: piwheels %s %s", c->name, c->usage);
     return EXIT_OK;
@@ -168,7 +175,8 @@ static int run_command(const struct command *c, const struct options *o)
     if (status != EXIT_OK)
         return status;
     if (c->needs_user && geteuid() == 0)
-        return command_trouble(c, "refusing to run as root; run it as an unprivileged user, e.g. su - piwheels");
+        return command_trouble(c,
+                               "refusing to run as root; run it as an unprivileged user, e.g. su - piwheels");
     struct log_settings settings = command_log_settings(o);
     int error = log_open(&settings);
     if (error != 0)

@@ -1,11 +1,10 @@
 /*
- * piwheels initdb: creates the database's schema, or upgrades it to what this program needs. An operator runs it
- * once at the start and after every upgrade of piwheels, as PostgreSQL's superuser.
+ * piwheels initdb: creates the database's schema, or upgrades it to what this program needs. An operator runs
+ * it once at the start and after every upgrade of piwheels, as PostgreSQL's superuser.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,7 +49,8 @@ static enum step check_server(struct task *t)
         return task_fail(t, -EPERM, "the database user %s is no superuser; run it as one: su - postgres -c "
                                     "'piwheels initdb %s'", found->user, found->database);
     if (strcmp(found->encoding, "UTF8") != 0)
-        return task_fail(t, -EPROTO, "the encoding of database %s is %s, but must be UTF8; create it anew: createdb "
+        return task_fail(t, -EPROTO,
+                         "the encoding of database %s is %s, but must be UTF8; create it anew: createdb "
                                      "-E UTF8 -T template0 %s", found->database, found->encoding, found->database);
     return STEP_NEXT;
 }
@@ -60,10 +60,12 @@ static enum step check_service_user(struct task *t)
     struct initdb *i = initdb_of(t);
 
     if (!i->found.service_exists)
-        return task_fail(t, -ENOENT, "there is no database user %s, which the master would be; create it: createuser "
+        return task_fail(t, -ENOENT,
+                         "there is no database user %s, which the master would be; create it: createuser "
                                      "%s (or name another with -u)", i->service, i->service);
     if (i->found.service_superuser)
-        return task_fail(t, -EPERM, "the database user %s is a superuser, which the master must not be; take that away: "
+        return task_fail(t, -EPERM,
+                         "the database user %s is a superuser, which the master must not be; take that away: "
                                     "psql -c 'ALTER ROLE \"%s\" NOSUPERUSER' (or name another with -u)",
                          i->service, i->service);
     return STEP_NEXT;
@@ -81,12 +83,14 @@ static enum step check_schema(struct task *t)
 
     if (there->version[0] == '\0') {
         if (i->found.schema_exists)
-            return task_fail(t, -EEXIST, "database %s has a schema called piwheels that is not of this program; "
+            return task_fail(t, -EEXIST,
+                             "database %s has a schema called piwheels that is not of this program; "
                                          "choose another database", i->found.database);
         return STEP_NEXT;
     }
     if (db_configuration_newer(there))
-        return task_fail(t, -EPROTO, "database %s is of piwheels %s (schema level %d), which is newer than this, %s "
+        return task_fail(t, -EPROTO,
+                         "database %s is of piwheels %s (schema level %d), which is newer than this, %s "
                                      "(level %d), and there is no way back; install piwheels %s",
                          i->found.database, there->version, there->level, PIWHEELS_VERSION, DB_LEVEL, there->version);
     if (!is_current(there) && i->found.masters > 0)
@@ -104,8 +108,8 @@ static enum step show_plan(struct task *t)
     if (there->version[0] == '\0')
         printf("The schema of piwheels %s (level %d) will be created.\n", PIWHEELS_VERSION, DB_LEVEL);
     else if (is_current(there))
-        printf("The schema is that of piwheels %s (level %d) already: nothing to do but to grant the rights again.\n",
-               PIWHEELS_VERSION, DB_LEVEL);
+        printf("The schema is that of piwheels %s (level %d) already: "
+               "nothing to do but to grant the rights again.\n", PIWHEELS_VERSION, DB_LEVEL);
     else
         printf("The schema will be upgraded from piwheels %s (level %d) to %s (level %d).\n"
                "There is no way back: take a backup first (pg_dump %s).\n",
@@ -140,7 +144,8 @@ static enum step change_database(struct task *t)
 {
     struct initdb *i = initdb_of(t);
 
-    db_setup_run(i->tool.db, &i->tool.call, &i->tool.configuration, i->service, on_progress, NULL, tool_on_answer);
+    db_setup_run(i->tool.db, &i->tool.call, &i->tool.configuration, i->service, on_progress, NULL,
+                 tool_on_answer);
     return STEP_WAIT;
 }
 
@@ -149,12 +154,16 @@ static enum step tell_result(struct task *t)
     struct initdb *i = initdb_of(t);
 
     if (i->tool.error == -EREMOTEIO)
-        return task_fail(t, -EREMOTEIO, "nothing has been changed, for the server refused: %s", i->tool.call.message);
+        return task_fail(t, -EREMOTEIO, "nothing has been changed, for the server refused: %s",
+                         i->tool.call.message);
     if (i->tool.error != 0)
-        return task_fail(t, i->tool.error, "the connection was lost; run piwheels initdb again to see what is done: %s",
+        return task_fail(t, i->tool.error,
+                         "the connection was lost; run piwheels initdb again to see what is done: %s",
                          db_why(i->tool.db));
-    puts(i->tool.configuration.version[0] == '\0' ? "Done. Next, name what to build for: piwheels target add NAME --native"
-                                                  : "Done.");
+    if (i->tool.configuration.version[0] == '\0')
+        puts("Done. Next, name what to build for: piwheels target add NAME --native");
+    else
+        puts("Done.");
     return STEP_NEXT;
 }
 
@@ -172,20 +181,30 @@ static const struct task_step steps[] = {
 
 /* ---- the command ---- */
 
-/* postgres:///DATABASE, with the characters of a URL escaped. Free with free(). */
-static char *dsn_of_database(const char *name)
+/* postgres:///DATABASE, with the characters of a URL escaped. */
+static void add_dsn(struct buf *dsn, const char *database)
 {
-    struct buf dsn;
-
-    buf_init(&dsn, 4096);
-    buf_adds(&dsn, "postgres:///");
-    for (; *name != '\0'; name++) {
-        if (isalnum((unsigned char)*name) || strchr("-._~", *name) != NULL)
-            buf_addc(&dsn, *name);
+    buf_adds(dsn, "postgres:///");
+    for (const char *p = database; *p != '\0'; p++) {
+        if (isalnum((unsigned char)*p) || strchr("-._~", *p) != NULL)
+            buf_addc(dsn, *p);
         else
-            buf_addf(&dsn, "%%%02X", (unsigned char)*name);
+            buf_addf(dsn, "%%%02X", (unsigned char)*p);
     }
-    return buf_take(&dsn);
+}
+
+/* The one word, DATABASE, in the place of --dsn: EXIT_OK, or the exit status. */
+static int read_database(const struct options *o, struct buf *dsn)
+{
+    const char *database = o->words[0];
+
+    if (o->values[OPT_master_dsn].source == OPTION_ARGV)
+        return command_usage_error(&command_initdb, "give either --dsn or the name of a database, not both");
+    if (strstr(database, "://") != NULL || strchr(database, '=') != NULL)
+        return command_usage_error(&command_initdb, "\"%s\" is no name of a database; give it with --dsn",
+                                   database);
+    add_dsn(dsn, database);
+    return EXIT_OK;
 }
 
 static int run(const struct options *o)
@@ -196,19 +215,17 @@ static int run(const struct options *o)
         .service = option_text(o, OPT_initdb_user),
         .yes = option_flag(o, OPT_argv_yes),
     };
-    char *dsn = NULL;
+    struct buf dsn;
+    int status = EXIT_OK;
 
+    buf_init(&dsn, 4096);
     if (o->word_count > 0) {
-        if (o->values[OPT_master_dsn].source == OPTION_ARGV)
-            return command_usage_error(&command_initdb, "give either --dsn or the name of a database, not both");
-        if (strstr(o->words[0], "://") != NULL || strchr(o->words[0], '=') != NULL)
-            return command_usage_error(&command_initdb, "\"%s\" is no name of a database; give it with --dsn",
-                                       o->words[0]);
-        dsn = dsn_of_database(o->words[0]);
-        initdb.tool.dsn = dsn;
+        status = read_database(o, &dsn);
+        initdb.tool.dsn = dsn.data;
     }
-    int status = tool_run(&initdb.tool);
-    free(dsn);
+    if (status == EXIT_OK)
+        status = tool_run(&initdb.tool);
+    buf_release(&dsn);
     return status;
 }
 
@@ -221,11 +238,11 @@ const struct command command_initdb = {
     .summary = "create or upgrade the database",
     .description =
         "Creates the tables and functions of piwheels in a PostgreSQL database, or upgrades them to what this "
-        "version needs, and gives the master's database user its rights. It shows what it is going to do and asks; "
-        "everything happens in one transaction.\n\n"
-        "It must be run as a superuser of the database server. DATABASE is short for --dsn postgres:///DATABASE. "
-        "On a fresh server: su - postgres, createuser piwheels, createdb -O postgres piwheels, piwheels initdb "
-        "piwheels.",
+        "version needs, and gives the master's database user its rights. It shows what it is going to do and "
+        "asks; everything happens in one transaction.\n\n"
+        "It must be run as a superuser of the database server. DATABASE is short for --dsn "
+        "postgres:///DATABASE. On a fresh server: su - postgres, createuser piwheels, createdb -O postgres "
+        "piwheels, piwheels initdb piwheels.",
     .bit = FOR_INITDB,
     .min_words = 0,
     .max_words = 1,

@@ -48,7 +48,8 @@ static enum step add_target(struct task *t)
 {
     struct target *target = target_of(t);
 
-    db_target_add(target->tool.db, &target->tool.call, target->name, target->abi, target->platform, target->label,
+    db_target_add(target->tool.db, &target->tool.call, target->name, target->abi, target->platform,
+                  target->label,
                   tool_on_answer);
     return STEP_WAIT;
 }
@@ -101,17 +102,21 @@ static int check_target(const struct target *t)
     bool free_threaded;
 
     if (!name_valid(t->name))
-        return command_usage_error(&command_target, "\"%s\" is no name for a target: lower-case letters, digits, and "
+        return command_usage_error(&command_target,
+                                   "\"%s\" is no name for a target: lower-case letters, digits, and "
                                    "\".\", \"_\", \"-\" inside, at most %d of them, such as bookworm-armv7l",
                                    t->name, NAME_MAX_BYTES);
     if (name_taken(t->name))
-        return command_usage_error(&command_target, "\"%s\" is no name for a target, for the site has a page or "
+        return command_usage_error(&command_target,
+                                   "\"%s\" is no name for a target, for the site has a page or "
                                    "directory of that name", t->name);
     if (python_abi_parse(t->abi, &major, &minor, &free_threaded) != 0)
-        return command_usage_error(&command_target, "\"%s\" is no ABI tag of CPython; right are cp311, cp313t",
+        return command_usage_error(&command_target,
+                                   "\"%s\" is no ABI tag of CPython; right are cp311, cp313t",
                                    t->abi);
     if (!python_platform_valid(t->platform))
-        return command_usage_error(&command_target, "\"%s\" is no platform tag of Linux; right are linux_x86_64, "
+        return command_usage_error(&command_target,
+                                   "\"%s\" is no platform tag of Linux; right are linux_x86_64, "
                                    "linux_armv7l, linux_aarch64, linux_riscv64", t->platform);
     return EXIT_OK;
 }
@@ -129,7 +134,8 @@ static int add(const struct options *o)
 
     if (option_flag(o, OPT_argv_native)) {
         if (t.abi != NULL || t.platform != NULL)
-            return command_usage_error(&command_target, "--native takes ABI and platform from this machine; leave "
+            return command_usage_error(&command_target,
+                                       "--native takes ABI and platform from this machine; leave "
                                                         "--abi and --platform out");
         if (slave_ask_python(option_text(o, OPT_argv_python), &python, why, sizeof why) != 0)
             return command_trouble(&command_target, "%s", why);
@@ -141,7 +147,8 @@ static int add(const struct options *o)
         return command_usage_error(&command_target, "--python belongs to --native");
     }
     if (t.abi == NULL || t.platform == NULL)
-        return command_usage_error(&command_target, "what does it build for? give --abi and --platform, or --native");
+        return command_usage_error(&command_target,
+                                   "what does it build for? give --abi and --platform, or --native");
     t.label = t.label != NULL ? t.label : "";
     int status = check_target(&t);
     return status == EXIT_OK ? target_run(&t, o, add_steps) : status;
@@ -334,12 +341,12 @@ const struct command command_target = {
     .usage = "add NAME | list | skip NAME REASON | unskip NAME",
     .summary = "name the kinds of machine that the farm builds for",
     .description =
-        "A target is a kind of machine that wheels are built for: a Python's ABI tag and a platform tag. \"add\" names "
-        "one, with --abi and --platform, or with --native for the machine and the Python that it runs on. \"list\" "
-        "shows them all, in the order in which a package is tried. \"skip\" ends building for one and keeps what is "
-        "published; \"unskip\" takes it up again.\n\n"
-        "It speaks to the database, as a user that piwheels initdb has given the rights, and the master finds out "
-        "by itself.",
+        "A target is a kind of machine that wheels are built for: a Python's ABI tag and a platform tag. \"add\" "
+        "names one, with --abi and --platform, or with --native for the machine and the Python that it runs on. "
+        "\"list\" shows them all, in the order in which a package is tried. \"skip\" ends building for one and "
+        "keeps what is published; \"unskip\" takes it up again.\n\n"
+        "It speaks to the database, as the user whom piwheels initdb has given the rights (su - piwheels), and "
+        "the master finds out by itself.",
     .bit = FOR_TARGET,
     .min_words = 1,
     .max_words = OPTIONS_MAX_WORDS,

@@ -26,8 +26,8 @@ struct tool {
     int status;
 };
 
-/* Connects, or says why not within seconds; checks what database it is; runs the steps. Returns the exit status,
- * with the reason told on stderr. `t` must be zeroed but for the command's fields. */
+/* Connects, or says why not within seconds; checks what database it is; runs the steps. Returns the exit
+ * status, with the reason told on stderr. `t` must be zeroed but for the command's fields. */
 int tool_run(struct tool *t);
 
 /* The tool whose step runs. */

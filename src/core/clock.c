@@ -33,7 +33,8 @@ const char *clock_text(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
     time_t seconds = (time_t)(wall_ms >= 0 ? wall_ms / 1000 : (wall_ms - 999) / 1000);
     struct tm parts;
 
-    if (gmtime_r(&seconds, &parts) == NULL || strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+    if (gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
         snprintf(text, CLOCK_TEXT_SIZE, "%" PRId64 " ms", wall_ms);
     return text;
 }
@@ -90,29 +91,45 @@ static bool read_fraction(const char **at, int *ms)
     return true;
 }
 
+/* "2026-01-31" */
+static bool read_date(const char **at, struct tm *date)
+{
+    int year, month;
+
+    if (!read_digits(at, 4, &year) || !read_character(at, "-") || !read_digits(at, 2, &month) ||
+        !read_character(at, "-") || !read_digits(at, 2, &date->tm_mday))
+        return false;
+    date->tm_year = year - 1900;
+    date->tm_mon = month - 1;
+    return true;
+}
+
+/* "14:05:09.123"; RFC 3339 allows second 60, which counts into the next minute. */
+static bool read_time(const char **at, int64_t *ms)
+{
+    int hour, minute, second, fraction_ms;
+
+    if (!read_digits(at, 2, &hour) || !read_character(at, ":") || !read_digits(at, 2, &minute) ||
+        !read_character(at, ":") || !read_digits(at, 2, &second) || !read_fraction(at, &fraction_ms) ||
+        hour > 23 || minute > 59 || second > 60)
+        return false;
+    *ms = ((hour * 60 + minute) * 60 + second) * INT64_C(1000) + fraction_ms;
+    return true;
+}
+
 int clock_parse(const char *text, int64_t *wall_ms)
 {
-    struct tm parts = {0};
-    int year, month, ms;
+    struct tm date = {0};
+    int64_t day_ms;
 
-    if (!read_digits(&text, 4, &year) || !read_character(&text, "-") || !read_digits(&text, 2, &month) ||
-        !read_character(&text, "-") || !read_digits(&text, 2, &parts.tm_mday) || !read_character(&text, "Tt ") ||
-        !read_digits(&text, 2, &parts.tm_hour) || !read_character(&text, ":") ||
-        !read_digits(&text, 2, &parts.tm_min) || !read_character(&text, ":") ||
-        !read_digits(&text, 2, &parts.tm_sec) || !read_fraction(&text, &ms))
+    if (!read_date(&text, &date) || !read_character(&text, "Tt ") || !read_time(&text, &day_ms))
         return -EINVAL;
     if (strcmp(text, "") != 0 && strcasecmp(text, "Z") != 0 && strcmp(text, "+00:00") != 0)
         return -EINVAL;
-    /* RFC 3339 allows second 60, which timegm counts into the next minute. */
-    if (parts.tm_hour > 23 || parts.tm_min > 59 || parts.tm_sec > 60)
+    int month = date.tm_mon, day = date.tm_mday;
+    int64_t midnight_s = (int64_t)timegm(&date);
+    if (date.tm_mon != month || date.tm_mday != day) /* timegm has mended a 31 February */
         return -EINVAL;
-    parts.tm_year = year - 1900;
-    parts.tm_mon = month - 1;
-    int day = parts.tm_mday, second = parts.tm_sec;
-    parts.tm_sec = 0;
-    int64_t minute_s = (int64_t)timegm(&parts);
-    if (parts.tm_mon != month - 1 || parts.tm_mday != day) /* timegm has mended a 31 February */
-        return -EINVAL;
-    *wall_ms = (minute_s + second) * 1000 + ms;
+    *wall_ms = midnight_s * 1000 + day_ms;
     return 0;
 }

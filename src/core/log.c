@@ -37,8 +37,8 @@ static bool stderr_is_journal(void)
     uintmax_t device, inode;
     struct stat facts;
 
-    return stream != NULL && sscanf(stream, "%ju:%ju", &device, &inode) == 2 && fstat(STDERR_FILENO, &facts) == 0 &&
-           facts.st_dev == device && facts.st_ino == inode;
+    return stream != NULL && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &facts) == 0 && facts.st_dev == device && facts.st_ino == inode;
 }
 
 int log_open(const struct log_settings *settings)

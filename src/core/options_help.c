@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "options_table.h"
@@ -24,8 +25,8 @@ static void help_option(FILE *to, enum option_id id)
 
     if (row->letter != 0)
         snprintf(letter, sizeof letter, "-%c, ", row->letter);
-    int column = fprintf(to, "  %s%s%s%s", letter, option_long(row->name, name), row->metavar != NULL ? " " : "",
-                         row->metavar != NULL ? row->metavar : "");
+    int column = fprintf(to, "  %s%s%s%s", letter, option_long(row->name, name),
+                         row->metavar != NULL ? " " : "", row->metavar != NULL ? row->metavar : "");
     if (column + 2 > HELP_COLUMN) {
         fputc('\n', to);
         column = 0;
@@ -67,27 +68,18 @@ void options_print(FILE *to, const struct options *o, uint32_t command)
     }
 }
 
-/* Text of ours as mdoc(7) wants it: no line may begin with a control character of roff, and a backslash is
- * written \e. */
-static void manual_text(FILE *to, const char *text)
+/* The help as a sentence of mdoc(7): capital letter, full stop, short lines; a backslash is written \e. */
+static void manual_sentence(FILE *to, const char *help)
 {
-    if (*text == '.' || *text == '\'')
-        fputs("\\&", to);
-    for (; *text != '\0'; text++)
-        if (*text == '\\')
-            fputs("\\e", to);
-        else
-            fputc(*text, to);
-}
+    struct buf sentence;
 
-/* One sentence: capital letter, full stop. */
-static void manual_sentence(FILE *to, const char *text)
-{
-    char first[2] = {(char)toupper((unsigned char)text[0]), '\0'};
-
-    manual_text(to, first);
-    manual_text(to, text + 1);
-    fputs(".\n", to);
+    buf_init(&sentence, 4096);
+    buf_addc(&sentence, (char)toupper((unsigned char)help[0]));
+    for (const char *c = help + 1; *c != '\0'; c++)
+        buf_adds(&sentence, *c == '\\' ? "\\e" : (char[]){*c, '\0'});
+    buf_addc(&sentence, '.');
+    text_wrap(to, sentence.data, 0, 0);
+    buf_release(&sentence);
 }
 
 static void manual_setting(FILE *to, const struct option_row *row)

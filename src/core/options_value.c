@@ -28,7 +28,9 @@ static int parse_quantity(const char *text, const struct unit *units, int64_t *n
         return -EINVAL;
     for (; units->name != NULL; units++)
         if (strcmp(text + digits, units->name) == 0)
-            return count > INT64_MAX || __builtin_mul_overflow((int64_t)count, units->factor, number) ? -EINVAL : 0;
+            return count > INT64_MAX || __builtin_mul_overflow((int64_t)count, units->factor, number)
+                       ? -EINVAL
+                       : 0;
     return -EINVAL;
 }
 
@@ -122,6 +124,7 @@ int option_set(struct options *o, enum option_id id, const char *text, enum opti
     }
     free(value->text);
     free(value->origin);
-    *value = (struct option_value){.text = kept, .number = number, .origin = mem_text(origin), .source = source};
+    *value =
+        (struct option_value){.text = kept, .number = number, .origin = mem_text(origin), .source = source};
     return 0;
 }

@@ -25,8 +25,8 @@ static void decode_verdicts(struct db_call *c, const struct pg_result *result)
         verdicts->items[verdicts->count++] = verdict_read(pg_text(result, row, 0));
 }
 
-void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json, struct db_verdicts *out,
-                    void (*done)(struct db_call *c, int error))
+void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,
+                    struct db_verdicts *out, void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
 
@@ -38,7 +38,8 @@ void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const cha
     call_send(c, db->fast, "SELECT verdict FROM piwheels.files_begin($1, $2) ORDER BY place", &params);
 }
 
-void db_files_forget(struct db *db, struct db_call *c, int64_t attempt, void (*done)(struct db_call *c, int error))
+void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
+                     void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
 
@@ -93,7 +94,8 @@ void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out,
 {
     memset(out, 0, sizeof *out);
     call_init(c, decode_publishing, out, done);
-    call_send(c, db->fast, "SELECT attempt, path FROM piwheels.file WHERE state = 'publishing' ORDER BY attempt, id",
+    call_send(c, db->fast,
+              "SELECT attempt, path FROM piwheels.file WHERE state = 'publishing' ORDER BY attempt, id",
               NULL);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Claiming jobs, in batches. Each claim brings the id that the attempt will have, from a small stock reserved in
- * advance: a claim repeated after a lost connection finds the job that it took, instead of another one.
+ * Claiming jobs, in batches. Each claim brings the id that the attempt will have, from a small stock reserved
+ * in advance: a claim repeated after a lost connection finds the job that it took, instead of another one.
  * Called by the queue for every slave that asks for work.
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * What kind of database this is, and whether this program can work with it: asked once by the master and by every
- * tool, before anything else.
+ * What kind of database this is, and whether this program can work with it: asked once by the master and by
+ * every tool, before anything else.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ void db_configuration(struct db *db, struct db_call *c, struct db_configuration 
 {
     memset(out, 0, sizeof *out);
     call_init(c, NULL, out, done);
-    pg_query(db->bulk, &c->request, "SELECT current_database(), version, level FROM piwheels.configuration", NULL,
+    pg_query(db->bulk, &c->request, "SELECT current_database(), version, level FROM piwheels.configuration",
+             NULL,
              on_answer);
 }
 
@@ -57,7 +58,8 @@ int db_configuration_check(const struct db_configuration *found, char *why, size
     }
     if (strcmp(found->version, PIWHEELS_VERSION) == 0 && found->level == DB_LEVEL)
         return 0;
-    int len = snprintf(why, why_size, "database %s is of piwheels %s (schema level %d), this is %s (level %d); ",
+    int len = snprintf(why, why_size,
+                       "database %s is of piwheels %s (schema level %d), this is %s (level %d); ",
                        found->database, found->version, found->level, PIWHEELS_VERSION, DB_LEVEL);
     if (len > 0 && (size_t)len < why_size) {
         if (db_configuration_newer(found))

@@ -13,8 +13,8 @@
 
 /* ---- one call ---- */
 
-void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct pg_result *result), void *out,
-               void (*done)(struct db_call *c, int error))
+void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct pg_result *result),
+               void *out, void (*done)(struct db_call *c, int error))
 {
     c->done = done;
     c->decode = decode;
@@ -77,7 +77,8 @@ void add_clean(struct pg_params *params, const char *text, size_t max_bytes)
 
 bool db_ready(const struct db *db)
 {
-    return pg_state(db->fast) == PG_READY && pg_state(db->bulk) == PG_READY && pg_state(db->pages) == PG_READY;
+    return pg_state(db->fast) == PG_READY && pg_state(db->bulk) == PG_READY
+           && pg_state(db->pages) == PG_READY;
 }
 
 bool db_hopeless(const struct db *db)
@@ -185,7 +186,8 @@ void db_close(struct db *db, void (*closed)(void *owner), void *owner)
     pg_close(db->pages, on_part_closed);
 }
 
-void db_figures(const struct db *db, struct pg_figures *fast, struct pg_figures *bulk, struct pg_figures *pages)
+void db_figures(const struct db *db, struct pg_figures *fast, struct pg_figures *bulk,
+                struct pg_figures *pages)
 {
     pg_figures(db->fast, fast);
     pg_figures(db->bulk, bulk);

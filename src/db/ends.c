@@ -61,8 +61,8 @@ static void put_clean(char *to, size_t size, const char *text)
     free(clean);
 }
 
-void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms, bool *recorded,
-                  void (*done)(struct db_call *c, int error))
+void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms,
+                  bool *recorded, void (*done)(struct db_call *c, int error))
 {
     struct end *e = mem_new(1, sizeof *e);
 

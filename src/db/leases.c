@@ -10,7 +10,8 @@ static void decode_number(struct db_call *c, const struct pg_result *result)
     *(int64_t *)c->out = pg_int(result, 0, 0);
 }
 
-void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system, const char *hardware,
+void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system,
+                   const char *hardware,
                    int64_t *slave, void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
@@ -75,14 +76,15 @@ static void decode_mask(struct db_call *c, const struct pg_result *result)
     *(uint64_t *)c->out = (uint64_t)pg_int(result, 0, 0);
 }
 
-void db_ready_targets(struct db *db, struct db_call *c, uint64_t *targets, void (*done)(struct db_call *c, int error))
+void db_ready_targets(struct db *db, struct db_call *c, uint64_t *targets,
+                      void (*done)(struct db_call *c, int error))
 {
     call_init(c, decode_mask, targets, done);
     call_send(c, db->fast, "SELECT piwheels.targets_ready()", NULL);
 }
 
-void db_leases_extend(struct db *db, struct db_call *c, const int64_t *attempts, size_t count, int64_t lease_ms,
-                      void (*done)(struct db_call *c, int error))
+void db_leases_extend(struct db *db, struct db_call *c, const int64_t *attempts, size_t count,
+                      int64_t lease_ms, void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
 

@@ -21,11 +21,13 @@ static void decode_stale(struct db_call *c, const struct pg_result *result)
     }
 }
 
-void db_stale(struct db *db, struct db_call *c, struct db_stale *out, void (*done)(struct db_call *c, int error))
+void db_stale(struct db *db, struct db_call *c, struct db_stale *out,
+              void (*done)(struct db_call *c, int error))
 {
     out->count = 0;
     call_init(c, decode_stale, out, done);
-    call_send(c, db->pages, "SELECT kind, key, generation FROM piwheels.stale_page ORDER BY since LIMIT 64", NULL);
+    call_send(c, db->pages, "SELECT kind, key, generation FROM piwheels.stale_page ORDER BY since LIMIT 64",
+              NULL);
 }
 
 void db_page_written(struct db *db, struct db_call *c, const char *kind, const char *key, int64_t generation,
@@ -46,14 +48,15 @@ void db_page_written(struct db *db, struct db_call *c, const char *kind, const c
 /* One statement, for one page must show one moment: the package, its files and its aliases. */
 static const char index_sql[] =
     "SELECT 0 AS part, p.display AS name, '' AS version, '' AS requires_python, false AS yanked, "
-    "       '' AS yanked_reason, 0::bigint AS size_bytes, '' AS sha256, '' AS metadata_sha256, '' AS uploaded, "
-    "       ''::bytea AS sort_key "
+    "       '' AS yanked_reason, 0::bigint AS size_bytes, '' AS sha256, '' AS metadata_sha256, "
+    "       '' AS uploaded, ''::bytea AS sort_key "
     "FROM piwheels.package p WHERE p.name = $1 "
     "UNION ALL "
     "SELECT 1, f.name, v.version, f.requires_python, v.yanked, v.yanked_reason, f.size_bytes, "
     "       encode(f.sha256, 'hex'), encode(f.metadata_sha256, 'hex'), "
     "       to_char(f.published AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), v.sort_key "
-    "FROM piwheels.package p JOIN piwheels.version v ON v.package = p.id JOIN piwheels.file f ON f.version = v.id "
+    "FROM piwheels.package p JOIN piwheels.version v ON v.package = p.id "
+    "    JOIN piwheels.file f ON f.version = v.id "
     "WHERE p.name = $1 AND f.state = 'live' "
     "UNION ALL "
     "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '' "
@@ -139,12 +142,14 @@ static void decode_root(struct db_call *c, const struct pg_result *result)
     }
 }
 
-void db_root(struct db *db, struct db_call *c, struct db_root *out, void (*done)(struct db_call *c, int error))
+void db_root(struct db *db, struct db_call *c, struct db_root *out,
+             void (*done)(struct db_call *c, int error))
 {
     memset(out, 0, sizeof *out);
     call_init(c, decode_root, out, done);
     call_send(c, db->pages,
-              "SELECT name, display FROM piwheels.package WHERE live_files > 0 ORDER BY name COLLATE \"C\"", NULL);
+              "SELECT name, display FROM piwheels.package WHERE live_files > 0 ORDER BY name COLLATE \"C\"",
+              NULL);
 }
 
 void db_root_release(struct db_root *out)

@@ -22,8 +22,8 @@ struct db {
 };
 
 /* Prepares a call: nothing is under way yet. */
-void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct pg_result *result), void *out,
-               void (*done)(struct db_call *c, int error));
+void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct pg_result *result),
+               void *out, void (*done)(struct db_call *c, int error));
 
 /* Sends the call's statement; `params` (NULL for none) is taken. Its answer goes to decode, then done. */
 void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_params *params);

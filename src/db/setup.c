@@ -79,7 +79,8 @@ static void add_creation(struct buf *script)
     buf_adds(script, schema_tables);
     add_progress(script, "creating the functions");
     buf_adds(script, schema_functions);
-    buf_addf(script, "INSERT INTO piwheels.configuration (version, level) VALUES ('%s', %d);\n", PIWHEELS_VERSION,
+    buf_addf(script, "INSERT INTO piwheels.configuration (version, level) VALUES ('%s', %d);\n",
+             PIWHEELS_VERSION,
              DB_LEVEL);
 }
 
@@ -89,7 +90,8 @@ static void add_guard(struct buf *script, const struct db_configuration *found)
     buf_adds(script, "LOCK TABLE piwheels.configuration IN ACCESS EXCLUSIVE MODE;\n"
                      "DO $$ BEGIN IF NOT EXISTS (SELECT FROM piwheels.configuration WHERE version = ");
     add_literal(script, found->version);
-    buf_addf(script, " AND level = %d) THEN RAISE EXCEPTION 'somebody else has upgraded the database meanwhile'; "
+    buf_addf(script,
+             " AND level = %d) THEN RAISE EXCEPTION 'somebody else has upgraded the database meanwhile'; "
                      "END IF; END $$;\n",
              found->level);
 }
@@ -107,7 +109,8 @@ static void add_upgrade(struct buf *script, const struct db_configuration *found
     add_progress(script, "replacing the functions");
     buf_adds(script, schema_drop_functions);
     buf_adds(script, schema_functions);
-    buf_addf(script, "UPDATE piwheels.configuration SET version = '%s', level = %d;\n", PIWHEELS_VERSION, DB_LEVEL);
+    buf_addf(script, "UPDATE piwheels.configuration SET version = '%s', level = %d;\n", PIWHEELS_VERSION,
+             DB_LEVEL);
 }
 
 static void on_script_end(struct pg_request *r, int error, const struct pg_result *result)

@@ -21,11 +21,13 @@ static void decode_targets(struct db_call *c, const struct pg_result *result)
     }
 }
 
-void db_targets(struct db *db, struct db_call *c, struct db_targets *out, void (*done)(struct db_call *c, int error))
+void db_targets(struct db *db, struct db_call *c, struct db_targets *out,
+                void (*done)(struct db_call *c, int error))
 {
     memset(out, 0, sizeof *out);
     call_init(c, decode_targets, out, done);
-    call_send(c, db->fast, "SELECT id, name, abi, platform, label, skip FROM piwheels.target ORDER BY position, id",
+    call_send(c, db->fast,
+              "SELECT id, name, abi, platform, label, skip FROM piwheels.target ORDER BY position, id",
               NULL);
 }
 

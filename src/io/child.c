@@ -1,8 +1,9 @@
 /*
- * A command with everything that it starts, from spawn to the last of its processes. The slave builds with it.
+ * A command with everything that it starts, from spawn to the last of its processes. The slave builds
+ * with it.
  *
  *     running ──the command ends──────────────────────────────┐
- *        └──child_kill, timeout──▶ SIGTERM ──2 s──▶ SIGKILL ──▶ sweep until nobody is left ──▶ drain ──▶ ended
+ *        └──child_kill, timeout──▶ SIGTERM ──2 s──▶ SIGKILL ──▶ sweep till nobody is left ─▶ drain ─▶ ended
  *
  * A sweep looks for our descendants in /proc, reaps the dead that became our children, and kills the living
  * once their time has come. Only pids seen there are waited for, so nobody else's children are taken.
@@ -26,9 +27,9 @@
 
 #define KILL_AFTER_MS 2000     /* between SIGTERM and SIGKILL */
 #define SWEEP_MS 20            /* between looks at a tree that dies */
-#define REAP_MS 200            /* least time between looks at one that lives: orphans die often in some builds */
+#define REAP_MS 200            /* least time between looks at one that lives: some builds have many orphans */
 #define PASSES 8               /* looks in one sweep: a fork may slip through each */
-#define DRAIN_MAX_BYTES (1024 * 1024) /* more than a pipe holds: what lies beyond has a writer out of our reach */
+#define DRAIN_MAX_BYTES (1024 * 1024) /* all that a pipe holds: more has a writer that is out of our reach */
 
 /* -- the end ------------------------------------------------------------------------------------- */
 

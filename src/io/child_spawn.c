@@ -1,6 +1,6 @@
 /*
- * Starting a process, and the short blocking commands of start-up. posix_spawn rather than uv_spawn: libuv reaps
- * with waitpid, which throws away what the process used; we want wait4's figures.
+ * Starting a process, and the short blocking commands of start-up. posix_spawn rather than uv_spawn: libuv
+ * reaps with waitpid, which throws away what the process used; we want wait4's figures.
  */
 #include "child_spawn.h"
 
@@ -43,7 +43,8 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return rc;
 }
 
-int child_spawn(const char *const argv[], const char *const env[], const char *cwd, int out, int err, pid_t *pid)
+int child_spawn(const char *const argv[], const char *const env[], const char *cwd, int out, int err,
+                pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

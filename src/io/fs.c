@@ -1,6 +1,6 @@
 /*
- * Files that appear whole or not at all. The pages, the logs and the published wheels are written through here, on
- * worker threads; programs look for their socket and configuration here at start.
+ * Files that appear whole or not at all. The pages, the logs and the published wheels are written through
+ * here, on worker threads; programs look for the control socket here at start.
  */
 #include "io/fs.h"
 
@@ -37,8 +37,8 @@ static int parent_of(const char *path, char parent[PATH_MAX])
     return 0;
 }
 
-/* ".NAME.PID.THREAD.tmp" beside `path`. A thread writes one file at a time, so nobody else has this name; what a
- * crash left under it is overwritten. */
+/* ".NAME.PID.THREAD.tmp" beside `path`. A thread writes one file at a time, so nobody else has this name;
+ * what a crash left under it is overwritten. */
 static int temp_of(const char *path, char temp[PATH_MAX])
 {
     char parent[PATH_MAX];
@@ -46,8 +46,9 @@ static int temp_of(const char *path, char temp[PATH_MAX])
     if (rc < 0)
         return rc;
     const char *slash = strrchr(path, '/');
-    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.tmp", parent, TEMP_NAME_BYTES, slash == NULL ? path : slash + 1,
-                       (int)getpid(), (int)gettid());
+    const char *name = slash == NULL ? path : slash + 1;
+    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.tmp", parent, TEMP_NAME_BYTES, name, (int)getpid(),
+                       (int)gettid());
     return len < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 

@@ -16,7 +16,7 @@
 
 struct cursor {
     char *at, *end;             /* what is left of the frame */
-    char *unterminated;         /* where the last text's NUL goes: on the next head, once that has been read */
+    char *unterminated;         /* where the last text's NUL goes: on the next head, once that was read */
     const char *verb;           /* from here on: where we are, for the fault */
     const struct field *outer;  /* the PART or LIST that the field is in */
     const struct field *field;
@@ -27,7 +27,9 @@ struct cursor {
 
 enum head_kind { HEAD_OTHER, HEAD_INTEGER, HEAD_BOOLEAN, HEAD_STR, HEAD_BIN, HEAD_ARRAY };
 
-static const char *const head_names[] = {"something else", "an integer", "a boolean", "a str", "a bin", "an array"};
+static const char *const head_names[] = {
+    "something else", "an integer", "a boolean", "a str", "a bin", "an array",
+};
 
 /* What precedes a value. `value`: the integer itself, the boolean, or the length that is claimed. */
 struct head {

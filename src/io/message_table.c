@@ -40,7 +40,8 @@
 #define MESSAGE(name, verb, sender, help) static const struct field fields_of_##name[] = {
 #define MESSAGE_END(name) {NULL}};
 #define UINT(owner, name, most, help) {PLACE(owner, name), .kind = FIELD_UINT, .max = most},
-#define INT(owner, name, least, most, help) {PLACE(owner, name), .kind = FIELD_INT, .min = least, .max = most},
+#define INT(owner, name, least, most, help) {PLACE(owner, name), .kind = FIELD_INT, \
+    .min = least, .max = most},
 #define BOOL(owner, name, help) {PLACE(owner, name), .kind = FIELD_BOOL},
 #define TEXT(owner, name, most, help) {PLACE(owner, name), .kind = FIELD_TEXT, .max = most},
 #define BYTES(owner, name, most, help) {PLACE(owner, name), .kind = FIELD_BYTES, .max = most},

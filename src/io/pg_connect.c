@@ -8,6 +8,7 @@
  * tells. (PostgreSQL manual, 34.1.2.)
  */
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -255,12 +256,12 @@ void pg_resolve(struct pg *pg)
 
 #define SQLSTATE_LENGTH 5
 
-/* Whether `at` begins the SQLSTATE of libpq's verbose form, "FATAL:  3D000: database …". */
+/* Whether " 3D000:" stands here, as in libpq's verbose form "FATAL:  3D000: database …". */
 static bool is_sqlstate(const char *text, const char *at)
 {
-    return at - text >= 3 && strncmp(at - 3, ":  ", 3) == 0 &&
-           strspn(at, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == SQLSTATE_LENGTH &&
-           at[SQLSTATE_LENGTH] == ':' && at[SQLSTATE_LENGTH + 1] == ' ';
+    return at - text >= 2 && strncmp(at - 2, ":  ", 3) == 0 &&
+           strspn(at + 1, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == SQLSTATE_LENGTH &&
+           at[1 + SQLSTATE_LENGTH] == ':' && at[2 + SQLSTATE_LENGTH] == ' ';
 }
 
 /*
@@ -300,8 +301,8 @@ void pg_read_refusal(struct pg *pg, char *why)
     buf_init(&plain, PG_MAX_WHY);
     for (const char *at = words; *at != '\0'; at++) {
         if (is_sqlstate(words, at)) {
-            sqlstate = at;
-            at += SQLSTATE_LENGTH + 1;
+            sqlstate = at + 1;
+            at += SQLSTATE_LENGTH + 2; /* to the space behind its colon */
         } else if (at > words && at[-1] == '\n' && text_starts(at, "LOCATION:")) {
             at += strcspn(at, "\n") - 1;
         } else {
@@ -315,22 +316,20 @@ void pg_read_refusal(struct pg *pg, char *why)
          (sqlstate != NULL && is_final_sqlstate(sqlstate)));
 }
 
-/* Lines become one; the tabs that libpq indents its hints with go too. */
+/* Lines become sentences on one line; the tabs that libpq indents its hints with go too. */
 void pg_one_line(char *to, size_t size, const char *text)
 {
-    char *line = mem_new(strlen(text) + 1, 1);
-    size_t len = 0;
+    struct buf line;
 
-    for (; *text != '\0'; text++) {
-        bool space = *text == ' ' || *text == '\t' || *text == '\n' || *text == '\r';
-        if (!space)
-            line[len++] = *text;
-        else if (len > 0 && line[len - 1] != ' ')
-            line[len++] = ' ';
+    buf_init(&line, 2 * strlen(text));
+    for (text += strspn(text, " \t\n"); *text != '\0';) {
+        size_t len = strcspn(text, "\t\n");
+        buf_add(&line, text, len);
+        text += len;
+        text += strspn(text, " \t\n");
+        if (*text != '\0')
+            buf_adds(&line, isupper((unsigned char)*text) ? "; " : " "); /* a new sentence, or the same */
     }
-    while (len > 0 && line[len - 1] == ' ')
-        len--;
-    line[len] = '\0';
-    text_copy(to, size, line);
-    free(line);
+    text_copy(to, size, line.data);
+    buf_release(&line);
 }

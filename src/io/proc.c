@@ -1,6 +1,6 @@
 /*
- * The processes that descend from this one. Links to parents are enough to find them all: child.c has made us a
- * child subreaper (prctl(2)), so a process whose parent died is our child.
+ * The processes that descend from this one. Links to parents are enough to find them all: child.c has made
+ * us a child subreaper (prctl(2)), so a process whose parent died is our child.
  */
 #include "proc.h"
 

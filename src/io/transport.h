@@ -1,10 +1,10 @@
 /*
- * What lies underneath the frames: a stream of bytes between two ends. `plain` is TCP or a Unix socket as it
- * is; an encrypted transport owns a plain one, is its listener, and looks the same from above. wire.c is
+ * What lies underneath the frames: a stream of bytes between two ends. `plain` is TCP or a Unix socket as
+ * it is; an encrypted transport owns a plain one, is its listener, and looks the same from above. wire.c is
  * the only user; private to this room.
  *
- * A transport belongs to its user until `closed` has been called, from the loop, after close(); the pointer is
- * dead after it. No event comes from inside a call.
+ * A transport belongs to its user until `closed` has been called, from the loop, after close(); the pointer
+ * is dead after it. No event comes from inside a call.
  */
 #ifndef TRANSPORT_H
 #define TRANSPORT_H
@@ -33,7 +33,7 @@ struct transport_kind {
     int (*accept)(struct transport *t, uv_stream_t *server);   /* 0 or -errno; open at once */
     int (*connect)(struct transport *t, const struct sockaddr *to); /* 0 or -errno; then opened or broken */
     void (*read)(struct transport *t, bool on);
-    void (*write)(struct transport *t, struct buf *bytes);     /* takes what `bytes` holds and leaves it empty */
+    void (*write)(struct transport *t, struct buf *bytes);     /* takes what `bytes` holds, leaves it empty */
     void (*shut)(struct transport *t);                         /* ends our side after what was written */
     void (*close)(struct transport *t);                        /* once */
     void (*peer)(struct transport *t, char *text, size_t size);/* whom it leads to, for the log */
@@ -46,7 +46,8 @@ struct transport {
 };
 
 /* TCP, or a Unix socket where `local`. */
-struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct transport_events *events, void *owner);
+struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct transport_events *events,
+                                      void *owner);
 
 /* "127.0.0.1:5555", "[::1]:5555", or a socket's path. */
 void transport_address_text(const struct sockaddr *address, char *text, size_t size);

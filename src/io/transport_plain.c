@@ -152,9 +152,10 @@ static void on_connect(uv_connect_t *request, int status)
 static int plain_connect(struct transport *t, const struct sockaddr *to)
 {
     struct plain *p = plain_of(t);
+    const struct sockaddr_un *local = (const void *)to;
     if (to->sa_family != AF_UNIX)
         return uv_tcp_connect(&p->connecting, &p->tcp, to, on_connect);
-    uv_pipe_connect(&p->connecting, &p->pipe, ((const struct sockaddr_un *)(const void *)to)->sun_path, on_connect);
+    uv_pipe_connect(&p->connecting, &p->pipe, local->sun_path, on_connect);
     return 0;
 }
 
@@ -188,8 +189,9 @@ void transport_address_text(const struct sockaddr *address, char *text, size_t s
     char host[INET6_ADDRSTRLEN];
     const struct sockaddr_in *v4 = (const void *)address;
     const struct sockaddr_in6 *v6 = (const void *)address;
+    const struct sockaddr_un *local = (const void *)address;
     if (address->sa_family == AF_UNIX) {
-        snprintf(text, size, "%s", ((const struct sockaddr_un *)(const void *)address)->sun_path);
+        snprintf(text, size, "%s", local->sun_path);
     } else if (address->sa_family == AF_INET6) {
         uv_ip6_name(v6, host, sizeof host);
         snprintf(text, size, "[%s]:%u", host, ntohs(v6->sin6_port));
@@ -209,11 +211,12 @@ static const struct transport_kind plain_kind = {
     .peer = plain_peer,
 };
 
-struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct transport_events *events, void *owner)
+struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct transport_events *events,
+                                      void *owner)
 {
     struct plain *p = mem_new(1, sizeof *p);
     p->base = (struct transport){&plain_kind, events, owner};
-    signal(SIGPIPE, SIG_IGN); /* libuv writes without MSG_NOSIGNAL: a peer that left must not end the process */
+    signal(SIGPIPE, SIG_IGN); /* libuv writes without MSG_NOSIGNAL: a peer that left must not end us */
     if (local)
         uv_pipe_init(loop, &p->pipe, 0);
     else

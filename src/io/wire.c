@@ -1,7 +1,7 @@
 /*
- * A connection that carries messages: frames in, frames out, its deadlines and its end. The farm, the control
- * socket, the slave and the tools hold wires; how a wire begins is in wire_connect.c and wire_listen.c, what
- * lies underneath in transport.h.
+ * A connection that carries messages: frames in, frames out, its deadlines and its end. The farm, the
+ * control socket, the slave and the tools hold wires; how a wire begins is in wire_connect.c and
+ * wire_listen.c, what lies underneath in transport.h.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -184,16 +184,22 @@ static void on_received(void *owner, const char *data, size_t len)
 static void on_ended(void *owner)
 {
     struct wire *w = owner;
-    wire_drop(w, w->in.len > 0 ? "closed by peer in the middle of a frame" : "closed by peer");
+    w->ended = true;
+    if (w->state != WIRE_FINISHING || wire_unsent(w) == 0)
+        wire_drop(w, w->in.len > 0 ? "closed by peer in the middle of a frame" : "closed by peer");
 }
 
 /* -- sending ------------------------------------------------------------------------------------- */
 
-/* Our side is shut first and the peer's end awaited: closing a socket with unread bytes would take back what was
- * sent, the reason of a refusal above all. */
-static void shut_if_all_sent(struct wire *w)
+/* Our side is shut first and the peer's end awaited: closing a socket with unread bytes would take back what
+ * was sent, the reason of a refusal above all. */
+static void end_if_all_sent(struct wire *w)
 {
-    if (w->state == WIRE_FINISHING && wire_unsent(w) == 0)
+    if (w->state != WIRE_FINISHING || wire_unsent(w) > 0)
+        return;
+    if (w->ended)
+        wire_drop(w, w->reason);
+    else
         w->transport->kind->shut(w->transport);
 }
 
@@ -209,7 +215,7 @@ static void on_turn(uv_timer_t *turn)
         w->in_flight += w->out.len;
         w->transport->kind->write(w->transport, &w->out);
     }
-    shut_if_all_sent(w);
+    end_if_all_sent(w);
 }
 
 /* A timer of no time at all: it runs when everything that happened in this turn of the loop has been told. */
@@ -226,7 +232,7 @@ static void on_sent(void *owner, size_t len)
     w->in_flight -= len;
     if (w->state == WIRE_CLOSING)
         return;
-    shut_if_all_sent(w);
+    end_if_all_sent(w);
     if (w->state == WIRE_OPEN && before >= WIRE_LOW_WATER && wire_unsent(w) < WIRE_LOW_WATER &&
         w->events->drained != NULL)
         w->events->drained(w);

@@ -1,6 +1,6 @@
 /*
- * How a client's wire begins: its address is taken apart, a name looked up on the loop, and every address found is
- * tried in turn until one answers. The slave and the tools come through here.
+ * How a client's wire begins: its address is taken apart, a name looked up on the loop, and every address
+ * found is tried in turn until one answers. The slave and the tools come through here.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
- * How a server's wires begin: the farm listens on TCP, the control room on a Unix socket. Called at start, so it may
- * block for the moment that a look at a socket takes.
+ * How a server's wires begin: the farm listens on TCP, the control room on a Unix socket. Called at start,
+ * so it may block for the moment that a look-up takes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -68,9 +68,11 @@ static int listen_tcp(struct wire_server *s, const char *address)
 static bool is_live(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool live = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return false;
+    int rc = connect(fd, (const struct sockaddr *)address, sizeof *address);
+    bool live = rc == 0 || errno == EAGAIN;
+    close(fd);
     return live;
 }
 

@@ -19,8 +19,10 @@ struct wire_deadlines {
 };
 
 /*
- *   accept ───────▶ OPEN ──wire_finish──▶ FINISHING ──peer closes, deadline──▶ CLOSING ──▶ closed
- *   connect ─▶ CONNECTING ─▲ └───────────────wire_drop, fault───────────────────▲
+ *   connect ─▶ CONNECTING ─┐
+ *   accept ────────────────┴─▶ OPEN ──wire_finish──▶ FINISHING ──the peer closes, 2 s──▶ CLOSING ─▶ closed
+ *
+ *   and from any to CLOSING: wire_drop, a fault, the peer's end
  */
 enum wire_state { WIRE_CONNECTING, WIRE_OPEN, WIRE_FINISHING, WIRE_CLOSING };
 
@@ -34,6 +36,7 @@ struct wire {
     bool accepted;               /* by a server: the other end is told why it is dropped */
     bool heard;                  /* a whole frame has come */
     bool paused;
+    bool ended;                  /* the peer has closed its side */
     struct buf in;               /* received, not yet a whole frame */
     struct buf out;              /* to be written at the end of this turn of the loop */
     size_t in_flight;            /* given to the transport, not yet sent */

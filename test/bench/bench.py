@@ -11,41 +11,56 @@ import os
 import pathlib
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
 
-os.environ.setdefault("PIW_TEST_BUILD", "build")
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "flow"))
+if "--build" in sys.argv:  # the harness wants to know it when it is imported
+    os.environ["PIW_TEST_BUILD"] = sys.argv[sys.argv.index("--build") + 1]
+from harness import PIWHEELS, Process, clean_environment, piwheels  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 
 def report(name, value, unit, limit, limit_unit, workload):
-    print(f"bench: {name} {value:,.1f} {unit} (limit {limit:,.1f} {limit_unit}, ratio {value / limit:.2f}; {workload})".replace(",", ""),
-          flush=True)
+    print(f"bench: {name} {value:.1f} {unit} (limit {limit:.1f} {limit_unit}, ratio {value / limit:.2f}; {workload})", flush=True)
 
 
 class Site:
     """A database with jobs and a master over it, in a scratch directory."""
 
     def __init__(self, build, directory, jobs):
-        from harness import Farm, piwheels  # needs PIW_TEST_BUILD
         self.postgres = Postgres()
         self.postgres.start()
         self.postgres.createuser("piwheels")
         self.postgres.createdb("bench")
-        self.tool = piwheels
         self.must("initdb", "-y", "-d", self.postgres.dsn("bench"))
         self.must("target", "add", "native", "--native", "-d", self.postgres.dsn("bench", "piwheels"))
         self.target = json.loads(self.must("target", "list", "--json", "-d", self.postgres.dsn("bench", "piwheels")))[0]
         self.fill(jobs)
-        nowhere = type("Nowhere", (), {"simple": "http://127.0.0.1:9/simple", "json": "http://127.0.0.1:9/pypi"})
-        self.farm = Farm(directory, self.postgres.dsn("bench", "piwheels"), nowhere)
-        self.farm.start_master("-q", dev_mode=False)
+        self.start_master(directory)
+
+    def start_master(self, directory):
+        """As an operator runs it, but for the log, which goes to a file; ready when it has told systemd so."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.sockets = tempfile.TemporaryDirectory(prefix="piwheels-", dir="/tmp")
+        control, ready = (pathlib.Path(self.sockets.name) / name for name in ("control.sock", "notify.sock"))
+        (directory / "www").mkdir()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(ready))
+            notify.settimeout(60)
+            self.master = Process(PIWHEELS, "master", "-d", self.postgres.dsn("bench", "piwheels"), "-o", directory / "www",
+                                  "-l", directory / "master.log", "--slave-listen", self.address, "--control-socket", control,
+                                  env=clean_environment(NOTIFY_SOCKET=ready, HOME=directory))
+            while b"READY=1" not in notify.recv(4096):
+                pass
 
     def must(self, *words):
-        done = self.tool(*words)
+        done = piwheels(*words)
         if done.returncode:
             sys.exit(done.stderr)
         return done.stdout
@@ -62,10 +77,10 @@ class Site:
             ANALYZE;""", "bench")
 
     def slaves(self, build, count, cycles, log_bytes):
-        done = subprocess.run([build / "test/bench/bench-slaves", self.farm.address, str(count), str(cycles), str(log_bytes),
+        done = subprocess.run([build / "test/bench/bench-slaves", self.address, str(count), str(cycles), str(log_bytes),
                                self.target["abi"], self.target["platform"]], capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"bench-slaves: {done.stderr}\n{self.farm.master.output()[-3000:]}")
+            sys.exit(f"bench-slaves: {done.stderr}\n{self.master.output()[-3000:]}")
         return json.loads(done.stdout)
 
     def commits_per_second(self, clients):
@@ -80,7 +95,8 @@ class Site:
         return float(re.search(r"tps = ([0-9.]+)", done.stdout).group(1))
 
     def close(self):
-        self.farm.stop()
+        self.master.stop()
+        self.sockets.cleanup()
         self.postgres.stop()
         self.postgres.remove()
 
@@ -90,7 +106,7 @@ def dispatch_fail(build, directory):
     site = Site(build, directory, cycles + 1000)
     try:
         found = site.slaves(build, count, cycles, 20000)
-        memory_mb = peak_memory_mb(site.farm.master.process.pid)
+        memory_mb = peak_memory_mb(site.master.process.pid)
         limit = site.commits_per_second(count if count < 16 else 16)
     finally:
         site.close()
@@ -117,7 +133,6 @@ def main():
     unknown = set(arguments.names) - set(BENCHMARKS)
     if unknown:
         sys.exit(f"bench: no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
-    os.environ["PIW_TEST_BUILD"] = str(arguments.build.resolve())
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     for name in arguments.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="piwheels-bench-", dir=os.environ.get("PIW_TEST_TMP", "/var/tmp")) as directory:

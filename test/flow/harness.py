@@ -184,7 +184,7 @@ class Farm:
 
     def wait_page(self, package, after=0):
         """Until the package's index page has been written."""
-        self.master.wait_line(rf"web: .*\b{re.escape(package)}\b.*written", after)
+        self.master.wait_line(rf"page /simple/{re.escape(package)}/: written", after)
 
     def stop(self):
         statuses = [process.stop() for process in [*self.slaves, self.master] if process]

@@ -15,7 +15,7 @@ def programs():
     """The newest directory with the server's programs."""
     found = shutil.which('pg_ctl')
     if found:
-        return pathlib.Path(found).parent
+        return pathlib.Path(found).resolve().parent
     versions = sorted(pathlib.Path('/usr/lib/postgresql').glob('*/bin/pg_ctl'), key=lambda p: int(p.parts[4]))
     if not versions:
         raise RuntimeError('no PostgreSQL server found: apt install postgresql')
@@ -76,10 +76,18 @@ class Postgres:
         return result.stdout.strip()
 
     def createuser(self, name, options=''):
-        self.psql(f'CREATE ROLE "{name}" LOGIN {options}')
+        self.psql(f'CREATE ROLE {quoted(name)} LOGIN {options}')
+
+    def dropuser(self, name):
+        self.psql(f'DROP ROLE {quoted(name)}')
 
     def createdb(self, name, options=''):
-        self.psql(f'CREATE DATABASE "{name}" {options}')
+        self.psql(f'CREATE DATABASE {quoted(name)} {options}')
 
     def dropdb(self, name):
-        self.psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.psql(f'DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)')
+
+
+def quoted(name):
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

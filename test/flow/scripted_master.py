@@ -1,4 +1,4 @@
-"""A master that says what a test tells it to, written from piwheels-protocol(7): for the slave's half of the protocol."""
+"""A master that says what a test tells it to, for the slave's half of the protocol (piwheels-protocol(7))."""
 import hashlib
 import socket
 import struct

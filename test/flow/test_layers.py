@@ -34,10 +34,12 @@ def tree(tmp_path):
     write('include/queue.h', '')
     write('include/cmd.h', '#include "core/buf.h"\n')
     write('src/core/table.h', '')
-    write('src/core/buf.c', '#include <stdio.h>\n#include "core/buf.h"\n#include "table.h"\n#include "options.def"\n')
+    write('src/core/buf.c',
+          '#include <stdio.h>\n#include "core/buf.h"\n#include "table.h"\n#include "options.def"\n')
     write('src/io/pg.c', '#include <libpq-fe.h>\n#include <curl/curl.h>\n#include "io/pg.h"\n')
     write('src/farm/session.h', '')
-    write('src/farm/farm.c', '#include "farm.h"\n#include "queue.h"\n#include "session.h"\n#include "wheel.h"\n')
+    write('src/farm/farm.c',
+          '#include "farm.h"\n#include "queue.h"\n#include "session.h"\n#include "wheel.h"\n')
     write('src/monitor/monitor.c', '#include <ncurses.h>\n')
     write('src/main.c', '#include "cmd.h"\n')
     breach.top = tmp_path

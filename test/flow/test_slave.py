@@ -1,4 +1,4 @@
-"""The slave against a scripted master: what it says, what it does with each answer, and what it leaves behind."""
+"""The slave against a scripted master: what it says, what it does with each answer, what it leaves behind."""
 import grp
 import io
 import os
@@ -6,12 +6,14 @@ import pathlib
 import pwd
 import shutil
 import signal
+import socket
+import tarfile
 import tempfile
 import zipfile
 
 import pytest
 
-from harness import PIWHEELS, PYTHON, LoopbackPyPI, Process, clean_environment, run
+from harness import PIWHEELS, PYTHON, ROOT, LoopbackPyPI, Process, clean_environment, run
 from scripted_master import VERSION, ScriptedMaster
 
 NOBODY = os.environ.get("PIW_TEST_USER", "nobody")
@@ -21,12 +23,19 @@ REASON, DETAIL, LOG_BYTES, FILES = 3, 4, 8, 9  # of BUILT
 
 def native():
     """ABI and platform of the Python that builds, asked in another way than the slave's."""
-    abi = run(PYTHON, "-c", "import sys; print('cp%d%d' % sys.version_info[:2])").stdout.strip()
-    platform = run(PYTHON, "-c", "import sysconfig; print(sysconfig.get_platform().replace('-', '_'))").stdout.strip()
-    return abi, platform
+    words = "import sys, sysconfig; print('cp%d%d' % sys.version_info[:2], sysconfig.get_platform())"
+    return run(PYTHON, "-c", words).stdout.replace("-", "_").split()
 
 
 ABI, PLATFORM = native()
+
+
+def as_nobody():
+    """What to put before a command so that it does not run as root."""
+    if not RUNNING_AS_ROOT:
+        return []
+    group = grp.getgrgid(pwd.getpwnam(NOBODY).pw_gid).gr_name
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={group}", "--clear-groups"]
 
 
 class Slave(Process):
@@ -35,16 +44,11 @@ class Slave(Process):
     def __init__(self, master, folder, *options, directory=True, env=None):
         self.builds = folder / "builds"
         words = ["-d", self.builds] if directory else []
-        prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={group_of_nobody()}", "--clear-groups"] if RUNNING_AS_ROOT else []
-        super().__init__(*prefix, PIWHEELS, "slave", "-v", "--master", master.address, "-L", "test-slave", *words, *options,
-                         env=env or clean_environment(HOME=folder))
+        super().__init__(*as_nobody(), PIWHEELS, "slave", "-v", "-m", master.address, "-L", "test-a", *words,
+                         *options, env=env or clean_environment(HOME=folder))
 
     def attempts(self):
         return sorted(path.name for path in self.builds.glob("attempt-*"))
-
-
-def group_of_nobody():
-    return grp.getgrgid(pwd.getpwnam(NOBODY).pw_gid).gr_name
 
 
 @pytest.fixture
@@ -107,6 +111,29 @@ def built(master, index, package, **more):
     return connection, connection.hear("BUILT")
 
 
+@pytest.fixture
+def large_package(index, tmp_path):
+    """An sdist on the index whose wheel has many chunks."""
+    module = "".join(f"# {os.urandom(40).hex()}\n" for _ in range(150000))  # 12 MB
+    backend = "from minimal_wheel import *\ndef build_wheel(folder, *more):\n    return make_wheel(folder)\n"
+    members = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: piwtest-large\nVersion: 0.1\nSummary: large\n",
+        "pyproject.toml": '[build-system]\nrequires = []\n'
+                          'build-backend = "backend"\nbackend-path = ["backend"]\n',
+        "backend/backend.py": backend,
+        "backend/minimal_wheel.py": (ROOT / "test/packages/common/minimal_wheel.py").read_text(),
+        "piwtest_large.py": module,
+    }
+    with tarfile.open(tmp_path / "piwtest-large-0.1.tar.gz", "w:gz", compresslevel=1) as archive:
+        for name, text in members.items():
+            member = tarfile.TarInfo(f"piwtest-large-0.1/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    server = LoopbackPyPI(tmp_path, tmp_path)
+    yield server
+    server.stop()
+
+
 def processes_of_builds(folder):
     """The living processes that a build below this folder has started, by their environment."""
     found = []
@@ -133,7 +160,7 @@ def test_hello_tells_who_the_slave_is_and_what_it_builds_for(master, slaves, ind
     slaves("-t", "2h")
     _, hello = begin(master, index)
     verb, version, label, system, hardware, clock_ms, timeout_ms, offers, attempts = hello
-    assert (verb, version, label, timeout_ms, attempts) == ("HELLO", VERSION, "test-slave", 7200000, [])
+    assert (verb, version, label, timeout_ms, attempts) == ("HELLO", VERSION, "test-a", 7200000, [])
     assert system and hardware and clock_ms > 1767225600000
     python = run(PYTHON, "-c", "import platform; print(platform.python_version())").stdout.strip()
     assert offers == [[ABI, PLATFORM, python]]
@@ -327,9 +354,57 @@ def test_stop_and_cont_for_what_has_ended_are_passed_over(master, slaves, index)
 
 
 def test_nothing_of_the_slaves_environment_reaches_a_build(master, slaves, index, folder):
-    slaves(env=clean_environment(HOME=folder, PIP_INDEX_URL="http://evil.example/", LEAK="leaked", http_proxy="http://x"))
+    slaves(env=clean_environment(HOME=folder, PIP_INDEX_URL="http://evil.example/", http_proxy="http://x"))
     connection, message = built(master, index, "piwtest-stdin")
     assert message[2] == "success" and b"evil.example" not in connection.log[7]
+
+
+def test_a_large_file_waits_for_a_slow_master(master, slaves, large_package):
+    master.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    slaves()
+    connection, message = built(master, large_package, "piwtest-large")
+    assert message[FILES][0][1] > 12000000
+    wheel = connection.fetch(message, 0)
+    assert metadata_name(wheel) == "Name: piwtest-large"
+    connection.say("DONE", 7, True, "published")
+    connection.hear("IDLE")
+
+
+@pytest.mark.parametrize("verb", ["DONE", "STOP"])
+def test_an_attempt_can_end_in_the_middle_of_a_file(master, slaves, large_package, verb):
+    master.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    slave = slaves()
+    connection, _ = built(master, large_package, "piwtest-large")
+    connection.say("SEND", 7, 0)
+    connection.hear("CHUNK")
+    connection.say(*(["DONE", 7, False, "the disk is full"] if verb == "DONE" else ["STOP", 7, "not wanted"]))
+    connection.ignored.add("CHUNK")
+    connection.hear("IDLE")
+    assert slave.attempts() == []
+
+
+def test_a_second_send_in_the_middle_of_a_file_ends_the_connection(master, slaves, large_package):
+    master.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    slave = slaves()
+    connection, _ = built(master, large_package, "piwtest-large")
+    connection.say("SEND", 7, 0)
+    connection.hear("CHUNK")
+    connection.say("SEND", 7, 0)
+    slave.wait_line("the master said SEND, which has no place while sending")
+    again = master.accept()
+    again.greet(large_package.simple)
+    again.fetch(again.hear("BUILT"), 0)
+
+
+def test_a_file_that_is_gone_becomes_a_failure_of_the_farm(master, slaves, index):
+    slave = slaves()
+    connection, _ = built(master, index, "piwtest-stdin")
+    shutil.rmtree(slave.builds / "attempt-7" / "wheels")
+    connection.say("SEND", 7, 0)
+    again = master.accept()
+    again.greet(index.simple)
+    message = again.hear("BUILT")
+    assert message[2:4] == ["farm", "disk"] and message[FILES] == []
 
 
 # -- lost and refused connections --
@@ -424,9 +499,9 @@ def test_a_master_of_another_version_ends_the_slave(master, slaves):
     slave = slaves()
     connection = master.accept()
     connection.hear("HELLO")
-    connection.say("ERROR", f"the slave is of version {VERSION}, the master of version 9.9: install 9.9 on the slave")
+    connection.say("ERROR", f"the master is piwheels 9.9, the slave is {VERSION}; install the same version")
     assert slave.wait_end() == 1
-    slave.wait_line("refuses: .*version 9.9")
+    slave.wait_line("the master refuses: the master is piwheels 9.9")
 
 
 def test_another_refusal_is_tried_again(master, slaves, index):

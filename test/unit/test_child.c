@@ -281,7 +281,8 @@ static void what_the_command_left_in_the_background_is_killed(void **state)
 static void a_daemon_that_ignores_sigterm_dies_with_the_command(void **state)
 {
     struct run *r = *state;
-    run_shell(r, "(setsid sh -c 'trap \"\" TERM HUP; echo daemon; while :; do sleep 0.1; done' &) ; sleep 0.3");
+    run_shell(r, "(setsid sh -c 'trap \"\" TERM HUP; echo daemon; while :; do sleep 0.1; done' &); "
+                 "sleep 0.3");
     assert_string_equal(r->output.data, "daemon\n");
     assert_int_equal(r->child.status, 0);
     assert_in_range(r->child.wall_ms, 300, 5000);
@@ -291,7 +292,8 @@ static void the_time_limit_reaches_daemons_too(void **state)
 {
     struct run *r = *state;
     r->child.timeout_ms = 500;
-    run_shell(r, "(setsid sh -c 'trap \"\" TERM; (setsid sh -c \"trap \\\"\\\" TERM; sleep 1000\" &); sleep 1000' &); "
+    run_shell(r, "(setsid sh -c 'trap \"\" TERM; "
+                 "(setsid sh -c \"trap \\\"\\\" TERM; sleep 1000\" &); sleep 1000' &); "
                  "trap '' TERM; while :; do sleep 0.1; done");
     assert_true(r->child.timed_out);
     assert_int_equal(r->child.signal, SIGKILL);

@@ -35,10 +35,10 @@ static void restore_descriptor(int fd, FILE *file, int saved, char *text, size_t
 }
 
 /* What the program says to argv, ended by NULL. Free with free(). */
-static struct answer *run(char *argv0, ...)
+static struct answer *run(const char *argv0, ...)
 {
     struct answer *a = mem_new(1, sizeof *a);
-    char *argv[16] = {argv0};
+    char *argv[16] = {(char *)argv0};
     int argc = 1, saved_out, saved_err;
     FILE *out = tmpfile(), *err = tmpfile();
     va_list args;
@@ -125,8 +125,10 @@ static void alone_and_with_help_the_program_shows_the_overview(void **state)
 static void every_command_has_help_that_fits_the_screen(void **state)
 {
     for (const struct command *const *c = commands; *c != NULL; c++) {
-        char *name = mem_text((*c)->name), *usage = mem_format("Usage: piwheels %s [OPTION...]", name);
-        struct answer *first = run("piwheels", name, "--help", NULL), *second = run("piwheels", "help", name, NULL);
+        const char *name = (*c)->name;
+        char *usage = mem_format("Usage: piwheels %s [OPTION...]", name);
+        struct answer *first = run("piwheels", name, "--help", NULL),
+                      *second = run("piwheels", "help", name, NULL);
 
         assert_int_equal(first->status, EXIT_OK);
         assert_true(text_starts(first->out, usage));
@@ -136,13 +138,13 @@ static void every_command_has_help_that_fits_the_screen(void **state)
         free(first);
         free(second);
         free(usage);
-        free(name);
     }
 }
 
 static void the_version_is_told_with_and_without_a_command(void **state)
 {
-    struct answer *first = run("piwheels", "--version", NULL), *second = run("piwheels", "slave", "--version", NULL),
+    struct answer *first = run("piwheels", "--version", NULL),
+                  *second = run("piwheels", "slave", "--version", NULL),
                   *third = run("piw-slave", "--version", NULL);
 
     assert_string_equal(first->out, "piwheels " PIWHEELS_VERSION "\n");
@@ -158,12 +160,14 @@ static void an_unknown_command_or_option_names_the_nearest(void **state)
 {
     assert_refused(run("piwheels", "maser", NULL),
                    "piwheels: unknown command maser; did you mean master? (see piwheels help)\n");
-    assert_refused(run("piwheels", "frobnicate", NULL), "piwheels: unknown command frobnicate (see piwheels help)\n");
+    assert_refused(run("piwheels", "frobnicate", NULL),
+                   "piwheels: unknown command frobnicate (see piwheels help)\n");
     assert_refused(run("piwheels", "--verison", NULL),
                    "piwheels: unknown option --verison; did you mean --version? (see piwheels help)\n");
     assert_refused(run("piwheels", "help", "statsu", NULL),
                    "piwheels: unknown command statsu; did you mean status? (see piwheels help)\n");
-    assert_refused(run("/usr/bin/piw-logger", "x", NULL), "piwheels: unknown command piw-logger (see piwheels help)\n");
+    assert_refused(run("/usr/bin/piw-logger", "x", NULL),
+                   "piwheels: unknown command piw-logger (see piwheels help)\n");
 }
 
 static void an_option_that_is_wrong_is_told_with_the_command(void **state)
@@ -178,7 +182,8 @@ static void words_too_many_or_too_few_are_told_with_the_usage(void **state)
     struct answer *a = run("piw-init-db", "one", "two", NULL);
 
     assert_int_equal(a->status, EXIT_USAGE);
-    assert_true(text_starts(a->err, "piwheels initdb: there is no place for \"two\"; usage: piwheels initdb "));
+    assert_true(
+        text_starts(a->err, "piwheels initdb: there is no place for \"two\"; usage: piwheels initdb "));
     free(a);
     a = run("piwheels", "target", NULL);
     assert_int_equal(a->status, EXIT_USAGE);
@@ -221,9 +226,9 @@ static void a_log_that_cannot_be_opened_is_told(void **state)
 }
 
 /* The settings that these arguments of a slave ask for. The file and rooms are those of `o`. */
-static struct log_settings settings_of(struct options *o, char *first, char *second)
+static struct log_settings settings_of(struct options *o, const char *first, const char *second)
 {
-    char *argv[] = {"slave", first, second};
+    char *argv[] = {(char *)"slave", (char *)first, (char *)second};
 
     assert_int_equal(options_read(o, FOR_SLAVE, second != NULL ? 3 : 2, argv), 0);
     return command_log_settings(o);
@@ -232,7 +237,7 @@ static struct log_settings settings_of(struct options *o, char *first, char *sec
 static void the_log_shows_what_q_v_and_debug_ask_for(void **state)
 {
     static const struct {
-        char *first, *second;
+        const char *first, *second;
         enum log_level console;
         const char *debug;
     } cases[] = {

@@ -82,7 +82,8 @@ static void a_line_begins_with_the_time_and_names_what_is_wrong(void **state)
     log_one_of_each();
     const char *text = captured(c);
     int year, month, day, hour, minute, second;
-    assert_int_equal(sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d ", &year, &month, &day, &hour, &minute, &second), 6);
+    assert_int_equal(sscanf(text, "%4d-%2d-%2d %2d:%2d:%2d ", &year, &month, &day, &hour, &minute, &second),
+                     6);
     assert_true(text_starts(text + STAMP_LEN, "slave 12 (pi4-a): built\n"));
     assert_non_null(strstr(text, " warning: slave 12: slow\n"));
     assert_non_null(strstr(text, " error: slave 12: lost\n"));
@@ -179,7 +180,8 @@ static void a_file_gets_everything_from_info_up_and_wanted_details(void **state)
     close(mkstemp(path));
     capture(c);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(log_open(&(struct log_settings){.console = LOG_AT_ERROR, .file = path, .debug = "farm"}), 0);
+        assert_int_equal(
+            log_open(&(struct log_settings){.console = LOG_AT_ERROR, .file = path, .debug = "farm"}), 0);
         log_one_of_each();
     }
     captured(c);

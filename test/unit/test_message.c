@@ -247,8 +247,8 @@ static void the_encoder_refuses_values_beyond_their_limits(void **state)
     assert_not_encoded(&(struct message){.verb = VERB_BYE, .bye = {.reason = "\xff"}});
     assert_not_encoded(&(struct message){.verb = VERB_CONT, .cont = {.attempt = (uint64_t)INT64_MAX + 1}});
     assert_not_encoded(&(struct message){.verb = VERB_BUILD, .build = {.sdist_sha256 = {data, 33}}});
-    assert_not_encoded(&(struct message){.verb = VERB_IDLE, .idle = {.machine = {.temperature_milli = -273151}}});
-    assert_not_encoded(&(struct message){.verb = VERB_IDLE, .idle = {.machine = {.temperature_milli = 1000001}}});
+    assert_not_encoded(&(struct message){.verb = VERB_IDLE, .idle = {.machine.temperature_milli = -273151}});
+    assert_not_encoded(&(struct message){.verb = VERB_IDLE, .idle = {.machine.temperature_milli = 1000001}});
     assert_not_encoded(&(struct message){.verb = VERB_HELLO, .hello = {.offers = {.count = 17}}});
     free(longer);
 }
@@ -427,8 +427,8 @@ static void a_frame_of_another_number_of_fields_is_refused(void **state)
         unsigned count = message_kinds[verb].shape.count;
         make_frame((enum verb)verb, SOME, &frame);
         frame.data[4]++;
-        snprintf(reason, sizeof reason, "%s: message has %u fields, not %u", message_verb_name((enum verb)verb),
-                 count + 1, count);
+        snprintf(reason, sizeof reason, "%s: message has %u fields, not %u",
+                 message_verb_name((enum verb)verb), count + 1, count);
         assert_refused(frame.data + 4, frame.len - 4, reason);
         buf_release(&frame);
     }
@@ -500,7 +500,8 @@ static void a_claim_of_four_billion_is_refused_before_it_is_believed(void **stat
     REFUSED("\x94\xa6OUTPUT\x01\0\xc6\0\x04\0\0x", "OUTPUT: field \"data\" is cut short");
     REFUSED("\x93\xa3" "ADD" "\xa0\xdd\xff\xff\xff\xff", "ADD: field \"packages\" has more than 256 entries");
     REFUSED("\x93\xa3" "ADD" "\xa0\xdc\x01\x00\x90", "ADD: field \"packages\" is cut short");
-    REFUSED("\x93\xa4" "IDLE" "\x01\xdd\xff\xff\xff\xff", "IDLE: field \"machine\" has 4294967295 fields, not 6");
+    REFUSED("\x93\xa4" "IDLE" "\x01\xdd\xff\xff\xff\xff",
+            "IDLE: field \"machine\" has 4294967295 fields, not 6");
 }
 
 static void a_record_of_another_number_of_fields_is_refused(void **state)
@@ -508,7 +509,8 @@ static void a_record_of_another_number_of_fields_is_refused(void **state)
     REFUSED("\x93\xa4" "IDLE" "\x01\x95\0\0\0\0\0", "IDLE: field \"machine\" has 5 fields, not 6");
     REFUSED("\x93\xa3" "ADD" "\xa0\x92\x93\xa1" "a\xa0\xc2\x92\xa1" "b\xa0",
             "ADD: field \"packages[1]\" has 2 fields, not 3");
-    REFUSED("\x93\xa3" "ADD" "\xa0\x91\x93\xa1" "a\x05\xc2", "ADD: field \"packages[0].version\" is an integer, not a str");
+    REFUSED("\x93\xa3" "ADD" "\xa0\x91\x93\xa1" "a\x05\xc2",
+            "ADD: field \"packages[0].version\" is an integer, not a str");
 }
 
 static void nesting_is_not_followed(void **state)
@@ -695,7 +697,8 @@ static void a_message_is_printed_in_one_line(void **state)
     assert_printed(&(struct message){.verb = VERB_IDLE, .idle = {1, {1500, 8, 4, 2, 1, -5}}},
                    "IDLE slots=1 machine={load_milli=1500 memory_bytes=8 memory_free_bytes=4 disk_bytes=2 "
                    "disk_free_bytes=1 temperature_milli=-5}");
-    assert_printed(&(struct message){.verb = VERB_ADD, .add = {"1", {2, {{"a", "", true}, {"b", "2", false}}}}},
+    assert_printed(&(struct message){.verb = VERB_ADD,
+                                     .add = {"1", {2, {{"a", "", true}, {"b", "2", false}}}}},
                    "ADD version=\"1\" packages=[{name=\"a\" version=\"\" all=true} "
                    "{name=\"b\" version=\"2\" all=false}]");
 }

@@ -62,7 +62,7 @@ static void write_file(const char *path, const char *text)
 /* Reads the options given as separate arguments, ended by NULL. */
 static int read_options(uint32_t command, ...)
 {
-    char *argv[MAX_ARGS] = {"command"};
+    char *argv[MAX_ARGS] = {(char *)"command"};
     int argc = 1;
     va_list args;
 
@@ -185,7 +185,8 @@ static void assert_file_refused(const char *text, const char *words)
 
 static void faults_of_a_file_name_the_line_and_the_nearest_known(void **state)
 {
-    assert_file_refused("[master]\nslave_lisen = x\n", ":2: unknown key slave-lisen in [master]; did you mean slave-listen?");
+    assert_file_refused("[master]\nslave_lisen = x\n",
+                        ":2: unknown key slave-lisen in [master]; did you mean slave-listen?");
     assert_file_refused("[master]\nzzzzzzzz = x\n", ":2: unknown key zzzzzzzz in [master]");
     assert_file_refused("\n[mastr]\ndsn = x\n", ":2: unknown section [mastr]; did you mean [master]?");
     assert_file_refused("[mastr]\n", ":1: unknown section [mastr]; did you mean [master]?");
@@ -211,7 +212,8 @@ static void faults_of_a_file_name_what_is_wrong(void **state)
 
 static void a_named_file_must_be_there_and_be_a_file(void **state)
 {
-    REFUSES("/nonexistent/conf: cannot be read: No such file or directory", FOR_MASTER, "-c", "/nonexistent/conf");
+    REFUSES("/nonexistent/conf: cannot be read: No such file or directory", FOR_MASTER, "-c",
+            "/nonexistent/conf");
     REFUSES("/: cannot be read: Is a directory", FOR_MASTER, "-c", "/");
 }
 
@@ -284,7 +286,8 @@ static void no_takes_a_flag_back(void **state)
     assert_false(option_flag(&o, OPT_master_dev_mode));
     assert_true(option_given(&o, OPT_master_dev_mode));
     REFUSES("unknown option --no-dsn", FOR_MASTER, "--no-dsn");
-    REFUSES("unknown option --no-print-config; did you mean --print-config?", FOR_MASTER, "--no-print-config");
+    REFUSES("unknown option --no-print-config; did you mean --print-config?", FOR_MASTER,
+            "--no-print-config");
 }
 
 static void words_and_options_may_be_mixed(void **state)
@@ -303,7 +306,7 @@ static void more_words_than_can_be_kept_are_refused(void **state)
     char *argv[OPTIONS_MAX_WORDS + 2];
 
     for (unsigned i = 0; i < COUNT_OF(argv); i++)
-        argv[i] = "word";
+        argv[i] = (char *)"word";
     assert_int_equal(options_read(&o, FOR_ADD, COUNT_OF(argv), argv), -EINVAL);
     assert_string_equal(o.error, "more than 256 arguments");
     options_release(&o);
@@ -333,8 +336,10 @@ static void an_option_of_other_commands_says_whose_it_is(void **state)
 
 static void an_option_of_the_original_that_is_gone_gives_advice(void **state)
 {
-    REFUSES("--slave-queue is no option any more: use --slave-listen ADDR:PORT", FOR_MASTER, "--slave-queue=x");
-    REFUSES("--status-queue is no option any more: use --control-socket PATH", FOR_STATUS, "--status-queue", "x");
+    REFUSES("--slave-queue is no option any more: use --slave-listen ADDR:PORT", FOR_MASTER,
+            "--slave-queue=x");
+    REFUSES("--status-queue is no option any more: use --control-socket PATH", FOR_STATUS, "--status-queue",
+            "x");
 }
 
 static void a_value_too_few_or_too_many_is_told(void **state)
@@ -389,7 +394,8 @@ static void spans_are_milliseconds(void **state)
 
 static void what_is_no_span_is_refused(void **state)
 {
-    static const char *const cases[] = {"", "s", "-1s", "1.5h", "3 h", "3H", "0", "0s", "5m", "99999999999999999999", "9223372036854775807d"};
+    static const char *const cases[] = {
+        "", "s", "-1s", "1.5h", "3 h", "3H", "0", "0s", "5m", "99999999999999999999", "9223372036854775807d"};
 
     for (unsigned i = 0; i < COUNT_OF(cases); i++) {
         char *words = mem_format("--timeout: \"%s\" is no duration; write 90s, 5min, 3h or 2d", cases[i]);
@@ -404,20 +410,28 @@ static void sizes_are_bytes(void **state)
         const char *text;
         int64_t bytes;
     } cases[] = {
-        {"0", 0}, {"512", 512}, {"64K", 65536}, {"20M", 20 << 20}, {"4G", INT64_C(4) << 30}, {"2T", INT64_C(2) << 40},
+        {"0", 0},
+        {"512", 512},
+        {"64K", 65536},
+        {"20M", 20 << 20},
+        {"4G", INT64_C(4) << 30},
+        {"2T", INT64_C(2) << 40},
     };
 
     for (unsigned i = 0; i < COUNT_OF(cases); i++) {
         READS(FOR_MASTER, "--max-wheel", cases[i].text);
         assert_int_equal(option_number(&o, OPT_master_max_wheel), cases[i].bytes);
     }
-    REFUSES("--max-wheel: \"4 gig\" is no size; write 512, 64K, 20M or 4G", FOR_MASTER, "--max-wheel", "4 gig");
-    REFUSES("--max-wheel: \"9999999999G\" is no size; write 512, 64K, 20M or 4G", FOR_MASTER, "--max-wheel=9999999999G");
+    REFUSES("--max-wheel: \"4 gig\" is no size; write 512, 64K, 20M or 4G", FOR_MASTER, "--max-wheel",
+            "4 gig");
+    REFUSES("--max-wheel: \"9999999999G\" is no size; write 512, 64K, 20M or 4G", FOR_MASTER,
+            "--max-wheel=9999999999G");
 }
 
 static void flags_of_files_and_variables_are_yes_or_no(void **state)
 {
-    static const char *const yes[] = {"yes", "true", "1", "on", "YES"}, *const no[] = {"no", "false", "0", "off"};
+    static const char *const yes[] = {"yes", "true", "1", "on", "YES"}, *const no[] = {"no", "false", "0",
+                                                                                       "off"};
 
     for (unsigned i = 0; i < COUNT_OF(yes); i++) {
         setenv("PIW_LOG_QUIET", yes[i], 1);
@@ -518,9 +532,10 @@ static void the_manual_has_key_variable_and_default(void **state)
 {
     char *text = print(options_manual, FOR_SLAVE);
 
-    assert_non_null(strstr(text, ".It Fl t , Fl -timeout Ar SPAN\nTime limit of a build.\n"
-                                 "Default:\n.Ql 3h .\n"
-                                 "Key\n.Cm timeout\nin\n.Cm \\&[slave] ,\nvariable\n.Ev PIW_SLAVE_TIMEOUT .\n"));
+    assert_non_null(strstr(text,
+                           ".It Fl t , Fl -timeout Ar SPAN\nTime limit of a build.\n"
+                           "Default:\n.Ql 3h .\n"
+                           "Key\n.Cm timeout\nin\n.Cm \\&[slave] ,\nvariable\n.Ev PIW_SLAVE_TIMEOUT .\n"));
     free(text);
 }
 

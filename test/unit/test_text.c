@@ -15,7 +15,14 @@
 static void valid_utf8_is_recognised(void **state)
 {
     static const char *const cases[] = {
-        "", "plain", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf",
+        "",
+        "plain",
+        "\xc3\xa4",
+        "\xe2\x82\xac",
+        "\xf0\x9f\x98\x80",
+        "\xed\x9f\xbf",
+        "\xee\x80\x80",
+        "\xf4\x8f\xbf\xbf",
     };
 
     for (unsigned i = 0; i < COUNT_OF(cases); i++)
@@ -25,8 +32,20 @@ static void valid_utf8_is_recognised(void **state)
 static void nul_overlongs_surrogates_and_fragments_are_not_utf8(void **state)
 {
     static const char *const cases[] = {
-        "\x80", "\xc3", "\xc3(", "\xc0\xaf", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x82", "a\xe2\x28\xa1",
+        "\x80",
+        "\xc3",
+        "\xc3(",
+        "\xc0\xaf",
+        "\xc1\xbf",
+        "\xe0\x80\xaf",
+        "\xe0\x9f\xbf",
+        "\xed\xa0\x80",
+        "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xff",
+        "\xe2\x82",
+        "a\xe2\x28\xa1",
     };
 
     for (unsigned i = 0; i < COUNT_OF(cases); i++)

@@ -1,0 +1,120 @@
+/* Rules of core/notify.h, heard on a socket as systemd's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/notify.h"
+
+struct systemd {
+    char folder[40];
+    struct sockaddr_un address;
+    int fd;
+    char heard[256];
+};
+
+static int setup(void **state)
+{
+    struct systemd *s = calloc(1, sizeof *s);
+
+    strcpy(s->folder, "/tmp/piwheels-notify-XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    s->address.sun_family = AF_UNIX;
+    snprintf(s->address.sun_path, sizeof s->address.sun_path, "%s/socket", s->folder);
+    s->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(s->fd, (struct sockaddr *)&s->address, sizeof s->address), 0);
+    setenv("NOTIFY_SOCKET", s->address.sun_path, 1);
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct systemd *s = *state;
+
+    unsetenv("NOTIFY_SOCKET");
+    close(s->fd);
+    unlink(s->address.sun_path);
+    rmdir(s->folder);
+    free(s);
+    return 0;
+}
+
+/* The next thing said, or "". */
+static const char *hear(struct systemd *s)
+{
+    ssize_t len = recv(s->fd, s->heard, sizeof s->heard - 1, 0);
+    s->heard[len > 0 ? len : 0] = '\0';
+    return s->heard;
+}
+
+static void systemd_hears_ready_status_and_stopping(void **state)
+{
+    notify_ready("listening");
+    assert_string_equal(hear(*state), "READY=1\nSTATUS=listening");
+    notify_status("7 slaves");
+    assert_string_equal(hear(*state), "STATUS=7 slaves");
+    notify_stopping("asked to");
+    assert_string_equal(hear(*state), "STOPPING=1\nSTATUS=asked to");
+}
+
+static void without_systemd_nothing_happens(void **state)
+{
+    unsetenv("NOTIFY_SOCKET");
+    notify_ready("listening");
+    assert_string_equal(hear(*state), "");
+}
+
+static void the_watchdog_is_fed_at_half_its_time(void **state)
+{
+    uv_loop_t loop;
+    unsigned fed = 0;
+
+    setenv("WATCHDOG_USEC", "20000", 1);
+    uv_loop_init(&loop);
+    notify_watchdog_start(&loop);
+    uint64_t begin = uv_hrtime();
+    while (fed < 3) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        fed += strcmp(hear(*state), "WATCHDOG=1") == 0;
+    }
+    assert_true(uv_hrtime() - begin >= 19 * 1000000);
+    notify_watchdog_stop();
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void a_watchdog_nobody_asked_for_is_not_fed(void **state)
+{
+    uv_loop_t loop;
+
+    uv_loop_init(&loop);
+    notify_watchdog_start(&loop);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    notify_watchdog_stop();
+    assert_string_equal(hear(*state), "");
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+#define NOTIFY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        NOTIFY_TEST(systemd_hears_ready_status_and_stopping),
+        NOTIFY_TEST(without_systemd_nothing_happens),
+        NOTIFY_TEST(the_watchdog_is_fed_at_half_its_time),
+        NOTIFY_TEST(a_watchdog_nobody_asked_for_is_not_fed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

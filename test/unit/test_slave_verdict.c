@@ -1,0 +1,238 @@
+/* Why a build failed, by what pip and compilers print (src/slave/verdict.h). The logs are real ones, cut. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../src/slave/verdict.h"
+#include "core/text.h"
+
+#define AROUND_FAILURE                                                    \
+    "  error: subprocess-exited-with-error\n"                             \
+    "  \n"                                                                \
+    "  note: This error originates from a subprocess, and is likely not a problem with pip.\n" \
+    "  ERROR: Failed building wheel for cffi\n"                           \
+    "Failed to build cffi\n"                                              \
+    "ERROR: Failed to build one or more wheels\n"
+
+static void check(const char *log, const char *outcome, const char *reason, const char *detail)
+{
+    struct verdict v = {0};
+    verdict_from_log(&v, log, strlen(log), "cffi==1.15.1");
+    assert_string_equal(v.outcome, outcome);
+    assert_string_equal(v.reason, reason);
+    assert_string_equal(v.detail, detail);
+}
+
+static void a_missing_header_is_named(void **state)
+{
+    check("      gcc -c c/_cffi_backend.c -o c/_cffi_backend.o\n"
+          "      c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory\n"
+          "         15 | #include <ffi.h>\n"
+          "      compilation terminated.\n"
+          "      error: command '/usr/bin/gcc' failed with exit code 1\n" AROUND_FAILURE,
+          "failed", "compile", "c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory");
+}
+
+static void the_first_compiler_error_is_named_not_that_gcc_failed(void **state)
+{
+    check("a.c:3:5: warning: unused\na.c:9:1: error: unknown type name 'foo'\na.c:10:1: error: expected ';'\n"
+          "error: command '/usr/bin/gcc' failed with exit code 1\n" AROUND_FAILURE,
+          "failed", "compile", "a.c:9:1: error: unknown type name 'foo'");
+}
+
+static void a_compiler_that_is_missing_is_named(void **state)
+{
+    check("      error: command 'rustc' failed: No such file or directory\n" AROUND_FAILURE,
+          "failed", "compile", "error: command 'rustc' failed: No such file or directory");
+}
+
+static void a_missing_python_header_is_the_farms(void **state)
+{
+    check("a.c:1:10: fatal error: Python.h: No such file or directory\n" AROUND_FAILURE,
+          "farm", "no python3-dev", "a.c:1:10: fatal error: Python.h: No such file or directory");
+}
+
+static void an_exception_of_setup_py_is_named(void **state)
+{
+    check("      Traceback (most recent call last):\n        File \"setup.py\", line 1, in <module>\n"
+          "      ModuleNotFoundError: No module named 'numpy'\n" AROUND_FAILURE,
+          "failed", "setup", "ModuleNotFoundError: No module named 'numpy'");
+}
+
+static void python_out_of_memory_is_the_packages(void **state)
+{
+    check("Traceback (most recent call last):\nMemoryError\n" AROUND_FAILURE,
+          "failed", "memory", "MemoryError");
+}
+
+static void a_compiler_killed_for_memory_is_the_farms(void **state)
+{
+    check("g++: fatal error: Killed signal terminated program cc1plus\n" AROUND_FAILURE, "farm", "killed",
+          "g++: fatal error: Killed signal terminated program cc1plus");
+}
+
+static void a_full_disk_is_the_farms(void **state)
+{
+    check("/usr/bin/ld: final link failed: No space left on device\n"
+          "collect2: error: ld returned 1 exit status\n",
+          "farm", "disk", "/usr/bin/ld: final link failed: No space left on device");
+    check("OSError: [Errno 122] Disk quota exceeded\n",
+          "farm", "disk", "OSError: [Errno 122] Disk quota exceeded");
+}
+
+static void an_index_that_cannot_be_reached_is_the_farms(void **state)
+{
+    check("WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by 'NewConnectionError'\n"
+          "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError'\n"
+          "ERROR: Could not find a version that satisfies the requirement cffi==1.15.1 (from "
+          "versions: none)\n"
+          "ERROR: No matching distribution found for cffi==1.15.1\n",
+          "farm", "network", "ERROR: No matching distribution found for cffi==1.15.1");
+}
+
+static void an_index_with_trouble_of_its_own_is_the_farms(void **state)
+{
+    check("ERROR: HTTP error 503 while getting http://127.0.0.1/cffi-1.15.1.tar.gz\n", "farm", "network",
+          "ERROR: HTTP error 503 while getting http://127.0.0.1/cffi-1.15.1.tar.gz");
+    check("ERROR: HTTP error 429 while getting http://127.0.0.1/x\n", "farm", "network",
+          "ERROR: HTTP error 429 while getting http://127.0.0.1/x");
+    check("ERROR: Could not install packages due to an OSError: HTTPSConnectionPool(host='x'): Max retries\n",
+          "farm", "network",
+          "ERROR: Could not install packages due to an OSError: HTTPSConnectionPool(host='x'): Max retries");
+    check("pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.\n", "farm", "network",
+          "pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.");
+    check("pip._vendor.requests.exceptions.ConnectionError: broken\n", "farm", "network",
+          "pip._vendor.requests.exceptions.ConnectionError: broken");
+}
+
+static void a_retry_that_helped_does_not_hide_the_packages_own_failure(void **state)
+{
+    check("WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by 'NewConnectionError'\n"
+          "a.c:9:1: error: unknown type name 'foo'\n" AROUND_FAILURE,
+          "failed", "compile", "a.c:9:1: error: unknown type name 'foo'");
+}
+
+static void a_setup_py_that_cannot_download_has_failed_by_itself(void **state)
+{
+    check("URLError: <urlopen error [Errno -3] Temporary failure in name resolution>\n" AROUND_FAILURE,
+          "failed", "setup", "URLError: <urlopen error [Errno -3] Temporary failure in name resolution>");
+}
+
+static void an_sdist_with_another_hash_is_the_farms(void **state)
+{
+    check("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n", "farm", "wrong hash",
+          "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.");
+}
+
+static void a_missing_sdist_is_told_from_a_missing_build_requirement(void **state)
+{
+    check("ERROR: No matching distribution found for cffi==1.15.1\n", "failed", "no sdist",
+          "ERROR: No matching distribution found for cffi==1.15.1");
+    check("ERROR: HTTP error 404 while getting http://127.0.0.1/cffi-1.15.1.tar.gz\n", "failed", "no sdist",
+          "ERROR: HTTP error 404 while getting http://127.0.0.1/cffi-1.15.1.tar.gz");
+    check("  ERROR: No matching distribution found for setuptools>=61\n" AROUND_FAILURE, "failed",
+          "build requirement", "ERROR: No matching distribution found for setuptools>=61");
+}
+
+static void a_python_that_is_excluded_is_named(void **state)
+{
+    check("ERROR: Ignored the following versions that require a different python version: 1.15.1\n"
+          "ERROR: No matching distribution found for cffi==1.15.1\n",
+          "failed", "requires python",
+          "ERROR: Ignored the following versions that require a different python version: 1.15.1");
+    check("ERROR: Package 'cffi' requires a different Python: 3.11.2 not in '>=4'\n",
+          "failed", "requires python",
+          "ERROR: Package 'cffi' requires a different Python: 3.11.2 not in '>=4'");
+}
+
+static void a_wheel_that_pip_refuses_is_bad(void **state)
+{
+    check("  WARNING: Built wheel for cffi is invalid: Wheel has unexpected file name: expected 'cffi'\n"
+          "Failed to build cffi\nERROR: Failed to build one or more wheels\n",
+          "failed", "bad wheel",
+          "WARNING: Built wheel for cffi is invalid: Wheel has unexpected file name: expected 'cffi'");
+}
+
+static void rust_cmake_and_the_linker_are_compilers_too(void **state)
+{
+    check("error[E0277]: the trait bound is not satisfied\n", "failed", "compile",
+          "error[E0277]: the trait bound is not satisfied");
+    check("  CMake Error at CMakeLists.txt:1 (find_package):\n", "failed", "compile",
+          "CMake Error at CMakeLists.txt:1 (find_package):");
+    check("a.c:(.text+0x1): undefined reference to `sin'\n", "failed", "compile",
+          "a.c:(.text+0x1): undefined reference to `sin'");
+}
+
+static void any_other_error_is_named_before_the_last_line(void **state)
+{
+    check("ERROR: the backend is not there\nbye\n", "failed", "setup", "ERROR: the backend is not there");
+    check("error: invalid command 'bdist_wheel'\nbye\n",
+          "failed", "setup", "error: invalid command 'bdist_wheel'");
+}
+
+static void without_any_known_words_the_last_line_is_the_detail(void **state)
+{
+    check("one\n  it is broken  \n\n", "failed", "setup", "it is broken");
+    check("no newline", "failed", "setup", "no newline");
+}
+
+static void a_log_without_words_is_said_to_have_none(void **state)
+{
+    check("", "failed", "setup", "pip failed and said nothing");
+    check("\n \n", "failed", "setup", "pip failed and said nothing");
+}
+
+static void a_detail_is_clean_and_bounded(void **state)
+{
+    char log[20000];
+    struct verdict v = {0};
+
+    memset(log, 'x', sizeof log);
+    memcpy(log, "error: \x1b[31m\xff ", 14);
+    log[sizeof log - 1] = '\n';
+    verdict_from_log(&v, log, sizeof log, "cffi==1.15.1");
+    assert_true(strlen(v.detail) <= 1000);
+    assert_null(strchr(v.detail, '\x1b'));
+    assert_true(text_is_utf8(v.detail, strlen(v.detail)));
+}
+
+static void a_nul_in_a_log_hides_nothing_behind_it(void **state)
+{
+    static const char log[] = "one\0two\na.c:1:1: error: bad\n";
+    struct verdict v = {0};
+    verdict_from_log(&v, log, sizeof log - 1, "cffi==1.15.1");
+    assert_string_equal(v.detail, "a.c:1:1: error: bad");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_missing_header_is_named),
+        cmocka_unit_test(the_first_compiler_error_is_named_not_that_gcc_failed),
+        cmocka_unit_test(a_compiler_that_is_missing_is_named),
+        cmocka_unit_test(a_missing_python_header_is_the_farms),
+        cmocka_unit_test(an_exception_of_setup_py_is_named),
+        cmocka_unit_test(python_out_of_memory_is_the_packages),
+        cmocka_unit_test(a_compiler_killed_for_memory_is_the_farms),
+        cmocka_unit_test(a_full_disk_is_the_farms),
+        cmocka_unit_test(an_index_that_cannot_be_reached_is_the_farms),
+        cmocka_unit_test(an_index_with_trouble_of_its_own_is_the_farms),
+        cmocka_unit_test(a_retry_that_helped_does_not_hide_the_packages_own_failure),
+        cmocka_unit_test(a_setup_py_that_cannot_download_has_failed_by_itself),
+        cmocka_unit_test(an_sdist_with_another_hash_is_the_farms),
+        cmocka_unit_test(a_missing_sdist_is_told_from_a_missing_build_requirement),
+        cmocka_unit_test(a_python_that_is_excluded_is_named),
+        cmocka_unit_test(a_wheel_that_pip_refuses_is_bad),
+        cmocka_unit_test(rust_cmake_and_the_linker_are_compilers_too),
+        cmocka_unit_test(any_other_error_is_named_before_the_last_line),
+        cmocka_unit_test(without_any_known_words_the_last_line_is_the_detail),
+        cmocka_unit_test(a_log_without_words_is_said_to_have_none),
+        cmocka_unit_test(a_detail_is_clean_and_bounded),
+        cmocka_unit_test(a_nul_in_a_log_hides_nothing_behind_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
