@@ -81,6 +81,17 @@ struct db_targets {
 };
 void db_targets(struct db *db, struct db_call *c, struct db_targets *out,
                 void (*done)(struct db_call *c, int error));
+
+/* An unchanging copy of the targets that many owners share: a session and its attempts judge by the same. */
+struct db_target_set {
+    unsigned holders;
+    struct db_targets targets;
+};
+/* The set itself when `old` (may be NULL) has just these targets, else a new one; held once more either way. */
+struct db_target_set *db_target_set_of(struct db_target_set *old, const struct db_targets *targets);
+struct db_target_set *db_target_set_hold(struct db_target_set *set);
+void db_target_set_release(struct db_target_set *set); /* NULL is fine; the last one frees it */
+
 void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
                    const char *label, void (*done)(struct db_call *c, int error));
 /* `found` tells whether there is such a target; a NULL reason takes it up again. */

@@ -46,8 +46,8 @@ void files_recover(struct files *f, void (*done)(void *owner, int error), void *
 /* Lets receipts that are recording come to their end, drops the others; then `closed`. */
 void files_close(struct files *f, void (*closed)(void *owner), void *owner);
 
-/* Begins to take in an attempt. `target` and `targets` are copied as far as needed. */
-struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, const struct db_targets *targets,
+/* Begins to take in an attempt, to be judged by `targets`, which it holds. */
+struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, struct db_target_set *targets,
                             const struct files_events *events, void *owner);
 
 /* A piece of the log: 0; 1: taken, but stop reading until `relieved`; -EPROTO for a gap, -EFBIG for too much. */

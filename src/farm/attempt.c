@@ -198,7 +198,7 @@ void attempt_begin(struct session *s, const struct db_attempt *facts)
 {
     struct attempt *a = add(s, facts->attempt, ATTEMPT_BUILDING);
     a->facts = *facts;
-    a->receipt = receipt_new(s->farm->files, facts, &s->known, &files_events, a);
+    a->receipt = receipt_new(s->farm->files, facts, s->known, &files_events, a);
     queue_hold(s->farm->queue, facts->attempt);
 }
 

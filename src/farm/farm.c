@@ -135,6 +135,7 @@ static void check_closed(struct farm *f)
         return;
     void (*closed)(void *owner) = f->closed;
     void *owner = f->closed_owner;
+    db_target_set_release(f->known);
     free(f);
     closed(owner);
 }
@@ -155,6 +156,8 @@ void farm_forget_session(struct session *s)
         s->prev->next = s->next;
     else
         f->sessions = s->next;
+    db_target_set_release(s->known);
+    free(s->reading);
     free(s);
     check_closed(f);
 }
@@ -198,9 +201,9 @@ static const char *state_name(const struct session *s)
 static json_t *describe_session(const struct session *s)
 {
     json_t *targets = json_array();
-    for (unsigned i = 0; i < s->known.count; i++) {
-        if (s->targets >> s->known.items[i].id & 1)
-            json_array_append_new(targets, json_string(s->known.items[i].name));
+    for (unsigned i = 0; s->known && i < s->known->targets.count; i++) {
+        if (s->targets >> s->known->targets.items[i].id & 1)
+            json_array_append_new(targets, json_string(s->known->targets.items[i].name));
     }
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
         "slave", (json_int_t)s->slave, "label", s->label, "state", state_name(s), "system", s->system,

@@ -159,16 +159,17 @@ static enum step read_targets(struct task *t)
     struct session *s = container_of(t, struct session, greeting);
     if (s->call_error)
         return task_fail(t, s->call_error, "the database refused: %s", s->call.message);
-    if (s->targets)
+    if (s->known)
         return STEP_NEXT;
-    db_targets(s->farm->db, &s->call, &s->known, on_call);
+    s->reading = mem_new(1, sizeof *s->reading);
+    db_targets(s->farm->db, &s->call, s->reading, on_call);
     return STEP_WAIT;
 }
 
 static void match_offer(struct session *s, unsigned offer, const char **skip)
 {
-    for (unsigned i = 0; i < s->known.count; i++) {
-        const struct db_target *t = &s->known.items[i];
+    for (unsigned i = 0; i < s->known->targets.count; i++) {
+        const struct db_target *t = &s->known->targets.items[i];
         if (strcmp(t->abi, s->offers[offer].abi) != 0 || strcmp(t->platform, s->offers[offer].platform) != 0)
             continue;
         if (t->skipped)
@@ -178,12 +179,26 @@ static void match_offer(struct session *s, unsigned offer, const char **skip)
     }
 }
 
+/* Sessions that read the same share one copy. */
+static void keep_targets(struct session *s)
+{
+    struct farm *f = s->farm;
+    s->known = db_target_set_of(f->known, s->reading);
+    free(s->reading);
+    s->reading = NULL;
+    db_target_set_release(f->known);
+    f->known = db_target_set_hold(s->known);
+}
+
 static enum step match_targets(struct task *t)
 {
     struct session *s = container_of(t, struct session, greeting);
     const char *skip = NULL;
     if (s->call_error)
         return task_fail(t, s->call_error, "the database refused: %s", s->call.message);
+    if (s->known)
+        return STEP_NEXT;
+    keep_targets(s);
     for (unsigned i = 0; i < s->offer_count; i++)
         match_offer(s, i, &skip);
     if (s->targets)
@@ -277,9 +292,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static const struct db_target *target_of(const struct session *s, unsigned id)
 {
-    for (unsigned i = 0; i < s->known.count; i++) {
-        if (s->known.items[i].id == id)
-            return &s->known.items[i];
+    for (unsigned i = 0; i < s->known->targets.count; i++) {
+        if (s->known->targets.items[i].id == id)
+            return &s->known->targets.items[i];
     }
     return NULL;
 }

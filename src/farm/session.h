@@ -56,6 +56,7 @@ struct farm {
     char listen[128], index_url[512];
     struct wire_server *server;
     struct session *sessions;
+    struct db_target_set *known;  /* as last read; NULL before */
     uv_timer_t sweep;
     bool closing, sweep_closed;
     void (*closed)(void *owner);
@@ -71,7 +72,8 @@ struct session {
     char label[65], system[129], hardware[129];
     int64_t slave;                /* its number, 0 until known */
     uint64_t targets;             /* mask of what it can build for */
-    struct db_targets known;      /* as of HELLO */
+    struct db_target_set *known;  /* as of HELLO; NULL before */
+    struct db_targets *reading;   /* while greeting */
     struct { char abi[33], platform[65]; } offers[16];
     unsigned offer_count;
     uint64_t timeout_ms;

@@ -164,15 +164,15 @@ static void on_log_written(struct stream *s)
         receipt_free(r);
 }
 
-struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, const struct db_targets *targets,
+struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, struct db_target_set *targets,
                             const struct files_events *events, void *owner)
 {
     struct receipt *r = mem_new(1, sizeof *r);
     char path[512];
     r->files = f;
     r->attempt = *attempt;
-    r->targets = mem_new(1, sizeof *r->targets);
-    *r->targets = *targets;
+    r->known = db_target_set_hold(targets);
+    r->targets = &targets->targets;
     r->events = events;
     r->owner = owner;
     snprintf(path, sizeof path, "%s/%lld.log", f->staging, (long long)attempt->attempt);
@@ -234,6 +234,7 @@ static int check_report(const struct receipt *r, const struct msg_built *b, char
 static void note_files(struct receipt *r, const struct msg_built *b)
 {
     r->file_count = b->files.count;
+    r->files_made = mem_new(r->file_count + 1, sizeof *r->files_made);
     for (unsigned i = 0; i < b->files.count; i++) {
         const struct rec_wheel *w = &b->files.items[i];
         struct receipt_file *f = &r->files_made[i];
@@ -345,6 +346,7 @@ void receipt_free(struct receipt *r)
         r->prev->next = r->next;
     else
         f->receipts = r->next;
-    free(r->targets);
+    db_target_set_release(r->known);
+    free(r->files_made);
     free(r);
 }

@@ -57,7 +57,8 @@ struct receipt {
     struct files *files;
     struct receipt *prev, *next;
     struct db_attempt attempt;
-    struct db_targets *targets;
+    struct db_target_set *known;
+    const struct db_targets *targets; /* of `known` */
     const struct files_events *events; /* NULL once abandoned */
     void *owner;
     char slave[80];                  /* for the log */
@@ -74,7 +75,7 @@ struct receipt {
     struct db_build_end end;         /* its strings point below */
     char outcome[16], reason[64], detail[1024];
     unsigned file_count, at;         /* at: the file that is wanted now */
-    struct receipt_file files_made[16];
+    struct receipt_file *files_made;
     struct stream stream;            /* of the file at `at` */
     bool streaming, sent;
     struct db_verdicts verdicts;

@@ -1,4 +1,5 @@
 """Shared fixtures of the flow tests: a private PostgreSQL, the loopback PyPI and a farm, all gone with the test."""
+import contextlib
 import itertools
 
 import pytest
@@ -32,23 +33,36 @@ def postgres():
     server.remove()
 
 
-@pytest.fixture
-def empty_database(postgres):
-    """The name of a database without a schema."""
+@contextlib.contextmanager
+def _empty_database(postgres):
     name = f"test{next(_numbers)}"
     postgres.psql(f"CREATE DATABASE {name}")
     yield name
     postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextlib.contextmanager
+def _database(postgres):
+    with _empty_database(postgres) as name:
+        done = piwheels("initdb", "-y", "-d", postgres.dsn(name, "postgres"))
+        assert done.returncode == 0, done.stderr
+        done = piwheels("target", "add", "native", "--native", "-d", postgres.dsn(name, "piwheels"))
+        assert done.returncode == 0, done.stderr
+        yield name
+
+
 @pytest.fixture
-def database(postgres, empty_database):
+def empty_database(postgres):
+    """The name of a database without a schema."""
+    with _empty_database(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+def database(postgres):
     """The name of a database made by `piwheels initdb`, with the native target."""
-    done = piwheels("initdb", "-y", "-d", postgres.dsn(empty_database, "postgres"))
-    assert done.returncode == 0, done.stderr
-    done = piwheels("target", "add", "native", "--native", "-d", postgres.dsn(empty_database, "piwheels"))
-    assert done.returncode == 0, done.stderr
-    return empty_database
+    with _database(postgres) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
@@ -60,16 +74,39 @@ def sdists(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def pypi(tmp_path, sdists):
-    server = LoopbackPyPI(tmp_path, sdists, "/usr/share/python-wheels")
+@contextlib.contextmanager
+def _pypi(folder, sdists):
+    server = LoopbackPyPI(folder, sdists, "/usr/share/python-wheels")
     yield server
     server.stop()
 
 
 @pytest.fixture
+def pypi(tmp_path, sdists):
+    with _pypi(tmp_path, sdists) as server:
+        yield server
+
+
+@pytest.fixture
 def farm(tmp_path, postgres, database, pypi):
     """Nothing of it runs until the test starts it."""
-    made = Farm(tmp_path, postgres.dsn(database, "piwheels"), pypi)
+    made = Farm(tmp_path, postgres, database, pypi)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def module_farm(tmp_path_factory, postgres, sdists):
+    folder = tmp_path_factory.mktemp("farm")
+    with _database(postgres) as database, _pypi(folder, sdists) as pypi:
+        made = Farm(folder, postgres, database, pypi)
+        made.start_master()
+        yield made
+        made.stop()
+
+
+@pytest.fixture
+def standing_farm(module_farm):
+    """One whose master runs for all tests of a module; there is no job when the test begins."""
+    module_farm.sql("DELETE FROM job")
+    return module_farm

@@ -3,6 +3,8 @@
 Nothing here sleeps: tests wait for named events (a line of a log, the end of a process, a row), with a limit that only a
 broken program reaches.
 """
+import contextlib
+import gzip
 import json
 import os
 import pathlib
@@ -12,6 +14,11 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
+
+import psycopg2
+
+from protocol import Slave, Tool
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("PIW_TEST_BUILD", ROOT / "build")).resolve()
@@ -115,6 +122,9 @@ def piwheels(*words, **more):
     return run(PIWHEELS, *words, **more)
 
 
+VERSION = piwheels("--version").stdout.split()[1]
+
+
 class LoopbackPyPI:
     """The loopback PyPI; its world is a SQLite file that `sql` changes."""
 
@@ -137,9 +147,11 @@ class LoopbackPyPI:
 class Farm:
     """A database, a loopback PyPI, a master and its slaves, each started when the test says so."""
 
-    def __init__(self, directory, dsn, pypi):
+    def __init__(self, directory, postgres, database, pypi):
         self.directory = pathlib.Path(directory)
-        self.dsn = dsn
+        self.postgres = postgres
+        self.database = database
+        self.dsn = postgres.dsn(database, "piwheels")
         self.pypi = pypi
         self.output = self.directory / "www"
         self.sockets = tempfile.TemporaryDirectory(prefix="piwheels-", dir="/tmp")  # a socket's path must be short
@@ -148,13 +160,18 @@ class Farm:
         self.master = None
         self.slaves = []
 
-    def start_master(self, *options, dev_mode=True):
+    def launch_master(self, *options, dev_mode=True, **environment):
+        """Starts it and does not wait."""
         words = ["--dev-mode"] if dev_mode else []
         self.output.mkdir(exist_ok=True)
         self.master = Process(PIWHEELS, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
                               "--slave-listen", self.address, "--pypi-simple", self.pypi.simple, "--pypi-json",
                               self.pypi.json, "--pypi-xmlrpc", self.pypi.json, *words, *options,
-                              env=clean_environment(HOME=self.directory))
+                              env=clean_environment(HOME=self.directory, **environment))
+        return self.master
+
+    def start_master(self, *options, **more):
+        self.launch_master(*options, **more)
         # the same port again after a restart, so that slaves find it
         self.address = self.master.wait_line(r"master: ready .*slaves at ([0-9.:]+)").group(1)
         return self.master
@@ -185,6 +202,72 @@ class Farm:
     def wait_page(self, package, after=0):
         """Until the package's index page has been written."""
         self.master.wait_line(rf"page /simple/{re.escape(package)}/: written", after)
+
+    # ---- the database, as its superuser ----
+
+    def sql(self, statement):
+        """Its rows as text, columns parted by '|'."""
+        return self.postgres.psql(f"SET search_path = piwheels;\n{statement};", self.database)
+
+    def wait_sql(self, statement, expected):
+        """Until the statement answers this."""
+        limit = time.monotonic() + LIMIT_S
+        while (found := self.sql(statement)) != expected:
+            assert time.monotonic() < limit, f"{statement}: {found!r}, not {expected!r}"
+
+    @contextlib.contextmanager
+    def locked(self, table):
+        """Nobody else can read or write the table meanwhile."""
+        connection = psycopg2.connect(self.postgres.dsn(self.database))
+        connection.cursor().execute(f"LOCK TABLE piwheels.{table} IN ACCESS EXCLUSIVE MODE")
+        try:
+            yield
+        finally:
+            connection.rollback()
+            connection.close()
+
+    def order(self, package="piwtest-made", version="1.0"):
+        """Makes a job without asking PyPI: the version on the first target."""
+        self.sql(f"""INSERT INTO package (name, display) VALUES ('{package}', '{package}') ON CONFLICT DO NOTHING;
+            INSERT INTO version (package, version, sort_key, wanted, by_hand, sdist, sdist_sha256, judged_mask)
+                SELECT id, '{version}', '{version}', true, true, '{package}-{version}.tar.gz', sha256('sdist'), -1
+                FROM package WHERE name = '{package}';
+            SELECT version_settle(v.id) FROM version v JOIN package p ON p.id = v.package
+                WHERE p.name = '{package}' AND v.version = '{version}'""")
+
+    def order_again(self, package, version):
+        """As if nothing had been built of it yet."""
+        self.sql(f"""UPDATE version SET built_mask = 0, failed_mask = 0 WHERE version = '{version}'
+                AND package = (SELECT id FROM package WHERE name = '{package}');
+            SELECT version_settle(v.id) FROM version v JOIN package p ON p.id = v.package
+                WHERE p.name = '{package}' AND v.version = '{version}'""")
+
+    def outcome(self, attempt):
+        """outcome|class|detail of a build."""
+        return self.sql(f"SELECT outcome, class, detail FROM build WHERE id = {attempt}")
+
+    # ---- what is published ----
+
+    def file(self, package, name):
+        return self.output / "simple" / package / name
+
+    def log_of(self, attempt):
+        path = self.output / "logs" / f"{attempt // 10000 // 10000:04}" / f"{attempt // 10000 % 10000:04}"
+        return gzip.decompress((path / f"{attempt % 10000:04}.txt.gz").read_bytes())
+
+    def staging(self):
+        return sorted(path.name for path in (self.output / ".staging").iterdir())
+
+    # ---- clients that say what the test tells them to ----
+
+    def scripted_slave(self, label="scripted", source=None, offers=None):
+        """Not introduced yet."""
+        if offers is None:
+            offers = [[*line.split("|"), "3.11.2"] for line in self.sql("SELECT abi, platform FROM target").split("\n")]
+        return Slave(self.address, VERSION, label, offers, source)
+
+    def scripted_tool(self):
+        return Tool(self.socket)
 
     def stop(self):
         statuses = [process.stop() for process in [*self.slaves, self.master] if process]

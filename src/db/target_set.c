@@ -1,0 +1,37 @@
+/*
+ * Shared copies of the targets, for the farm's sessions and the receipts of the files stage: a copy each would
+ * cost a farm of hundreds of slaves tens of megabytes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "db.h"
+
+/* Whole structs: db_targets zeroes what it does not fill. */
+static bool is_equal(const struct db_targets *a, const struct db_targets *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+struct db_target_set *db_target_set_of(struct db_target_set *old, const struct db_targets *targets)
+{
+    if (old && is_equal(&old->targets, targets))
+        return db_target_set_hold(old);
+    struct db_target_set *set = mem_new(1, sizeof *set);
+    set->holders = 1;
+    set->targets = *targets;
+    return set;
+}
+
+struct db_target_set *db_target_set_hold(struct db_target_set *set)
+{
+    set->holders++;
+    return set;
+}
+
+void db_target_set_release(struct db_target_set *set)
+{
+    if (set && --set->holders == 0)
+        free(set);
+}
