@@ -75,14 +75,16 @@ static void leave(struct client *c, const char *reason)
 static void refuse_with(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void refuse_with(struct client *c, const char *format, ...)
 {
-    char reason[512];
+    char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(reason, sizeof reason, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    char *reason = text_clean(text, strlen(text), sizeof text); /* it may quote the tool, cut anywhere */
     struct message m = {.verb = VERB_ERROR, .error = {.reason = reason}};
     say(c, &m);
     leave(c, reason);
+    free(reason);
 }
 
 static void say_done(struct client *c, bool good, const char *text)

@@ -13,7 +13,10 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "session.h"
+
+#define MAX_TOLD_BYTES 1000   /* of DONE's text */
 
 typedef void (*attempt_handler)(struct attempt *a, const struct message *m);
 
@@ -54,10 +57,12 @@ static void on_settled(void *owner, bool good, const char *text)
 {
     struct attempt *a = owner;
     struct session *s = a->session;
-    struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->facts.attempt, .good = good, .text = text}};
+    char *told = text_clean(text, strlen(text), MAX_TOLD_BYTES);
+    struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->facts.attempt, .good = good, .text = told}};
     queue_let_go(s->farm->queue, a->facts.attempt);
     forget(a);
     session_say(s, &m);
+    free(told);
 }
 
 static void on_relieved(void *owner)

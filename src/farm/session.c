@@ -40,14 +40,16 @@ void session_say(struct session *s, const struct message *m)
 
 void session_refuse(struct session *s, const char *format, ...)
 {
-    char reason[SESSION_REASON_SIZE];
+    char text[SESSION_REASON_SIZE];
     va_list args;
     va_start(args, format);
-    vsnprintf(reason, sizeof reason, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    char *reason = text_clean(text, strlen(text), sizeof text); /* it may quote the slave, cut anywhere */
     struct message m = {.verb = VERB_ERROR, .error = {.reason = reason}};
     session_say(s, &m);
     session_end(s, reason);
+    free(reason);
 }
 
 void session_end(struct session *s, const char *reason)

@@ -154,8 +154,8 @@ static void store(struct house *h, unsigned count, struct db_asked *asked)
     struct buf json;
 
     buf_init(&json, 1 << 20);
-    buf_adds(&json, "{\"name\": \"x\", \"display\": \"X\", \"serial\": 5, \"etag\": \"\\\"e\\\"\", \"refresh_s\": 0, "
-                    "\"follow\": \"all\", \"want\": \"all\", \"versions\": [");
+    buf_adds(&json, "{\"name\": \"x\", \"display\": \"X\", \"serial\": 5, \"etag\": \"\\\"e\\\"\", "
+                    "\"refresh_s\": 0, \"follow\": \"all\", \"want\": \"all\", \"versions\": [");
     for (unsigned i = 1; i <= count; i++)
         buf_addf(&json, "%s{\"version\": \"%u\", \"key\": \"%08x\", \"judged_mask\": 1, \"sdist\": \"x-%u.tar.gz\", "
                         "\"sdist_sha256\": \"" SHA "\"}", i > 1 ? ", " : "", i, i, i);
@@ -681,7 +681,8 @@ static void the_loss_of_the_database_is_told_and_calls_wait_for_its_return(void 
     struct house *h = *state;
     struct db_targets targets;
 
-    run_aside("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'piwheels %'");
+    run_aside("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+              "and application_name in ('piwheels fast', 'piwheels bulk', 'piwheels pages')");
     while (h->ready)
         uv_run(&h->loop, UV_RUN_ONCE);
     ANSWERED(h, db_targets, &targets);

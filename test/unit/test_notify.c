@@ -75,13 +75,20 @@ static void without_systemd_nothing_happens(void **state)
     assert_string_equal(hear(*state), "");
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+}
+
 static void the_watchdog_is_fed_at_half_its_time(void **state)
 {
     uv_loop_t loop;
+    uv_idle_t idle; /* the watchdog alone keeps no loop running */
     unsigned fed = 0;
 
     setenv("WATCHDOG_USEC", "20000", 1);
     uv_loop_init(&loop);
+    uv_idle_init(&loop, &idle);
+    uv_idle_start(&idle, on_idle);
     notify_watchdog_start(&loop);
     uint64_t begin = uv_hrtime();
     while (fed < 3) {
@@ -89,6 +96,7 @@ static void the_watchdog_is_fed_at_half_its_time(void **state)
         fed += strcmp(hear(*state), "WATCHDOG=1") == 0;
     }
     assert_true(uv_hrtime() - begin >= 19 * 1000000);
+    uv_close((uv_handle_t *)&idle, NULL);
     notify_watchdog_stop();
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&loop), 0);

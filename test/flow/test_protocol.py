@@ -1,0 +1,518 @@
+"""Whole builds over the wire, driven by a slave that was written from piwheels-protocol(7) alone: what it is told, what is
+recorded, what stands in the tree.
+"""
+import hashlib
+import json
+
+import pytest
+
+from harness import VERSION
+from protocol import announced
+from wheels import make_wheel, metadata_of
+
+PACKAGE = "piwtest-made"
+LOG_MAX_BYTES = 16777216
+
+
+@pytest.fixture
+def farm(standing_farm):
+    standing_farm.sql("DELETE FROM file; DELETE FROM build; DELETE FROM version; UPDATE package SET live_files = 0")
+    for path in (standing_farm.output / "simple").glob(f"{PACKAGE}/*"):
+        path.unlink()
+    return standing_farm
+
+
+@pytest.fixture
+def connect(farm):
+    """Introduced slaves, gone with the test."""
+    made = []
+
+    def connect(label="scripted", attempts=(), **more):
+        slave = farm.scripted_slave(label, **more)
+        made.append(slave)
+        slave.greet(attempts)
+        return slave
+
+    yield connect
+    for slave in made:
+        slave.close()
+
+
+# ---- from HELLO to DONE ------------------------------------------------------------------------------
+
+def test_a_whole_build_ends_as_a_wheel_in_the_index(farm):
+    name, data = wheel = make_wheel(padding=300000)
+    log = b"Collecting piwtest-made\n" * 20000
+    farm.order()
+    begun = farm.master.mark()
+    slave = farm.scripted_slave()
+    slave.hello()
+    number, index = slave.expect("ACK")
+    assert number > 0 and index == farm.pypi.simple
+
+    slave.idle()
+    attempt, package, version, abi, platform, sdist, sdist_sha256, timeout_ms = slave.expect("BUILD")
+    assert [abi, platform] == slave.offers[0][:2]
+    assert (package, version, sdist) == (PACKAGE, "1.0", "piwtest-made-1.0.tar.gz")
+    assert sdist_sha256 == hashlib.sha256(b"sdist").digest()
+    assert timeout_ms == 3 * 3600 * 1000
+
+    slave.busy(attempt)
+    assert slave.expect("CONT") == [attempt]
+    slave.tell_log(attempt, log)
+    slave.busy(attempt)
+    assert slave.expect("CONT") == [attempt]
+    slave.built(attempt, files=[announced(*wheel)], log_bytes=len(log))
+    assert slave.expect("SEND") == [attempt, 0]
+    slave.chunk(attempt, 0, 0, data[:262144])
+    slave.chunk(attempt, 0, 262144, data[262144:])
+    slave.sent(attempt, 0)
+    assert slave.expect("DONE") == [attempt, True, f"{name} published"]
+    slave.idle()
+    assert slave.expect("SLEEP") == []
+    slave.close()
+
+    farm.wait_page(PACKAGE, begun)
+    assert farm.file(PACKAGE, name).read_bytes() == data
+    assert farm.file(PACKAGE, name + ".metadata").read_bytes() == metadata_of(data)
+    assert farm.log_of(attempt) == log
+    assert farm.staging() == []
+    assert farm.outcome(attempt) == f"success||{name} published"
+
+
+def test_both_forms_of_the_index_name_the_wheel(farm, connect):
+    name, data = wheel = make_wheel()
+    sha256, metadata_sha256 = (hashlib.sha256(of).hexdigest() for of in (data, metadata_of(data)))
+    farm.order()
+    slave = connect()
+    begun = farm.master.mark()
+    assert slave.deliver(slave.ask().attempt, [wheel])[0]
+    farm.wait_page(PACKAGE, begun)
+    page = json.loads(farm.file(PACKAGE, "index.v1_json").read_text())
+    file, = page["files"]
+    assert (page["name"], page["versions"]) == (PACKAGE, ["1.0"])
+    assert (file["filename"], file["url"], file["size"]) == (name, name, len(data))
+    assert file["hashes"] == {"sha256": sha256}
+    assert file["core-metadata"] == {"sha256": metadata_sha256}
+    html = farm.file(PACKAGE, "index.html").read_text()
+    assert f'<a href="{name}#sha256={sha256}"' in html
+    assert f'data-core-metadata="sha256={metadata_sha256}"' in html
+
+
+def test_a_build_may_bring_several_files(farm, connect):
+    wheels = [make_wheel(tag="py3-none-any"), make_wheel(tag="py2.py3-none-any", padding=70000)]
+    farm.order()
+    slave = connect()
+    good, text = slave.deliver(slave.ask().attempt, wheels)
+    assert good and text == "; ".join(f"{name} published" for name, _ in wheels)
+    assert all(farm.file(PACKAGE, name).read_bytes() == data for name, data in wheels)
+
+
+def test_sixteen_files_with_the_longest_names_are_told_in_one_done(farm, connect):
+    version = "1.0+" + "x" * 180
+    farm.order(version=version)
+    slave = connect()
+    wheels = [make_wheel(version=version, tag=f"{n}-py3-none-any") for n in range(16)]
+    good, text = slave.deliver(slave.ask().attempt, wheels)
+    assert good and 900 < len(text.encode()) <= 1000
+    assert farm.sql("SELECT count(*) FROM file WHERE state = 'live'") == "16"
+
+
+def test_what_differs_only_in_size_of_chunks_is_the_same(farm, connect):
+    _, data = wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    slave.expect("SEND")
+    slave.send_file(attempt, 0, data, piece=100)
+    assert slave.expect("DONE")[1]
+
+
+def test_a_slave_of_several_slots_gets_as_many_builds_and_sleeps_for_the_rest(farm, connect):
+    for version in ("1.0", "2.0"):
+        farm.order(version=version)
+    slave = connect()
+    slave.idle(slots=3)
+    heard = [slave.hear() for _ in range(3)]
+    assert sorted(message[0] for message in heard) == ["BUILD", "BUILD", "SLEEP"] and heard[-1][0] == "SLEEP"
+    for _, attempt, _, version, *_ in heard[:2]:
+        assert slave.deliver(attempt, [make_wheel(version=version)])[0]
+
+
+def test_a_slave_without_a_free_slot_sleeps(farm, connect):
+    farm.order()
+    slave = connect()
+    slave.idle(slots=0)
+    slave.expect("SLEEP")
+
+
+def test_a_sleeping_slave_is_woken_when_work_appears(farm, connect):
+    slave = connect()
+    slave.idle()
+    slave.expect("SLEEP")
+    farm.order()
+    assert slave.expect("WAKE") == []
+    slave.idle()
+    assert slave.expect("BUILD")[1] == PACKAGE
+
+
+def test_the_time_limit_of_a_build_is_the_shorter_one(farm):
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.hello(timeout_ms=5000)
+        slave.expect("ACK")
+        slave.idle()
+        assert slave.expect("BUILD")[-1] == 5000
+
+
+# ---- builds that fail --------------------------------------------------------------------------------
+
+def test_a_failed_build_is_recorded_with_its_log_and_not_tried_again(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    assert slave.fail(attempt, log=b"gcc: oh no\n") == "error: no such header"
+    assert farm.outcome(attempt) == "failed|compile|error: no such header"
+    assert farm.log_of(attempt) == b"gcc: oh no\n"
+    assert farm.sql("SELECT count(*) FROM job") == "0"
+    slave.idle()
+    slave.expect("SLEEP")
+
+
+def test_a_failure_of_the_farm_is_tried_again(farm, connect):
+    farm.order()
+    slave = connect()
+    first = slave.ask().attempt
+    slave.fail(first, "farm", "network", "no route to host")
+    assert farm.outcome(first) == "farm|network|no route to host"
+    second = slave.ask()
+    assert second.attempt > first and second.version == "1.0"
+    assert slave.deliver(second.attempt, [make_wheel()])[0]
+
+
+def test_what_a_slave_says_of_a_failure_is_cleaned(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    begun = farm.master.mark()
+    slave.fail(attempt, detail="error:\x1b[31m red\n2026-01-01 master: all is well")
+    line = farm.master.wait_line(r"failed to build piwtest-made 1\.0 ", begun).string
+    assert "\x1b" not in line and "all is well" in line
+    assert "\x1b" not in farm.outcome(attempt)
+
+
+def test_a_log_of_the_greatest_length_is_kept(farm, connect):
+    log = bytes(LOG_MAX_BYTES)
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.fail(attempt, log=log)
+    assert farm.log_of(attempt) == log
+
+
+def test_a_build_without_a_word_has_an_empty_log(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.fail(attempt)
+    assert farm.log_of(attempt) == b""
+
+
+# ---- bytes that do not arrive ------------------------------------------------------------------------
+
+def test_a_file_that_arrives_damaged_is_asked_for_once_more(farm, connect):
+    name, data = wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    assert slave.expect("SEND") == [attempt, 0]
+    slave.send_file(attempt, 0, data[:-1] + b"!")
+    assert slave.expect("SEND") == [attempt, 0]
+    slave.send_file(attempt, 0, data)
+    assert slave.expect("DONE")[1]
+    assert farm.file(PACKAGE, name).read_bytes() == data
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1] + b"!", lambda data: data[:-100], lambda data: b""],
+                         ids=["other bytes", "shorter", "nothing"])
+def test_a_file_that_arrives_damaged_twice_is_a_failure_of_the_farm(farm, connect, damage):
+    name, data = wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    for _ in range(2):
+        slave.expect("SEND")
+        slave.send_file(attempt, 0, damage(data))
+    told, good, text = slave.expect("DONE")
+    assert (told, good, text) == (attempt, False, f"{name} arrived damaged 2 times")
+    assert farm.outcome(attempt) == f"farm|transfer|{name} arrived damaged 2 times"
+    assert not farm.file(PACKAGE, name).exists() and farm.staging() == []
+    assert slave.ask().version == "1.0"
+
+
+# ---- a second build of what is published -------------------------------------------------------------
+
+def build_once(farm, slave, wheel):
+    """(attempt, text of DONE)."""
+    attempt = slave.ask().attempt
+    good, text = slave.deliver(attempt, [wheel])
+    assert good, text
+    return attempt, text
+
+
+def test_a_second_build_never_changes_published_bytes(farm, connect):
+    slave = connect()
+    name, data = first = make_wheel()
+    begun = farm.master.mark()
+    farm.order()
+    build_once(farm, slave, first)
+    farm.wait_page(PACKAGE, begun)
+    pages = [farm.file(PACKAGE, page).read_bytes() for page in ("index.html", "index.v1_json")]
+    farm.order_again(PACKAGE, "1.0")
+    begun = farm.master.mark()
+    attempt, text = build_once(farm, slave, make_wheel(content=b"answer = 43\n"))
+    assert text == f"{name} was published before with other bytes; this one is discarded"
+    assert farm.outcome(attempt) == f"success||{text}"
+    assert "this one is discarded" in farm.master.wait_line(r"built piwtest-made 1\.0 ", begun).string
+    assert farm.file(PACKAGE, name).read_bytes() == data
+    assert farm.file(PACKAGE, name + ".metadata").read_bytes() == metadata_of(data)
+    assert [farm.file(PACKAGE, page).read_bytes() for page in ("index.html", "index.v1_json")] == pages
+    assert farm.staging() == []
+
+
+def test_a_second_build_with_the_same_bytes_says_so(farm, connect):
+    slave = connect()
+    name, _ = wheel = make_wheel()
+    farm.order()
+    build_once(farm, slave, wheel)
+    farm.order_again(PACKAGE, "1.0")
+    assert build_once(farm, slave, wheel)[1] == f"{name} was published before with the same bytes"
+    assert farm.sql("SELECT count(*) FROM file") == "1"
+
+
+def test_a_file_that_the_database_does_not_know_is_never_overwritten(farm, connect):
+    name, _ = wheel = make_wheel()
+    farm.file(PACKAGE, name).parent.mkdir(exist_ok=True)
+    farm.file(PACKAGE, name).write_bytes(b"a stranger's")
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    good, text = slave.deliver(attempt, [wheel])
+    assert not good and "stands there with other bytes" in text
+    assert farm.file(PACKAGE, name).read_bytes() == b"a stranger's"
+    assert farm.outcome(attempt).startswith("farm|master|")
+    assert farm.sql("SELECT count(*) FROM file") == "0"
+
+
+def test_the_same_bytes_from_before_a_restore_are_taken_over(farm, connect):
+    name, data = wheel = make_wheel()
+    farm.file(PACKAGE, name).parent.mkdir(exist_ok=True)
+    farm.file(PACKAGE, name).write_bytes(data)
+    farm.order()
+    slave = connect()
+    assert build_once(farm, slave, wheel)[1] == f"{name} published"
+
+
+# ---- connections that are lost -----------------------------------------------------------------------
+
+def test_a_slave_that_comes_back_goes_on_with_its_build(farm, connect):
+    name, data = wheel = make_wheel()
+    log = b"all of the log\n"
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.output(attempt, 0, log[:5])
+    slave.close()
+    slave = connect(attempts=[attempt])
+    slave.output(attempt, 0, log)
+    slave.busy(attempt)
+    assert slave.expect("CONT") == [attempt]
+    slave.output(attempt, 3, log[3:])  # told before: skipped
+    slave.built(attempt, files=[announced(*wheel)], log_bytes=len(log))
+    assert slave.hand_over(attempt, [wheel])[0]
+    assert farm.file(PACKAGE, name).read_bytes() == data
+    assert farm.log_of(attempt) == log
+
+
+def test_a_transfer_that_was_cut_off_begins_again(farm, connect):
+    name, data = wheel = make_wheel(padding=500000)
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    slave.expect("SEND")
+    slave.chunk(attempt, 0, 0, data[:200000])
+    slave.close()
+    slave = connect(attempts=[attempt])
+    assert slave.deliver(attempt, [wheel])[0]
+    assert farm.file(PACKAGE, name).read_bytes() == data
+    farm.wait_sql("SELECT count(*) FROM job", "0")
+    assert farm.staging() == []
+
+
+def test_a_slave_may_be_back_before_its_old_connection_is_missed(farm, connect):
+    name, data = wheel = make_wheel(padding=500000)
+    farm.order()
+    old = connect()
+    attempt = old.ask().attempt
+    old.report(attempt, [wheel])
+    old.expect("SEND")
+    old.chunk(attempt, 0, 0, data[:200000])
+    new = connect(attempts=[attempt])
+    old.expect_closed()
+    assert new.deliver(attempt, [wheel])[0]
+    assert farm.file(PACKAGE, name).read_bytes() == data
+    assert farm.staging() == []
+
+
+def test_attempts_that_the_master_does_not_know_are_stopped(connect):
+    slave = connect(attempts=[4711, 4712])
+    told = sorted(slave.expect("STOP") for _ in range(2))
+    assert [attempt for attempt, _ in told] == [4711, 4712]
+    assert told[0][1] == "the build was given to another or is not wanted any more"
+
+
+def test_an_attempt_of_another_slave_is_stopped(farm, connect):
+    farm.order()
+    owner = connect("owner")
+    attempt = owner.ask().attempt
+    thief = connect("thief", attempts=[attempt])
+    assert thief.expect("STOP")[0] == attempt
+    owner.busy(attempt)
+    owner.expect("CONT")
+
+
+def test_a_build_that_was_recorded_meanwhile_is_stopped(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    with farm.locked("build"):
+        slave.report(attempt, [make_wheel()])
+        slave.expect("SEND")
+        slave.send_file(attempt, 0, make_wheel()[1])
+        farm.wait_sql("SELECT count(*) FROM file", "1")
+        slave.close()
+        slave = connect(attempts=[attempt])
+        assert slave.expect("STOP")[1] == "its result is being recorded already"
+    farm.wait_sql(f"SELECT outcome FROM build WHERE id = {attempt}", "success")
+
+
+def test_bye_gives_builds_back_at_once(farm, connect):
+    for version in ("1.0", "2.0"):
+        farm.order(version=version)
+    slave = connect("first")
+    building, sending = slave.ask().attempt, slave.ask().attempt
+    slave.report(sending, [make_wheel(version="2.0")])
+    slave.expect("SEND")
+    slave.bye("terminated")
+    slave.expect_closed()
+    farm.wait_sql("SELECT count(*) FROM job WHERE attempt IS NULL", "2")
+    for attempt in (building, sending):
+        assert farm.outcome(attempt) == "farm|slave left|terminated"
+    other = connect("second")
+    assert {other.ask().version, other.ask().version} == {"1.0", "2.0"}
+
+
+def test_bye_does_not_take_back_what_is_being_recorded(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    with farm.locked("build"):
+        slave.report(attempt, [make_wheel()])
+        slave.expect("SEND")
+        slave.send_file(attempt, 0, make_wheel()[1])
+        farm.wait_sql("SELECT count(*) FROM file", "1")
+        slave.bye()
+        slave.expect_closed()
+    farm.wait_sql(f"SELECT outcome FROM build WHERE id = {attempt}", "success")
+
+
+def test_a_late_result_counts_until_the_job_is_given_to_another(farm, connect):
+    name, data = wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.close()
+    slave = connect(attempts=[attempt])
+    assert slave.deliver(attempt, [wheel])[0]
+    assert farm.file(PACKAGE, name).read_bytes() == data
+
+
+def test_a_lost_lease_gives_the_job_to_another_and_refuses_the_late_result(farm, connect):
+    farm.order()
+    first = connect("first")
+    lost = first.ask().attempt
+    first.close()
+    farm.sql("UPDATE job SET lease_until = now() - interval '1 second'")
+    second = connect("second")
+    build = second.ask()
+    assert build.version == "1.0" and build.attempt > lost
+    assert farm.outcome(lost) == "farm|lost slave|the slave fell silent"
+    first = connect("first", attempts=[lost])
+    assert first.expect("STOP")[0] == lost
+    assert second.deliver(build.attempt, [make_wheel()])[0]
+
+
+def test_a_slave_that_is_still_there_hears_that_its_lease_ran_out(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.busy(attempt)
+    slave.expect("CONT")
+    farm.sql("UPDATE job SET lease_until = now() - interval '1 second'")
+    assert slave.expect("STOP") == [attempt, "its lease ran out"]
+
+
+def test_a_version_removed_while_its_wheel_is_under_way_is_refused(farm, connect):
+    name, data = wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    slave.expect("SEND")
+    farm.sql("DELETE FROM version")
+    slave.send_file(attempt, 0, data)
+    told, good, text = slave.expect("DONE")
+    assert not good and text == "too late: the build was given to another or is not wanted any more"
+    assert not farm.file(PACKAGE, name).exists() and farm.staging() == []
+
+
+# ---- the tool's half ---------------------------------------------------------------------------------
+
+def test_the_status_tells_of_slaves_and_builds(farm, connect):
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    (status,), good, _ = farm.scripted_tool().ask("STATUS", VERSION)
+    described, = [one for one in status["slaves"] if one["label"] == "scripted"]
+    build, = described["builds"]
+    assert good and status["version"] == VERSION
+    assert (described["slave"], described["state"], described["targets"]) == (slave.number, "building", ["native"])
+    assert described["memory_bytes"] == 4 << 30 and described["temperature_milli"] == 45000
+    assert (build["build"], build["package"], build["version"], build["state"]) == (attempt, PACKAGE, "1.0", "building")
+
+
+def test_what_is_added_over_the_wire_is_handed_out(farm, connect):
+    (told,), good, text = farm.scripted_tool().ask("ADD", VERSION, [["Piwtest.Pure", "0.1", False]])
+    assert (good, text) == (True, "1 of 1 added")
+    assert told["package"] == "piwtest-pure"
+    assert [(one["version"], one["target"], one["state"]) for one in told["asked"]] == [("0.1", "native", "queued")]
+    build = connect().ask()
+    assert (build.package, build.version) == ("piwtest-pure", "0.1")
+
+
+def test_what_cannot_be_added_is_answered_one_by_one(farm):
+    wanted = [["piwtest-pure", "9.9", False], ["no-such-package", "", False], ["piwtest-cext", "0.1", False]]
+    told, good, text = farm.scripted_tool().ask("ADD", VERSION, wanted)
+    by_name = {one["package"]: one for one in told}
+    assert not good and text == "1 of 3 added"
+    assert set(by_name) == {"piwtest-pure", "no-such-package", "piwtest-cext"}
+    assert "9.9" in by_name["piwtest-pure"]["error"] and by_name["no-such-package"]["error"]
+    assert by_name["piwtest-cext"]["asked"][0]["state"] == "queued"
+
+
+def test_nothing_to_add_is_done_at_once(farm):
+    assert farm.scripted_tool().ask("ADD", VERSION, []) == ([], True, "nothing to add")
