@@ -109,7 +109,7 @@ struct db_asked {             /* what became of what was asked for */
         char reason[256];
     } *items;
 };
-/* `json` as project_store in schema/functions.sql wants it; what was asked for with its state on every target. */
+/* `json` as project_store in schema/functions.sql wants it; `out`: what became of what was asked for. */
 void db_project_store(struct db *db, struct db_call *c, const char *json, struct db_asked *out,
                       void (*done)(struct db_call *c, int error));
 void db_asked_release(struct db_asked *out);
@@ -144,8 +144,8 @@ struct db_attempt {           /* all zero: none */
     int64_t started_ms;       /* wall clock */
 };
 /* Claims a job of one of the targets for the slave; attempt 0 when there is none. Batched: what arrives while
- * a claim is in flight goes together in the next statement. Cancelled in flight it may still take a job, whose
- * lease then runs out: rather wait for it and db_release. */
+ * a claim is in flight goes together in the next statement. Cancelled in flight it may still take a job,
+ * whose lease then runs out: rather wait for it and db_release. */
 void db_claim(struct db *db, struct db_call *c, int64_t slave, uint64_t targets, int64_t lease_ms,
               struct db_attempt *out, void (*done)(struct db_call *c, int error));
 /* Attempt 0 when the job is not the slave's under this attempt any more. */
@@ -176,8 +176,8 @@ struct db_build_end {
     const char *detail;
     uint64_t wall_ms, cpu_ms, peak_bytes, log_bytes;
 };
-/* For "failed" and "farm". Batched like db_claim. `recorded` is false when the attempt is no longer the job's.
- * The strings are cleaned, cut to what can be stored, and copied. */
+/* For "failed" and "farm". Batched like db_claim. `recorded` is false when the attempt is no longer the
+ * job's. The strings are cleaned, cut to what can be stored, and copied. */
 void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms,
                   bool *recorded, void (*done)(struct db_call *c, int error));
 

@@ -63,6 +63,9 @@ int receipt_chunk(struct receipt *r, const struct msg_chunk *chunk, char *why, s
 /* The file last wanted is complete; 0 or -EPROTO with `why`. */
 int receipt_sent(struct receipt *r, unsigned file, char *why, size_t why_size);
 
+/* Whether an attempt's end is on its way into the database, though its slave may be gone. */
+bool files_recording(const struct files *f, int64_t attempt);
+
 /* The slave is gone or the build is stopped: no more events. What is being recorded is still recorded; anything
  * else is forgotten and its bytes removed. */
 void receipt_abandon(struct receipt *r);

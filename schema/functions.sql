@@ -99,7 +99,8 @@ BEGIN
         state := 'parked'; reason := 'the farm failed ' || j.tries || ' times to build it';
     ELSIF j.ready_at > now() THEN
         state := 'waiting';
-        reason := to_char(j.ready_at AT TIME ZONE 'UTC', '"to be tried again at" YYYY-MM-DD HH24:MI:SS "UTC"');
+        reason := to_char(j.ready_at AT TIME ZONE 'UTC',
+                          '"to be tried again at" YYYY-MM-DD HH24:MI:SS "UTC"');
     ELSIF j.version IS NOT NULL THEN
         state := 'queued'; reason := 'waits for a slave';
     ELSIF v.judged_mask & bit = 0 THEN
@@ -466,7 +467,8 @@ BEGIN
         SELECT * INTO j FROM job WHERE attempt = p_attempts[i] FOR UPDATE;
         IF FOUND THEN
             PERFORM build_record(j, ROW (p_attempts[i], p_outcomes[i], p_classes[i], p_details[i],
-                                         p_wall_ms[i], p_cpu_ms[i], p_peak_bytes[i], p_log_bytes[i])::build_end);
+                                         p_wall_ms[i], p_cpu_ms[i], p_peak_bytes[i],
+                                         p_log_bytes[i])::build_end);
             IF p_outcomes[i] = 'farm' THEN
                 PERFORM job_give_back(p_attempts[i], p_retries_ms[i]);
             ELSE

@@ -1,7 +1,7 @@
 -- The tables of piwheels. `piwheels initdb` runs this file on an empty database, then functions.sql, in one
 -- transaction; what changes here needs a numbered upgrade beside it (upgrade-NNNN.sql) that leads from level
--- NNNN - 1 to NNNN and leaves the same columns in the same order. Everything lives in the schema "piwheels"; the
--- service's user owns nothing: it may read, and call the functions.
+-- NNNN - 1 to NNNN and leaves the same columns in the same order. Everything lives in the schema "piwheels";
+-- the service's user owns nothing: it may read, and call the functions.
 
 CREATE SCHEMA piwheels;
 SET LOCAL search_path = piwheels;
@@ -106,7 +106,7 @@ CREATE TABLE build (
     finished     timestamptz NOT NULL DEFAULT now(),
     outcome      text NOT NULL CHECK (outcome IN ('success', 'failed', 'farm')),
     class        text NOT NULL DEFAULT '',   -- of the failure, in a few words
-    detail       text NOT NULL DEFAULT '',   -- the first line that tells what went wrong, or of the files' fate
+    detail       text NOT NULL DEFAULT '',   -- the line that tells what went wrong, or of the files' fate
     wall_ms      bigint NOT NULL DEFAULT 0,
     cpu_ms       bigint NOT NULL DEFAULT 0,
     peak_bytes   bigint NOT NULL DEFAULT 0,

@@ -12,7 +12,7 @@ def main():
     server = Postgres()
     server.start()
     try:
-        return subprocess.call(sys.argv[1:], env=dict(os.environ, PIW_TEST_PG=server.dsn()))
+        return subprocess.call(sys.argv[1:], env=dict(os.environ, PIW_TEST_PG=f"host={server.directory} user=postgres dbname=postgres"))
     finally:
         server.stop()
         server.remove()

@@ -51,7 +51,8 @@ static enum step check_server(struct task *t)
     if (strcmp(found->encoding, "UTF8") != 0)
         return task_fail(t, -EPROTO,
                          "the encoding of database %s is %s, but must be UTF8; create it anew: createdb "
-                                     "-E UTF8 -T template0 %s", found->database, found->encoding, found->database);
+                                     "-E UTF8 -T template0 %s",
+                         found->database, found->encoding, found->database);
     return STEP_NEXT;
 }
 
@@ -92,7 +93,8 @@ static enum step check_schema(struct task *t)
         return task_fail(t, -EPROTO,
                          "database %s is of piwheels %s (schema level %d), which is newer than this, %s "
                                      "(level %d), and there is no way back; install piwheels %s",
-                         i->found.database, there->version, there->level, PIWHEELS_VERSION, DB_LEVEL, there->version);
+                         i->found.database, there->version, there->level, PIWHEELS_VERSION, DB_LEVEL,
+                         there->version);
     if (!is_current(there) && i->found.masters > 0)
         return task_fail(t, -EBUSY, "a master is running on database %s; stop it before the upgrade",
                          i->found.database);
@@ -237,9 +239,9 @@ const struct command command_initdb = {
     .usage = "[DATABASE]",
     .summary = "create or upgrade the database",
     .description =
-        "Creates the tables and functions of piwheels in a PostgreSQL database, or upgrades them to what this "
-        "version needs, and gives the master's database user its rights. It shows what it is going to do and "
-        "asks; everything happens in one transaction.\n\n"
+        "Creates the tables and functions of piwheels in a PostgreSQL database, or upgrades them to what "
+        "this version needs, and gives the master's database user its rights. It shows what it is going to do "
+        "and asks; everything happens in one transaction.\n\n"
         "It must be run as a superuser of the database server. DATABASE is short for --dsn "
         "postgres:///DATABASE. On a fresh server: su - postgres, createuser piwheels, createdb -O postgres "
         "piwheels, piwheels initdb piwheels.",

@@ -341,12 +341,12 @@ const struct command command_target = {
     .usage = "add NAME | list | skip NAME REASON | unskip NAME",
     .summary = "name the kinds of machine that the farm builds for",
     .description =
-        "A target is a kind of machine that wheels are built for: a Python's ABI tag and a platform tag. \"add\" "
-        "names one, with --abi and --platform, or with --native for the machine and the Python that it runs on. "
-        "\"list\" shows them all, in the order in which a package is tried. \"skip\" ends building for one and "
-        "keeps what is published; \"unskip\" takes it up again.\n\n"
-        "It speaks to the database, as the user whom piwheels initdb has given the rights (su - piwheels), and "
-        "the master finds out by itself.",
+        "A target is a kind of machine that wheels are built for: a Python's ABI tag and a platform tag. "
+        "\"add\" names one, with --abi and --platform, or with --native for the machine and the Python that "
+        "it runs on. \"list\" shows them all, in the order in which a package is tried. \"skip\" ends building "
+        "for one and keeps what is published; \"unskip\" takes it up again.\n\n"
+        "It speaks to the database, as the user whom piwheels initdb has given the rights (su - piwheels), "
+        "and the master finds out by itself.",
     .bit = FOR_TARGET,
     .min_words = 1,
     .max_words = OPTIONS_MAX_WORDS,

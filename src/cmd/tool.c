@@ -1,7 +1,7 @@
 /*
  * The way of a tool into the database and out again, for `piwheels initdb` and `piwheels target`:
  *
- *     connect → look whether it is there → read configuration → check it → the command's own steps → close
+ *     connect → is it there? → read configuration → check it → the command's own steps → close
  */
 #include "tool.h"
 

@@ -185,7 +185,7 @@ static void on_add(struct client *c, const struct message *m)
         return;
     for (unsigned i = 0; i < add->packages.count; i++) {
         if (!python_name_valid(add->packages.items[i].name)) {
-            refuse_with(c, "\"%.200s\" is no package's name", add->packages.items[i].name);
+            refuse_with(c, "\"%s\" is no package's name", add->packages.items[i].name);
             return;
         }
     }

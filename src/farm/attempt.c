@@ -2,8 +2,11 @@
  * One build on one connection: what its slave may say about it and what follows. session.c passes every
  * message that carries an attempt id to attempt_message.
  *
- *   building ──BUILT──▶ receiving ──last file──▶ recording ──in the database──▶ DONE, forgotten
- *       └────────────────┴──STOP──▶ stopped ──next IDLE──▶ forgotten
+ *   building ──BUILT──▶ recording ──in the database──▶ DONE, forgotten     any ──STOP──▶ stopped
+ *                        │    ▲                                            stopped ──next IDLE──▶ forgotten
+ *                      SEND  SENT
+ *                        ▼    │
+ *                       receiving
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,6 +53,7 @@ static void on_want(void *owner, unsigned file)
 {
     struct attempt *a = owner;
     struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->facts.attempt, .file = file}};
+    a->state = ATTEMPT_RECEIVING;
     session_say(a->session, &m);
 }
 
@@ -116,7 +120,7 @@ static void take_log(struct attempt *a, const struct message *m)
 static void take_report(struct attempt *a, const struct message *m)
 {
     char why[SESSION_REASON_SIZE];
-    a->state = m->built.files.count > 0 ? ATTEMPT_RECEIVING : ATTEMPT_RECORDING;
+    a->state = ATTEMPT_RECORDING; /* until a file is wanted */
     if (receipt_built(a->receipt, &m->built, a->session->name, why, sizeof why) != 0)
         session_refuse(a->session, "%s", why);
 }
@@ -135,6 +139,8 @@ static void end_file(struct attempt *a, const struct message *m)
     char why[SESSION_REASON_SIZE];
     if (receipt_sent(a->receipt, (unsigned)m->sent.file, why, sizeof why) != 0)
         session_refuse(a->session, "%s", why);
+    else
+        a->state = ATTEMPT_RECORDING;
 }
 
 static const struct {

@@ -227,13 +227,24 @@ static enum step check_taken_back(struct task *t)
     struct session *s = container_of(t, struct session, greeting);
     if (s->held_at == s->held_count)
         return STEP_NEXT;
-    if (s->call_error || s->taken_back.attempt != s->held[s->held_at])
-        s->held[s->held_at] = -s->held[s->held_at]; /* told to stop after ACK */
+    int64_t id = s->held[s->held_at];
+    if (s->call_error || s->taken_back.attempt != id || files_recording(s->farm->files, id))
+        s->held[s->held_at] = -id; /* told to stop after ACK */
     else
         attempt_begin(s, &s->taken_back);
     s->call_error = 0;
     s->held_at++;
     return STEP_AGAIN;
+}
+
+static void stop_what_is_lost(struct session *s)
+{
+    for (unsigned i = 0; i < s->held_count; i++) {
+        if (s->held[i] < 0)
+            attempt_stop(s, -s->held[i], files_recording(s->farm->files, -s->held[i])
+                                             ? "its result is being recorded already"
+                                             : "the build was given to another or is not wanted any more");
+    }
 }
 
 static enum step welcome(struct task *t)
@@ -244,10 +255,7 @@ static enum step welcome(struct task *t)
     s->state = SESSION_READY;
     session_say(s, &m);
     log_info("farm", "%s: connected (%s, %s, from %s)", s->name, s->system, s->hardware, wire_peer(s->wire));
-    for (unsigned i = 0; i < s->held_count; i++) {
-        if (s->held[i] < 0)
-            attempt_stop(s, -s->held[i], "the build was given to another or is not wanted any more");
-    }
+    stop_what_is_lost(s);
     return STEP_DONE;
 }
 

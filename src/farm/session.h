@@ -32,8 +32,8 @@ enum session_state {
 
 enum attempt_state {
     ATTEMPT_BUILDING,   /* the slave builds */
-    ATTEMPT_RECEIVING,  /* BUILT was said; files are asked for */
-    ATTEMPT_RECORDING,  /* all files are here: the slave waits for DONE */
+    ATTEMPT_RECEIVING,  /* BUILT was said; a file is asked for */
+    ATTEMPT_RECORDING,  /* it is our turn: the slave waits for SEND or DONE */
     ATTEMPT_STOPPED,    /* STOP was said; what is still on its way is ignored */
     ATTEMPT_STATES
 };

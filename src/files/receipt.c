@@ -76,7 +76,8 @@ static enum step check_bytes(struct task *t)
         log_warning("files", "build %lld: %s arrived damaged; asking for it again", (long long)r->attempt.attempt, f->name);
         return STEP_AGAIN;
     }
-    return task_fail(t, -EIO, "%s arrived damaged %u times", f->name, f->tries);
+    receipt_fail(r, "farm", "transfer", "%s arrived damaged %u times", f->name, f->tries);
+    return STEP_DONE;
 }
 
 static void run_judge(struct lane_work *w)
@@ -170,12 +171,14 @@ struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, s
     struct receipt *r = mem_new(1, sizeof *r);
     char path[512];
     r->files = f;
+    r->number = ++f->receipts_made;
     r->attempt = *attempt;
     r->known = db_target_set_hold(targets);
     r->targets = &targets->targets;
     r->events = events;
     r->owner = owner;
-    snprintf(path, sizeof path, "%s/%lld.log", f->staging, (long long)attempt->attempt);
+    snprintf(path, sizeof path, "%s/%lld-%llu.log", f->staging, (long long)attempt->attempt,
+             (unsigned long long)r->number);
     stream_init(&r->log, path, on_log_written);
     r->next = f->receipts;
     if (r->next)
@@ -241,7 +244,8 @@ static void note_files(struct receipt *r, const struct msg_built *b)
         text_copy(f->name, sizeof f->name, w->name);
         f->size_bytes = w->size_bytes;
         memcpy(f->sha256, w->sha256.data, SHA256_SIZE);
-        snprintf(f->path, sizeof f->path, "%s/%lld-%u.part", r->files->staging, (long long)r->attempt.attempt, i);
+        snprintf(f->path, sizeof f->path, "%s/%lld-%llu-%u.part", r->files->staging, (long long)r->attempt.attempt,
+                 (unsigned long long)r->number, i);
         snprintf(f->public_path, sizeof f->public_path, "simple/%s/%s", r->attempt.package, w->name);
     }
 }
@@ -301,6 +305,15 @@ void receipt_abandon(struct receipt *r)
         receipt_free(r);
 }
 
+bool files_recording(const struct files *f, int64_t attempt)
+{
+    for (const struct receipt *r = f->receipts; r; r = r->next) {
+        if (r->recording && r->attempt.attempt == attempt)
+            return true;
+    }
+    return false;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------- */
 
 void receipt_start(struct receipt *r, const struct task_step *steps, void (*finished)(struct task *t))
@@ -312,12 +325,21 @@ void receipt_start(struct receipt *r, const struct task_step *steps, void (*fini
     task_start(r->files->loop, &r->task);
 }
 
+void receipt_describe(struct receipt *r, const char *text)
+{
+    char *clean = text_clean(text, strlen(text), FILES_DETAIL_BYTES);
+    text_copy(r->detail, sizeof r->detail, clean);
+    free(clean);
+}
+
 void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
 {
+    char detail[FILES_DETAIL_BYTES + 1];
     va_list args;
     va_start(args, format);
-    vsnprintf(r->detail, sizeof r->detail, format, args);
+    vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
+    receipt_describe(r, detail);
     text_copy(r->outcome, sizeof r->outcome, outcome);
     text_copy(r->reason, sizeof r->reason, reason);
 }

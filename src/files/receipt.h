@@ -21,7 +21,8 @@
 #include "stream.h"
 #include "wheel.h"
 
-#define FILES_MAX_LOG_BYTES (8 * 1024 * 1024)
+#define FILES_MAX_LOG_BYTES (16 * 1024 * 1024) /* as BUILT.log_bytes in schema/messages.def */
+#define FILES_DETAIL_BYTES 1000      /* as DONE.text there */
 #define FILES_MAX_TRIES 2            /* a file is asked for again once */
 
 struct files {
@@ -33,6 +34,7 @@ struct files {
     void (*published)(void *owner);
     void *owner;
     struct receipt *receipts;        /* all that live */
+    uint64_t receipts_made;
     void (*closed)(void *owner);     /* set while closing */
     void *closed_owner;
     bool closing;
@@ -57,6 +59,7 @@ struct receipt {
     struct files *files;
     struct receipt *prev, *next;
     struct db_attempt attempt;
+    uint64_t number;                 /* of the receipt: an attempt may have had one on an earlier connection */
     struct db_target_set *known;
     const struct db_targets *targets; /* of `known` */
     const struct files_events *events; /* NULL once abandoned */
@@ -73,7 +76,7 @@ struct receipt {
     bool doomed;                     /* is freed as soon as no thread uses it */
 
     struct db_build_end end;         /* its strings point below */
-    char outcome[16], reason[64], detail[1024];
+    char outcome[16], reason[64], detail[FILES_DETAIL_BYTES + 1];
     unsigned file_count, at;         /* at: the file that is wanted now */
     struct receipt_file *files_made;
     struct stream stream;            /* of the file at `at` */
@@ -91,6 +94,9 @@ void receipt_start(struct receipt *r, const struct task_step *steps, void (*fini
 /* Makes the attempt's end a failure: outcome "failed" (the package's) or "farm". */
 void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* What the build's record and DONE say: `text` without what may not be stored or sent. */
+void receipt_describe(struct receipt *r, const char *text);
 
 /* judge.c: reads and judges files_made[at] on a pool thread; sets work_error (0, -EBADMSG the wheel's own fault, else the
  * machine's) and why. */

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "core/buf.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -188,15 +189,17 @@ static enum step place_files(struct task *t)
 /* What became of the files, in words: the build's detail and the slave's DONE. */
 static void describe_outcome(struct receipt *r)
 {
-    r->detail[0] = '\0';
+    struct buf text;
+    buf_init(&text, 16 * 1024);
     for (unsigned i = 0; i < r->file_count; i++) {
         const struct receipt_file *f = &r->files_made[i];
-        size_t used = strlen(r->detail);
         const char *fate = f->verdict == DB_FILE_NEW    ? "published"
                            : f->verdict == DB_FILE_SAME ? "was published before with the same bytes"
                                                         : "was published before with other bytes; this one is discarded";
-        snprintf(r->detail + used, sizeof r->detail - used, "%s%s %s", used ? "; " : "", f->name, fate);
+        buf_addf(&text, "%s%s %s", i > 0 ? "; " : "", f->name, fate);
     }
+    receipt_describe(r, text.data);
+    buf_release(&text);
 }
 
 static enum step make_public(struct task *t)

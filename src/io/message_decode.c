@@ -212,7 +212,7 @@ static int read_run(struct cursor *c, enum head_kind kind, struct bytes *run)
 
 static int read_text(struct cursor *c, const char **text)
 {
-    struct bytes run;
+    struct bytes run = {0};
     int rc = read_run(c, HEAD_STR, &run);
     if (rc < 0)
         return rc;

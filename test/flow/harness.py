@@ -215,6 +215,11 @@ class Farm:
         while (found := self.sql(statement)) != expected:
             assert time.monotonic() < limit, f"{statement}: {found!r}, not {expected!r}"
 
+    def wait_blocked(self):
+        """Until the master waits for a table that is locked."""
+        self.wait_sql("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND database = "
+                      f"(SELECT oid FROM pg_database WHERE datname = '{self.database}')", "t")
+
     @contextlib.contextmanager
     def locked(self, table):
         """Nobody else can read or write the table meanwhile."""
@@ -251,9 +256,11 @@ class Farm:
     def file(self, package, name):
         return self.output / "simple" / package / name
 
+    def log_folder(self, attempt):
+        return self.output / "logs" / f"{attempt // 10000 // 10000:04}" / f"{attempt // 10000 % 10000:04}"
+
     def log_of(self, attempt):
-        path = self.output / "logs" / f"{attempt // 10000 // 10000:04}" / f"{attempt // 10000 % 10000:04}"
-        return gzip.decompress((path / f"{attempt % 10000:04}.txt.gz").read_bytes())
+        return gzip.decompress((self.log_folder(attempt) / f"{attempt % 10000:04}.txt.gz").read_bytes())
 
     def staging(self):
         return sorted(path.name for path in (self.output / ".staging").iterdir())

@@ -1,7 +1,7 @@
 """A private PostgreSQL for the flow tests: one cluster in a directory, reached by a Unix socket in it only.
 
-Servers refuse to run as root: then the server's own commands run as the user postgres, in a directory that this
-user can reach.
+Servers refuse to run as root: then the server's own commands run as the user postgres, in a directory that
+this user can reach.
 """
 import os
 import pathlib
@@ -66,9 +66,9 @@ class Postgres:
         return f'postgresql://{urllib.parse.quote(user)}@{host}/{urllib.parse.quote(dbname)}'
 
     def psql(self, sql, dbname='postgres', user='postgres', check=True):
-        """Runs SQL; its rows as text, columns parted by '|'. With check=False the finished process instead."""
-        result = subprocess.run(['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', self.dsn(dbname, user)],
-                                input=sql, capture_output=True, text=True, check=False)
+        """Runs SQL; its rows as text, columns parted by '|'. With check=False the finished process."""
+        command = ['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', self.dsn(dbname, user)]
+        result = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
         if not check:
             return result
         if result.returncode != 0:

@@ -443,6 +443,21 @@ def test_the_mask_of_ready_targets_has_only_jobs_that_can_be_claimed(three):
     assert three.one("SELECT piwheels.targets_ready()") == "0"
 
 
+def test_a_released_job_waits_again_without_a_record(one):
+    one.claim(attempt=7)
+    one.rows("SELECT piwheels.attempt_release(7)")
+    one.rows("SELECT piwheels.attempt_release(7)")
+    assert one.one("SELECT count(*) FROM piwheels.build") == "0"
+    assert one.claim(attempt=8)["attempt"] == "8"
+
+
+def test_a_released_job_that_is_not_wanted_any_more_is_gone(one):
+    one.claim(attempt=7)
+    one.store("x")
+    one.rows("SELECT piwheels.attempt_release(7)")
+    assert one.jobs() == []
+
+
 def test_a_slave_takes_its_attempt_back_and_no_other_slave_does(one):
     facts = one.claim(attempt=7)
     stranger = one.one("SELECT piwheels.slave_seen('other', '', '')")

@@ -14,10 +14,11 @@ def record_line(name, data):
     return f"{name},sha256={digest},{len(data)}\n"
 
 
-def make_wheel(name="piwtest-made", version="1.0", tag="py3-none-any", *, own_name=None, own_tag=None, metadata=True,
+def make_wheel(name="piwtest-made", version="1.0", tag="py3-none-any", *, build="", own_name=None, own_tag=None, metadata=True,
                record=True, content=b"answer = 42\n", more=None, behind=b"", padding=0):
-    """(file name, bytes). own_name and own_tag: what METADATA and WHEEL say instead of the file name's; more: other members,
-    {name: bytes}; behind: bytes after the archive's end; padding: how many bytes of noise make it large.
+    """(file name, bytes). build: "" or "-1"; own_name and own_tag: what METADATA and WHEEL say instead of the file
+    name's; more: other members, {name: bytes}; behind: bytes after the archive's end; padding: how many bytes of noise make
+    it large.
     """
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
@@ -34,7 +35,7 @@ def make_wheel(name="piwtest-made", version="1.0", tag="py3-none-any", *, own_na
     with zipfile.ZipFile(packed, "w") as archive:
         for member, data in members.items():
             archive.writestr(zipfile.ZipInfo(member), data)
-    return f"{module}-{version}-{tag}.whl", packed.getvalue() + behind
+    return f"{module}-{version}{build}-{tag}.whl", packed.getvalue() + behind
 
 
 def metadata_of(data):

@@ -200,21 +200,6 @@ static void an_alias_runs_its_command(void **state)
     free(a);
 }
 
-static void master_and_slave_refuse_to_run_as_root(void **state)
-{
-    if (geteuid() != 0)
-        skip();
-    struct answer *a = run("piwheels", "master", NULL);
-    assert_int_equal(a->status, EXIT_TROUBLE);
-    assert_string_equal(a->err, "piwheels master: refusing to run as root; run it as an unprivileged user, "
-                                "e.g. su - piwheels\n");
-    free(a);
-    a = run("piwheels", "slave", NULL);
-    assert_int_equal(a->status, EXIT_TROUBLE);
-    assert_non_null(strstr(a->err, "refusing to run as root"));
-    free(a);
-}
-
 static void a_log_that_cannot_be_opened_is_told(void **state)
 {
     struct answer *a = run("piwheels", "status", "-l", "/nonexistent/log", NULL);
@@ -279,7 +264,6 @@ int main(void)
         cmocka_unit_test(an_option_that_is_wrong_is_told_with_the_command),
         cmocka_unit_test(words_too_many_or_too_few_are_told_with_the_usage),
         cmocka_unit_test(an_alias_runs_its_command),
-        cmocka_unit_test(master_and_slave_refuse_to_run_as_root),
         cmocka_unit_test(a_log_that_cannot_be_opened_is_told),
         cmocka_unit_test(the_log_shows_what_q_v_and_debug_ask_for),
     };

@@ -1,6 +1,6 @@
 /*
- * The calls of src/db against a real server (suite `database`, see test_pg.c): what they send and how they read
- * the answers. The rules behind them are tested in test/flow/test_schema.py.
+ * The calls of src/db against a real server (suite `database`, see test_pg.c): what they send and how they
+ * read the answers. The rules behind them are tested in test/flow/test_schema.py.
  */
 #include "pg_world.h"
 
@@ -157,8 +157,9 @@ static void store(struct house *h, unsigned count, struct db_asked *asked)
     buf_adds(&json, "{\"name\": \"x\", \"display\": \"X\", \"serial\": 5, \"etag\": \"\\\"e\\\"\", "
                     "\"refresh_s\": 0, \"follow\": \"all\", \"want\": \"all\", \"versions\": [");
     for (unsigned i = 1; i <= count; i++)
-        buf_addf(&json, "%s{\"version\": \"%u\", \"key\": \"%08x\", \"judged_mask\": 1, \"sdist\": \"x-%u.tar.gz\", "
-                        "\"sdist_sha256\": \"" SHA "\"}", i > 1 ? ", " : "", i, i, i);
+        buf_addf(&json, "%s{\"version\": \"%u\", \"key\": \"%08x\", \"judged_mask\": 1, "
+                        "\"sdist\": \"x-%u.tar.gz\", \"sdist_sha256\": \"" SHA "\"}",
+                 i > 1 ? ", " : "", i, i, i);
     buf_adds(&json, "]}");
     ANSWERED(h, db_project_store, json.data, asked);
     buf_release(&json);
@@ -208,7 +209,7 @@ static void an_older_and_a_newer_schema_say_what_to_do(void **state)
 {
     struct db_configuration older = {.version = "0.0.9", .level = 1, .database = "piwheels"};
     struct db_configuration newer = {.version = "99.0", .level = DB_LEVEL, .database = "piwheels"};
-    struct db_configuration higher = {.version = PIWHEELS_VERSION, .level = DB_LEVEL + 1, .database = "piwheels"};
+    struct db_configuration higher = {.version = PIWHEELS_VERSION, .level = DB_LEVEL + 1};
     char why[256];
 
     assert_int_equal(db_configuration_check(&older, why, sizeof why), -EPROTO);
@@ -465,7 +466,8 @@ static void claims_survive_the_loss_of_their_connection(void **state)
 
     store_quietly(h, 4);
     crowd_claim(h, crowd, 3);
-    run_aside("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'piwheels fast'");
+    run_aside("select pg_terminate_backend(pid) from pg_stat_activity "
+              "where application_name = 'piwheels fast'");
     for (unsigned i = 0; i < 3; i++) {
         wait_for_ring(&crowd->rings[i]);
         assert_int_equal(crowd->rings[i].error, 0);

@@ -57,7 +57,8 @@ static void say(struct peer *peer, const char *text, size_t len)
 static const struct {
     const char *path, *answer;
 } answers[] = {
-    {"/ok", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"abc\"\r\nContent-Type: Text/HTML; charset=UTF-8\r\n"
+    {"/ok", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"abc\"\r\n"
+            "Content-Type: Text/HTML; charset=UTF-8\r\n"
             "X-PyPI-Last-Serial: 40123456\r\nConnection: close\r\n\r\nhello"},
     {"/bare", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
     {"/missing", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"},
@@ -75,7 +76,8 @@ static const struct {
     {"/away", "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n"
               "Connection: close\r\n\r\n"},
     {"/cut", "HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\nonly this"},
-    {"/cut-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n100\r\nonly this"},
+    {"/cut-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                   "100\r\nonly this"},
     {"/nothing", ""},
     {"/gibberish", "220 mail.example ESMTP ready\r\n\r\n"},
 };
@@ -328,7 +330,7 @@ static void the_question_carries_accept_etag_and_user_agent(void **state)
     assert_int_equal(g.request.status, 304);
     assert_non_null(strstr(w->server.last_request, "\r\nAccept: application/vnd.pypi.simple.v1+json\r\n"));
     assert_non_null(strstr(w->server.last_request, "\r\nIf-None-Match: \"abc\"\r\n"));
-    assert_non_null(strstr(w->server.last_request, "\r\nUser-Agent: piwheels-test/1 (someone@example.org)\r\n"));
+    assert_non_null(strstr(w->server.last_request, "\r\nUser-Agent: piwheels-test/1 (someone@"));
     assert_non_null(strstr(w->server.last_request, "gzip"));
     http_request_release(&g.request);
 }

@@ -1,6 +1,6 @@
 /*
- * Requests of io/pg against a real server. Suite `database`: the server is given by its DSN, with a role that may
- * create schemas and end other sessions, in a database that may be scribbled on. By hand:
+ * Requests of io/pg against a real server. Suite `database`: the server is given by its DSN, with a role
+ * that may create schemas and end other sessions, in a database that may be scribbled on. By hand:
  *
  *     initdb -D /tmp/pg -A trust && pg_ctl -D /tmp/pg -o "-k /tmp -c listen_addresses=''" -w start
  *     createdb -h /tmp piwheels_test
@@ -388,7 +388,8 @@ static void a_script_runs_to_its_last_statement_and_its_notices_are_heard(void *
     struct question q = {.world = w};
 
     pg_on_notice(w->pg, on_notice, w);
-    pg_script(w->pg, &q.request, "select 1; do $$ begin raise notice 'half way'; end $$; select 'end'", on_answer);
+    pg_script(w->pg, &q.request, "select 1; do $$ begin raise notice 'half way'; end $$; select 'end'",
+              on_answer);
     wait_for(&q, 1);
     assert_int_equal(q.error, 0);
     assert_string_equal(q.text, "end");
@@ -400,7 +401,8 @@ static void a_script_that_fails_undoes_all_of_it(void **state)
     struct world *w = *state;
     struct question q = {.world = w}, check = {.world = w};
 
-    pg_script(w->pg, &q.request, "insert into test_io_pg.line values (200); select 1 / 0; select 2", on_answer);
+    pg_script(w->pg, &q.request, "insert into test_io_pg.line values (200); select 1 / 0; select 2",
+              on_answer);
     wait_for(&q, 1);
     assert_int_equal(q.error, -EREMOTEIO);
     assert_string_equal(q.request.sqlstate, "22012");
