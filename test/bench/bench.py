@@ -101,8 +101,8 @@ class Site:
         self.postgres.remove()
 
 
-def dispatch_fail(build, directory):
-    count, cycles = 100, 20000
+def dispatch_fail(build, directory, small):
+    count, cycles = (10, 200) if small else (100, 20000)
     site = Site(build, directory, cycles + 1000)
     try:
         found = site.slaves(build, count, cycles, 20000)
@@ -128,6 +128,7 @@ BENCHMARKS = {"dispatch-fail": dispatch_fail}
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--small", action="store_true", help="a tiny workload: to try the benchmark, not to measure")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)
@@ -136,7 +137,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     for name in arguments.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="piwheels-bench-", dir=os.environ.get("PIW_TEST_TMP", "/var/tmp")) as directory:
-            BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(directory))
+            BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(directory), arguments.small)
 
 
 if __name__ == "__main__":

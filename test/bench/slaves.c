@@ -153,6 +153,14 @@ static void print(struct crowd *c)
            percentile_ms(&c->busy_to_cont, 0.99));
 }
 
+static void release(struct crowd *c)
+{
+    free(c->idle_to_build.ns);
+    free(c->busy_to_cont.ns);
+    free(c->slaves);
+    free(c->log);
+}
+
 static void fill_log(struct crowd *c)
 {
     static const char line[] = "gcc -O2 -fPIC -Iinclude -c source.c -o build/source.o\n";
@@ -185,10 +193,10 @@ int main(int argc, char *argv[])
     }
     uv_run(&c.loop, UV_RUN_DEFAULT);
     uv_loop_close(&c.loop);
-    if (c.done < c.wanted) {
+    if (c.done < c.wanted)
         fprintf(stderr, "bench-slaves: %s\n", c.fault ? c.fault : "ended too early");
-        return 1;
-    }
-    print(&c);
-    return 0;
+    else
+        print(&c);
+    release(&c);
+    return c.done < c.wanted;
 }

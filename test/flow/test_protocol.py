@@ -398,7 +398,7 @@ def test_a_result_that_is_being_recorded_is_not_taken_in_twice(farm, connect):
         farm.wait_blocked()
         slave.close()
         slave = farm.scripted_slave()
-        slave.hello(attempts=[[attempt]])
+        slave.hello(attempts=[attempt])
     slave.expect("ACK")
     told, why = slave.expect("STOP")
     assert told == attempt
