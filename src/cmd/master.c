@@ -372,7 +372,6 @@ static void on_opened(struct task *t)
     if (t->error == 0)
         return;
     if (t->error != -ECANCELED) {
-        command_trouble(&command_master, "%s", t->reason);
         log_error("master", "master: not started: %s", t->reason);
         m->status = EXIT_TROUBLE;
     }

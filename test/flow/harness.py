@@ -247,6 +247,12 @@ class Farm:
             SELECT version_settle(v.id) FROM version v JOIN package p ON p.id = v.package
                 WHERE p.name = '{package}' AND v.version = '{version}'""")
 
+    def forget_everything(self):
+        """Makes the database and the tree as if nothing had ever been built."""
+        self.sql("DELETE FROM file; DELETE FROM build; DELETE FROM version; UPDATE package SET live_files = 0")
+        for path in self.output.glob("simple/*/*"):
+            path.unlink()
+
     def outcome(self, attempt):
         """outcome|class|detail of a build."""
         return self.sql(f"SELECT outcome, class, detail FROM build WHERE id = {attempt}")

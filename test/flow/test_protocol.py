@@ -16,9 +16,7 @@ LOG_MAX_BYTES = 16777216
 
 @pytest.fixture
 def farm(standing_farm):
-    standing_farm.sql("DELETE FROM file; DELETE FROM build; DELETE FROM version; UPDATE package SET live_files = 0")
-    for path in (standing_farm.output / "simple").glob(f"{PACKAGE}/*"):
-        path.unlink()
+    standing_farm.forget_everything()
     return standing_farm
 
 
