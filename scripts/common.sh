@@ -28,7 +28,9 @@ install_packages() {
     [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
         die "these packages are missing; install them as root, or install sudo:$missing"
     say "installs:$missing"
-    as_root apt-get update -q -o Dpkg::Use-Pty=0 >/dev/null || die "apt-get update failed"
+    local log
+    log=$(mktemp)
+    as_root apt-get update -q -o Dpkg::Use-Pty=0 >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "apt-get update failed"; }
     # what we start is private: no package shall start a server of its own (Debian policy 9.3.3.2)
     local policy=/usr/sbin/policy-rc.d status=0 ours=
     if [ ! -e $policy ]; then
@@ -38,9 +40,10 @@ install_packages() {
     fi
     # shellcheck disable=SC2086
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q -o Dpkg::Use-Pty=0 --no-install-recommends \
-        $missing >/dev/null || status=$?
+        $missing >"$log" 2>&1 || status=$?
     [ -z "$ours" ] || as_root rm -f $policy
-    [ $status = 0 ] || die "apt-get install failed for:$missing"
+    [ $status = 0 ] || { tail -n 20 "$log" >&2; die "apt-get install failed for:$missing"; }
+    rm -f "$log"
 }
 
 # The directory of PostgreSQL's server programs: Debian keeps them out of PATH.

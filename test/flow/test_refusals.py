@@ -269,6 +269,7 @@ def test_nothing_is_heard_while_a_success_is_recorded(farm, receiving, refused, 
     slave, attempt, (_, data) = receiving
     with farm.locked("file"):
         slave.send_file(attempt, 0, data)
+        farm.wait_blocked()
         say(slave, verb, attempt)
         assert refused(slave) == f"{verb} is not expected for attempt {attempt}, which is recording"
     farm.wait_sql(f"SELECT outcome FROM build WHERE id = {attempt}", "success")
