@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <uv.h>
 
+#include "core/lag.h"
 #include "db.h"
 #include "farm.h"
 #include "io/message.h"
@@ -16,9 +17,18 @@
 
 struct control;
 
+/* What it speaks for. */
+struct control_sources {
+    struct db *db;
+    struct pypi *pypi;
+    struct farm *farm;
+    const struct lag *lag;
+    const char *output;    /* directory whose file system's space is told; copied */
+};
+
 /* Listens on the Unix socket `path` (0660). 0, or -errno with `why`. */
-int control_open(uv_loop_t *loop, const char *path, struct db *db, struct pypi *pypi, struct farm *farm,
-                 struct control **control, char *why, size_t why_size);
+int control_open(uv_loop_t *loop, const char *path, const struct control_sources *sources, struct control **control,
+                 char *why, size_t why_size);
 void control_close(struct control *c, void (*closed)(void *owner), void *owner);
 
 struct control_answer {

@@ -60,7 +60,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 2 /* of the schema that this program needs */
+#define DB_LEVEL 3 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);
@@ -186,13 +186,17 @@ struct db_verdicts {
     unsigned count;           /* 0: the attempt is no longer the job's */
     enum db_verdict items[16];
 };
-/* `json` as files_begin in schema/functions.sql wants it. */
+/* `json` as files_begin in schema/functions.sql wants it. Batched, as is db_build_publish. */
 void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,
                     struct db_verdicts *out, void (*done)(struct db_call *c, int error));
 void db_build_publish(struct db *db, struct db_call *c, const struct db_build_end *end, uint64_t serves,
                       bool *recorded, void (*done)(struct db_call *c, int error));
 void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
                      void (*done)(struct db_call *c, int error));
+
+/* Ends what a master that was killed still has running on the server, and waits until it is over: only then what
+ * the tables say is final. */
+void db_end_earlier(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
 
 struct db_publishing {        /* files that a crash left half-way */
     unsigned count;
@@ -239,6 +243,83 @@ struct db_root {              /* every package with a live file, in order of nam
 void db_root(struct db *db, struct db_call *c, struct db_root *out,
              void (*done)(struct db_call *c, int error));
 void db_root_release(struct db_root *out);
+
+/* What the page for people tells of a package. Lists are in the order in which they are shown. */
+struct db_project_target {
+    char *name, *abi, *platform, *label;
+};
+struct db_project_state {     /* of a release on a target, as version_state in schema/functions.sql has it */
+    char *state, *reason;
+};
+struct db_project_file {
+    char *name, *requires_python;
+    char *apt, *pip;          /* what it needs at run time: names, each ended by a newline */
+    uint64_t size_bytes;
+    char sha256[SHA256_HEX_SIZE];
+    unsigned target;          /* that it was built on: its place in the list */
+};
+struct db_project_build {     /* the newest on each target, and failed ones */
+    int64_t id;
+    unsigned target;
+    char outcome[16];
+    bool logged;              /* there is a log of it */
+};
+struct db_release {
+    char *version, *yanked_reason, *requires_python;
+    char *skip;               /* why it is not built; "" when it is */
+    char released[20];        /* "2026-01-31 14:05:09", or "" */
+    bool prerelease, yanked;
+    struct db_project_state *states; /* one a target */
+    unsigned file_count, build_count;
+    struct db_project_file *files;
+    struct db_project_build *builds; /* by target, the newest first */
+};
+struct db_project_page {
+    char *display;            /* NULL: there is no such package */
+    char *summary;
+    unsigned target_count, release_count, alias_count;
+    struct db_project_target *targets;
+    struct db_release *releases; /* the newest first */
+    char **aliases;
+    /* what the lists above point into */
+    struct db_project_state *states;
+    struct db_project_file *files;
+    struct db_project_build *builds;
+    unsigned file_count, build_count;
+};
+void db_project_page(struct db *db, struct db_call *c, const char *package, struct db_project_page *out,
+                void (*done)(struct db_call *c, int error));
+void db_project_page_release(struct db_project_page *out);
+
+/* What the front page tells. */
+struct db_home_builds {
+    uint64_t succeeded, failed, farm;
+};
+struct db_home_target {
+    char *name, *abi, *platform, *label;
+    bool skipped;
+    unsigned queued, building; /* counted up to DB_HOME_COUNT_MAX */
+};
+struct db_home_build {
+    int64_t id;
+    char *package, *version, *target;
+    char finished[20], outcome[16];
+    uint64_t wall_ms;
+    bool logged;
+};
+#define DB_HOME_COUNT_MAX 10000
+#define DB_HOME_BUILDS 20     /* newest builds that are told */
+struct db_home {
+    uint64_t packages, versions, files, size_bytes;
+    struct db_home_builds hour, day, ever;
+    char now[20];
+    unsigned target_count, build_count;
+    struct db_home_target *targets;
+    struct db_home_build *builds; /* the newest first */
+};
+void db_home(struct db *db, struct db_call *c, struct db_home *out,
+             void (*done)(struct db_call *c, int error));
+void db_home_release(struct db_home *out);
 
 /* ---- people ---- */
 

@@ -6,6 +6,7 @@
 #ifndef FARM_H
 #define FARM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -40,7 +41,16 @@ void farm_close(struct farm *f, void (*closed)(void *owner), void *owner);
 /* Where it really listens. */
 const char *farm_address(const struct farm *f);
 
-/* The slaves and what they do, for `piwheels status`: a new reference. */
-json_t *farm_describe(const struct farm *f);
+/* At most `max` slaves and what they do, for the tools: a new reference. Those who connected last come first;
+ * *before, UINT64_MAX at first, is where the next call goes on, and 0 when all have been told. */
+json_t *farm_describe(const struct farm *f, uint64_t *before, unsigned max);
+
+/* What a person wants done ("pause", "resume", "skip", "stop", "kill") to the slave of this number, or to all (0). 0, or
+ * -EINVAL or -ENOENT; `told` says in words what was done, or why nothing was. Pausing all goes for those too who connect
+ * later. Pauses last until the master ends. */
+int farm_act(struct farm *f, const char *action, int64_t slave, char *told, size_t size);
+
+/* Whether all are paused. */
+bool farm_resting(const struct farm *f);
 
 #endif

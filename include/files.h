@@ -42,6 +42,8 @@ int files_open(uv_loop_t *loop, struct db *db, const struct files_settings *sett
 
 /* Undoes what a crash left half-way (rows in state 'publishing', staging). `done` once, with 0 or -errno. */
 void files_recover(struct files *f, void (*done)(void *owner, int error), void *owner);
+/* Only while that is under way: `done` comes soon, with -ECANCELED. */
+void files_recover_cancel(struct files *f);
 
 /* Lets receipts that are recording come to their end, drops the others; then `closed`. */
 void files_close(struct files *f, void (*closed)(void *owner), void *owner);

@@ -15,7 +15,8 @@ struct web;
 
 struct web_settings {
     const char *output;       /* the directory that is served; copied */
-    uint64_t root_pause_ms;   /* the list of all packages is written at most this often */
+    const char *site_url;     /* what people reach it by, without a slash at the end; "": unknown; copied */
+    uint64_t root_pause_ms;   /* the list of all packages, and the front page, are written at most this often */
 };
 
 struct web *web_open(uv_loop_t *loop, struct db *db, const struct web_settings *settings);

@@ -1,8 +1,8 @@
 /*
  * A wheel as an archive: opened, judged by the strict rules, and read (libzip).
  *
- * Blocking: for worker threads and for the slave. Refused, with the reason in words: duplicate names, local
- * and central headers that differ, bytes that belong to no member, absolute or ".." paths, backslashes and
+ * Blocking: for worker threads and for the slave. Refused, with the reason in words: duplicate names, a
+ * file that is a folder too, local and central headers that differ, bytes that belong to no member, absolute or ".." paths, backslashes and
  * control characters in names, symlinks and other special files, not exactly one dist-info folder, no or
  * unreadable METADATA, WHEEL or RECORD, a METADATA name or version or WHEEL tags that differ from the file
  * name (PEP 427; versions by PEP 440 equality, names by PEP 503; a missing Build: is fine), RECORD that

@@ -12,63 +12,50 @@ SET LOCAL search_path = piwheels, pg_temp;
 
 -- ---- versions and jobs ---------------------------------------------------------------------------
 
--- The targets for which a version should be built and is not: its facts against the enabled targets.
+-- The targets for which a version should be built and is not, enabled or not.
 CREATE FUNCTION version_open(v version, p package) RETURNS bigint
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN NOT v.wanted OR v.sdist IS NULL OR v.skip IS NOT NULL OR p.skip IS NOT NULL
              OR (v.yanked AND NOT v.by_hand) THEN 0
         ELSE v.judged_mask & ~(v.built_mask | v.failed_mask | v.na_mask)
-             & (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE skip IS NULL)
     END
 $$;
 
--- Makes the jobs of one version agree with its facts. First one target, in the targets' order, is built;
+-- Makes the jobs of versions agree with their facts. First one target, in the targets' order, is built;
 -- a result that serves others as well has set their bits, a native one opens the rest, a failure the next. A
 -- parked job stays where it is, and the next target is tried.
-CREATE FUNCTION version_settle(p_version bigint) RETURNS void
+CREATE FUNCTION versions_settle(p_versions bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    v version;
-    p package;
-    open bigint;    -- what is to be built sooner or later
-    now_open bigint;
+    enabled bigint := (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE skip IS NULL);
 BEGIN
-    SELECT * INTO v FROM version WHERE id = p_version FOR NO KEY UPDATE;
-    SELECT * INTO p FROM package WHERE id = v.package;
-    open := version_open(v, p);
-    now_open := open;
-    IF open <> 0 AND v.built_mask = 0 THEN
-        -- the one under way, or else the first
-        SELECT coalesce(bit_or(1::bigint << s.id), 0) INTO now_open FROM (
-            SELECT t.id FROM target t LEFT JOIN job j ON j.version = p_version AND j.target = t.id
-                WHERE (open >> t.id) & 1 = 1 AND j.need IS NULL
-                ORDER BY j.attempt IS NULL, t.position LIMIT 1) s;
-    END IF;
-    DELETE FROM job WHERE version = p_version AND attempt IS NULL
-        AND (CASE WHEN need IS NULL THEN now_open ELSE open END >> target) & 1 = 0;
-    IF now_open <> 0 THEN
-        INSERT INTO job (version, target, prio)
-            SELECT p_version, id, CASE WHEN v.by_hand THEN 0 ELSE 1 END
-                FROM target WHERE (now_open >> id) & 1 = 1 ORDER BY id
-            ON CONFLICT (version, target) DO UPDATE SET prio = excluded.prio WHERE job.prio > excluded.prio;
-    END IF;
+    PERFORM FROM version WHERE id = ANY (p_versions) ORDER BY id FOR NO KEY UPDATE;
+    WITH facts AS MATERIALIZED (
+        SELECT v.id, v.by_hand, v.built_mask, version_open(v, p) & enabled AS open -- sooner or later
+            FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)),
+    plan AS MATERIALIZED (
+        SELECT f.id, f.by_hand, f.open, CASE WHEN f.open = 0 OR f.built_mask <> 0 THEN f.open ELSE coalesce((
+                -- the one under way, or else the first
+                SELECT 1::bigint << t.id FROM target t LEFT JOIN job j ON j.version = f.id AND j.target = t.id
+                    WHERE (f.open >> t.id) & 1 = 1 AND j.need IS NULL
+                    ORDER BY j.attempt IS NULL, t.position LIMIT 1), 0) END AS now_open
+            FROM facts f),
+    gone AS (
+        DELETE FROM job USING plan WHERE job.version = plan.id AND job.attempt IS NULL
+            AND (CASE WHEN job.need IS NULL THEN plan.now_open ELSE plan.open END >> job.target) & 1 = 0)
+    INSERT INTO job (version, target, prio)
+        SELECT plan.id, t.id, CASE WHEN plan.by_hand THEN 0 ELSE 1 END
+            FROM plan JOIN target t ON (plan.now_open >> t.id) & 1 = 1 ORDER BY plan.id, t.id
+        ON CONFLICT (version, target) DO UPDATE SET prio = excluded.prio WHERE job.prio > excluded.prio;
 END $$;
 
--- The state of a version on a target and the reason in words.
-CREATE FUNCTION version_state(p_version bigint, p_target smallint, OUT state text, OUT reason text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+-- The state of a version on a target and the reason in words; `j`: the job, if there is one.
+CREATE FUNCTION state_of(p package, v version, t target, j job, OUT state text, OUT reason text)
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v version;
-    p package;
-    t target;
-    j job;
-    bit bigint := 1::bigint << p_target;
+    bit bigint := 1::bigint << t.id;
 BEGIN
-    SELECT * INTO v FROM version WHERE id = p_version;
-    SELECT * INTO p FROM package WHERE id = v.package;
-    SELECT * INTO t FROM target WHERE id = p_target;
-    SELECT * INTO j FROM job WHERE version = p_version AND target = p_target;
     IF v.built_mask & bit <> 0 THEN
         state := 'built'; reason := 'a wheel is published';
     ELSIF j.attempt IS NOT NULL THEN
@@ -88,7 +75,7 @@ BEGIN
     ELSIF v.failed_mask & bit <> 0 THEN
         state := 'failed';
         SELECT nullif(concat_ws(': ', nullif(b.class, ''), nullif(b.detail, '')), '') INTO reason
-            FROM build b WHERE b.version = p_version AND b.target = p_target AND b.outcome = 'failed'
+            FROM build b WHERE b.version = v.id AND b.target = t.id AND b.outcome = 'failed'
             ORDER BY b.id DESC LIMIT 1;
         reason := coalesce(reason, 'it does not build');
     ELSIF NOT v.wanted THEN
@@ -110,13 +97,91 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION version_state(p_version bigint, p_target smallint, OUT state text, OUT reason text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT s.state, s.reason
+        FROM version v JOIN package p ON p.id = v.package JOIN target t ON t.id = p_target
+            LEFT JOIN job j ON j.version = v.id AND j.target = t.id
+            CROSS JOIN LATERAL state_of(p, v, t, j) s
+        WHERE v.id = p_version
+$$;
+
+-- The same for every version of a package on every target.
+CREATE FUNCTION package_states(p_package bigint)
+    RETURNS TABLE (version bigint, target smallint, state text, reason text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT v.id, t.id, s.state, s.reason
+        FROM package p JOIN version v ON v.package = p.id CROSS JOIN target t
+            LEFT JOIN job j ON j.version = v.id AND j.target = t.id
+            CROSS JOIN LATERAL state_of(p, v, t, j) s
+        WHERE p.id = p_package
+$$;
+
 -- ---- pages ---------------------------------------------------------------------------------------
 
+-- Stale pages are marked last of all in a transaction, those of the index before those for people and the front
+-- page at the very end, so that nobody waits in a circle, or for long.
 CREATE FUNCTION page_stale(p_kind text, p_key text) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO stale_page (kind, key) VALUES (p_kind, p_key)
         ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation
 $$;
+
+-- Both in order of the key, for the same reason.
+CREATE FUNCTION pages_stale(p_kind text, p_keys text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO stale_page (kind, key) SELECT DISTINCT p_kind, key FROM unnest(p_keys) key ORDER BY key
+        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
+END $$;
+
+-- The pages for people of the packages that these versions belong to.
+CREATE FUNCTION projects_stale(p_versions bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pages_stale('project', ARRAY (
+        SELECT p.name FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)));
+END $$;
+
+-- All of them, and the front page.
+CREATE FUNCTION people_pages_stale() RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO stale_page (kind, key) SELECT 'project', name FROM package ORDER BY name
+        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
+    SELECT page_stale('home', '')
+$$;
+
+CREATE FUNCTION tally_none() RETURNS tally
+LANGUAGE sql IMMUTABLE AS $$ SELECT ROW (NULL, 0, 0, 0, 0, 0, 0, 0)::tally $$;
+
+-- Adds to this minute's figures, which the front page shows; the first of a minute sums up what is a day old.
+CREATE FUNCTION tally_add(p tally) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    this_minute timestamptz := date_trunc('minute', now());
+    fresh boolean := NOT EXISTS (SELECT FROM tally WHERE minute = this_minute);
+BEGIN
+    INSERT INTO tally AS t VALUES (this_minute, p.succeeded, p.failed, p.farm, p.packages, p.versions, p.files,
+                                   p.size_bytes)
+        ON CONFLICT (minute) DO UPDATE SET
+            succeeded = t.succeeded + p.succeeded, failed = t.failed + p.failed, farm = t.farm + p.farm,
+            packages = t.packages + p.packages, versions = t.versions + p.versions, files = t.files + p.files,
+            size_bytes = t.size_bytes + p.size_bytes;
+    IF fresh THEN
+        WITH old AS (
+            DELETE FROM tally WHERE minute < now() - interval '25 hours' AND minute > '-infinity' RETURNING *)
+        INSERT INTO tally AS t
+            SELECT '-infinity', sum(succeeded), sum(failed), sum(farm), sum(packages), sum(versions), sum(files),
+                   sum(size_bytes)
+                FROM old HAVING count(*) > 0
+            ON CONFLICT (minute) DO UPDATE SET
+                succeeded = t.succeeded + excluded.succeeded, failed = t.failed + excluded.failed,
+                farm = t.farm + excluded.farm, packages = t.packages + excluded.packages,
+                versions = t.versions + excluded.versions, files = t.files + excluded.files,
+                size_bytes = t.size_bytes + excluded.size_bytes;
+    END IF;
+    PERFORM page_stale('home', '');
+END $$;
 
 -- The page has been written as of this generation; false when it has become stale again meanwhile.
 CREATE FUNCTION page_written(p_kind text, p_key text, p_generation bigint) RETURNS boolean
@@ -143,6 +208,7 @@ BEGIN
                 p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
         UPDATE target SET label = p_label WHERE id = t.id;
+        PERFORM people_pages_stale();
         RETURN t.id;
     END IF;
     SELECT min(n) INTO new_id FROM generate_series(0, 63) n WHERE n NOT IN (SELECT id FROM target);
@@ -156,6 +222,7 @@ BEGIN
     PERFORM 1 FROM package ORDER BY id FOR NO KEY UPDATE;
     UPDATE package p SET refresh_at = now(), etag = '', serial = 0
         WHERE EXISTS (SELECT FROM version v WHERE v.package = p.id AND v.wanted);
+    PERFORM people_pages_stale();
     RETURN new_id;
 END $$;
 
@@ -168,7 +235,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM version_settle(id) FROM (SELECT id FROM version WHERE wanted AND sdist IS NOT NULL ORDER BY id) v;
+    PERFORM versions_settle(ARRAY (SELECT id FROM version WHERE wanted AND sdist IS NOT NULL));
+    PERFORM people_pages_stale();
     RETURN true;
 END $$;
 
@@ -295,11 +363,12 @@ BEGIN
     UPDATE job SET need = NULL, tries = 0, ready_at = now()
         WHERE version = ANY (asked || other_source) AND attempt IS NULL AND tries > 0;
 
-    PERFORM version_settle(s.id)
-        FROM (SELECT DISTINCT unnest(fresh || changed || gone || asked) AS id ORDER BY id) s;
+    PERFORM versions_settle(fresh || changed || gone || asked);
     IF pkg.live_files > 0 AND changed <> '{}' THEN
         PERFORM page_stale('index', pkg.name);
     END IF;
+    PERFORM page_stale('project', pkg.name);
+    PERFORM page_stale('home', '');
 
     RETURN QUERY
         SELECT v.version, coalesce(t.name, ''), coalesce(s.state, 'waiting'), coalesce(s.reason,
@@ -331,7 +400,7 @@ CREATE TYPE attempt_facts AS (
     attempt bigint, version_id bigint, target smallint, package text, version text, sdist text,
     sdist_sha256 bytea, started_ms bigint);
 
-CREATE FUNCTION attempt_describe(j job) RETURNS attempt_facts
+CREATE FUNCTION attempt_describe(j job) RETURNS SETOF attempt_facts
 LANGUAGE sql STABLE AS $$
     SELECT j.attempt, v.id, j.target, p.name, v.version, v.sdist, v.sdist_sha256,
            (extract(epoch FROM j.started) * 1000)::bigint
@@ -344,35 +413,44 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     SELECT nextval('attempt_id') FROM generate_series(1, p_count)
 $$;
 
--- For each place of the arrays, in order: claims a job of the targets in the mask for the slave, as this
--- attempt, if this very statement did not do so before. A row of nulls where there is none.
+-- For each place of the arrays: claims a job of the targets in the mask for the slave, as this attempt, if this
+-- very statement did not do so before. A row of nulls where there is none. Those who can build for the same
+-- targets take the first jobs of these in one sweep.
+-- (Without scans of whole tables a plan is right whatever the statistics were when it was made.)
 CREATE FUNCTION jobs_claim(p_attempts bigint[], p_slaves bigint[], p_masks bigint[], p_leases_ms bigint[])
     RETURNS SETOF attempt_facts
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    c record;
-    j job;
+    alike record;
+    found tid[];
 BEGIN
-    FOR i IN 1 .. cardinality(p_attempts) LOOP
-        SELECT * INTO j FROM job WHERE attempt = p_attempts[i];
-        IF NOT FOUND THEN
-            IF EXISTS (SELECT FROM build WHERE id = p_attempts[i]) THEN
-                RAISE EXCEPTION 'attempt % has ended meanwhile', p_attempts[i];
-            END IF;
-            SELECT w.version, w.target INTO c
-                FROM generate_series(0, 63) t
+    IF EXISTS (SELECT FROM build WHERE id = ANY (p_attempts)) THEN
+        RAISE EXCEPTION 'attempt % has ended meanwhile',
+            (SELECT min(id) FROM build WHERE id = ANY (p_attempts));
+    END IF;
+    FOR alike IN
+            SELECT c.mask, array_agg(c.place ORDER BY c.place) AS places, count(*) AS count
+            FROM unnest(p_attempts, p_masks) WITH ORDINALITY c (attempt, mask, place)
+            WHERE NOT EXISTS (SELECT FROM job WHERE job.attempt = c.attempt)
+            GROUP BY c.mask ORDER BY min(c.place) LOOP
+        found := ARRAY (
+            SELECT w.at FROM generate_series(0, 63) t
                 CROSS JOIN LATERAL (
-                    SELECT q.version, q.target, q.prio FROM job q
+                    SELECT q.ctid AS at, q.prio, q.version, q.target FROM job q
                         WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL AND q.ready_at <= now()
-                        ORDER BY q.target, q.prio, q.version LIMIT 1 FOR UPDATE SKIP LOCKED) w
-                WHERE (p_masks[i] >> t) & 1 = 1
-                ORDER BY w.prio, w.version, w.target LIMIT 1;
-            UPDATE job SET attempt = p_attempts[i], slave = p_slaves[i], started = clock_timestamp(),
-                    lease_until = now() + make_interval(secs => p_leases_ms[i] / 1000.0)
-                WHERE job.version = c.version AND job.target = c.target RETURNING * INTO j;
-        END IF;
-        RETURN NEXT attempt_describe(j);
+                        ORDER BY q.target, q.prio, q.version LIMIT alike.count FOR UPDATE SKIP LOCKED) w
+                WHERE (alike.mask >> t) & 1 = 1
+                ORDER BY w.prio, w.version, w.target LIMIT alike.count);
+        UPDATE job SET attempt = p_attempts[f.place], slave = p_slaves[f.place], started = clock_timestamp(),
+                lease_until = now() + make_interval(secs => p_leases_ms[f.place] / 1000.0)
+            FROM unnest(found, alike.places) f (at, place) WHERE job.ctid = f.at;
     END LOOP;
+    RETURN QUERY
+        SELECT d.* FROM unnest(p_attempts) WITH ORDINALITY c (attempt, place)
+            LEFT JOIN job j ON j.attempt = c.attempt
+            LEFT JOIN LATERAL attempt_describe(j) d ON true
+            ORDER BY c.place;
 END $$;
 
 -- A slave comes back with an attempt: its facts if the job is still its own, else no row.
@@ -384,7 +462,7 @@ BEGIN
     UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0)
         WHERE attempt = p_attempt AND slave = p_slave RETURNING * INTO j;
     IF FOUND THEN
-        RETURN NEXT attempt_describe(j);
+        RETURN QUERY SELECT * FROM attempt_describe(j);
     END IF;
 END $$;
 
@@ -406,7 +484,8 @@ BEGIN
     UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL
         WHERE attempt = p_attempt RETURNING * INTO j;
     -- it may not be wanted any more
-    PERFORM version_settle(j.version);
+    PERFORM versions_settle(ARRAY[j.version]);
+    PERFORM projects_stale(ARRAY[j.version]);
 END $$;
 
 CREATE FUNCTION leases_extend(p_attempts bigint[], p_lease_ms bigint) RETURNS void
@@ -422,35 +501,44 @@ CREATE TYPE build_end AS (
     attempt bigint, outcome text, class text, detail text, wall_ms bigint, cpu_ms bigint, peak_bytes bigint,
     log_bytes bigint);
 
--- Locks the versions of attempts that are under way, as everybody does before touching their jobs.
-CREATE FUNCTION attempts_lock(p_attempts bigint[]) RETURNS void
+-- Locks the versions of attempts that are under way, as everybody does before touching their jobs; answers them.
+CREATE FUNCTION attempts_lock(p_attempts bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM version WHERE id IN (SELECT version FROM job WHERE attempt = ANY (p_attempts))
-        ORDER BY id FOR NO KEY UPDATE;
+    RETURN ARRAY (SELECT id FROM version
+        WHERE id IN (SELECT version FROM job WHERE attempt = ANY (p_attempts)) ORDER BY id FOR NO KEY UPDATE);
 END $$;
 
-CREATE FUNCTION build_record(j job, e build_end) RETURNS void
-LANGUAGE sql AS $$
-    INSERT INTO build (id, version, target, slave, started, outcome, class, detail, wall_ms, cpu_ms,
-                       peak_bytes, log_bytes, sdist_sha256)
-        SELECT j.attempt, j.version, j.target, j.slave, j.started, e.outcome, e.class, e.detail, e.wall_ms,
-               e.cpu_ms, e.peak_bytes, e.log_bytes, v.sdist_sha256
-        FROM version v WHERE v.id = j.version
-$$;
-
--- Gives a job back after a failure of the farm: later and later, and parked after five.
-CREATE FUNCTION job_give_back(p_attempt bigint, p_retry_ms bigint) RETURNS void
+-- Records the ends of attempts that are under way, each once; answers how many of which kind they were.
+CREATE FUNCTION builds_record(p_ends build_end[]) RETURNS tally
 LANGUAGE plpgsql AS $$
 DECLARE
-    j job;
+    sums tally := tally_none();
+BEGIN
+    WITH recorded AS (
+        INSERT INTO build (id, version, target, slave, started, outcome, class, detail, wall_ms, cpu_ms,
+                           peak_bytes, log_bytes, sdist_sha256)
+            SELECT DISTINCT ON (e.attempt) e.attempt, j.version, j.target, j.slave, j.started, e.outcome,
+                   e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes, e.log_bytes, v.sdist_sha256
+                FROM unnest(p_ends) WITH ORDINALITY e JOIN job j ON j.attempt = e.attempt
+                    JOIN version v ON v.id = j.version
+                ORDER BY e.attempt, e.ordinality
+            RETURNING outcome)
+    SELECT count(*) FILTER (WHERE outcome = 'success'), count(*) FILTER (WHERE outcome = 'failed'),
+           count(*) FILTER (WHERE outcome = 'farm')
+        INTO sums.succeeded, sums.failed, sums.farm FROM recorded;
+    RETURN sums;
+END $$;
+
+-- Gives jobs back whose attempts are recorded as failures of the farm: later and later, and parked after five.
+CREATE FUNCTION jobs_give_back(p_attempts bigint[], p_retries_ms bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL, tries = tries + 1,
             need = CASE WHEN tries + 1 >= 5 THEN 'parked' END,
-            ready_at = now() + make_interval(secs => p_retry_ms / 1000.0 * 3 ^ tries * (0.8 + 0.4 * random()))
-        WHERE attempt = p_attempt RETURNING * INTO j;
-    -- another target may be next, or the version not be wanted any more
-    PERFORM version_settle(j.version);
+            ready_at = now() + make_interval(secs => r.ms / 1000.0 * 3 ^ tries * (0.8 + 0.4 * random()))
+        FROM unnest(p_attempts, p_retries_ms) r (attempt, ms) JOIN build b ON b.id = r.attempt
+        WHERE job.attempt = r.attempt AND b.outcome = 'farm';
 END $$;
 
 -- Ends attempts that published nothing: outcome 'failed' (the package's own) or 'farm'. For each, in order:
@@ -458,129 +546,190 @@ END $$;
 CREATE FUNCTION builds_end(p_attempts bigint[], p_outcomes text[], p_classes text[], p_details text[],
                            p_wall_ms bigint[], p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[],
                            p_retries_ms bigint[]) RETURNS SETOF boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    j job;
+    versions bigint[] := attempts_lock(p_attempts);
+    sums tally;
 BEGIN
-    PERFORM attempts_lock(p_attempts);
-    FOR i IN 1 .. cardinality(p_attempts) LOOP
-        SELECT * INTO j FROM job WHERE attempt = p_attempts[i] FOR UPDATE;
-        IF FOUND THEN
-            PERFORM build_record(j, ROW (p_attempts[i], p_outcomes[i], p_classes[i], p_details[i],
-                                         p_wall_ms[i], p_cpu_ms[i], p_peak_bytes[i],
-                                         p_log_bytes[i])::build_end);
-            IF p_outcomes[i] = 'farm' THEN
-                PERFORM job_give_back(p_attempts[i], p_retries_ms[i]);
-            ELSE
-                DELETE FROM job WHERE attempt = p_attempts[i];
-                UPDATE version SET failed_mask = failed_mask | (1::bigint << j.target) WHERE id = j.version;
-                PERFORM version_settle(j.version);
-            END IF;
-            RETURN NEXT true;
-        ELSE
-            RETURN NEXT EXISTS (SELECT FROM build WHERE id = p_attempts[i] AND outcome = p_outcomes[i]);
-        END IF;
-    END LOOP;
+    sums := builds_record(ARRAY (
+        SELECT ROW (e.*)::build_end FROM unnest(p_attempts, p_outcomes, p_classes, p_details, p_wall_ms, p_cpu_ms,
+                                                p_peak_bytes, p_log_bytes) e));
+    IF sums.farm > 0 THEN
+        PERFORM jobs_give_back(p_attempts, p_retries_ms);
+    END IF;
+    IF sums.failed > 0 THEN
+        WITH ended AS (
+            DELETE FROM job WHERE attempt = ANY (ARRAY (
+                    SELECT id FROM build WHERE id = ANY (p_attempts) AND outcome = 'failed'))
+                RETURNING version, target),
+        failed AS (SELECT version, bit_or(1::bigint << target) AS mask FROM ended GROUP BY version)
+        UPDATE version SET failed_mask = failed_mask | failed.mask FROM failed WHERE version.id = failed.version;
+    END IF;
+    IF sums.farm + sums.failed > 0 THEN
+        -- another target may be next, or the version not be wanted any more
+        PERFORM versions_settle(versions);
+        PERFORM projects_stale(versions);
+        PERFORM tally_add(sums);
+    END IF;
+    RETURN QUERY
+        SELECT coalesce(b.outcome = e.outcome, false)
+            FROM unnest(p_attempts, p_outcomes) WITH ORDINALITY e (attempt, outcome, place)
+                LEFT JOIN build b ON b.id = e.attempt
+            ORDER BY e.place;
 END $$;
 
 -- Leases that ran out: the slave is lost. Answers the attempts.
 CREATE FUNCTION leases_expire(p_retry_ms bigint) RETURNS SETOF bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
-    j job;
+    lost bigint[] := ARRAY (SELECT attempt FROM job WHERE attempt IS NOT NULL AND lease_until < now()
+        ORDER BY lease_until LIMIT 1000);
+    versions bigint[];
+    sums tally;
 BEGIN
-    PERFORM attempts_lock(ARRAY (SELECT attempt FROM job WHERE attempt IS NOT NULL AND lease_until < now()
-        ORDER BY lease_until LIMIT 1000));
-    FOR j IN SELECT * FROM job WHERE attempt IS NOT NULL AND lease_until < now() ORDER BY lease_until
-            LIMIT 1000 FOR UPDATE SKIP LOCKED LOOP
-        PERFORM build_record(j, ROW (j.attempt, 'farm', 'lost slave', 'the slave fell silent',
-            (extract(epoch FROM now() - j.started) * 1000)::bigint, 0, 0, 0)::build_end);
-        PERFORM job_give_back(j.attempt, p_retry_ms);
-        RETURN NEXT j.attempt;
-    END LOOP;
+    IF lost = '{}' THEN
+        RETURN;
+    END IF;
+    versions := attempts_lock(lost);
+    lost := ARRAY (SELECT attempt FROM job WHERE attempt = ANY (lost) AND lease_until < now()
+        ORDER BY lease_until, attempt FOR UPDATE SKIP LOCKED);
+    sums := builds_record(ARRAY (
+        SELECT ROW (attempt, 'farm', 'lost slave', 'the slave fell silent',
+                    (extract(epoch FROM now() - started) * 1000)::bigint, 0, 0, 0)::build_end
+            FROM job WHERE attempt = ANY (lost)));
+    PERFORM jobs_give_back(lost, array_fill(p_retry_ms, ARRAY[cardinality(lost)]));
+    IF sums.farm > 0 THEN
+        PERFORM versions_settle(versions);
+        PERFORM projects_stale(versions);
+        PERFORM tally_add(sums);
+    END IF;
+    RETURN QUERY SELECT unnest(lost);
 END $$;
 
 -- ---- files ---------------------------------------------------------------------------------------
 
--- Announces verified files before they enter the tree. The verdict on each, in order:
+-- What attempts want to publish, file by file.
+--   p_files: for each attempt [{"path", "name", "size", "sha256", "metadata_sha256", "requires_python",
+--            "requires": [text]}]
+CREATE FUNCTION files_announced(p_attempts bigint[], p_files jsonb[])
+    RETURNS TABLE (call bigint, attempt bigint, place bigint, path text, name text, size_bytes bigint, sha256 bytea,
+                   metadata_sha256 bytea, requires_python text, requires jsonb)
+LANGUAGE sql STABLE AS $$
+    SELECT a.call, a.attempt, f.place, f.path, f.name, f.size, decode(f.sha256, 'hex'), decode(f.metadata_sha256, 'hex'),
+           coalesce(f.requires_python, ''), f.requires
+        FROM unnest(p_attempts, p_files) WITH ORDINALITY a (attempt, files, call)
+            CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(a.files) AS (
+                path text, name text, size bigint, sha256 text, metadata_sha256 text, requires_python text,
+                requires jsonb)) WITH ORDINALITY
+                AS f (path, name, size, sha256, metadata_sha256, requires_python, requires, place)
+$$;
+
+-- Announces verified files before they enter the tree. For each place of the arrays, in
+-- order, the verdict on each of its files:
 --   'new'    may be linked into place          'same'   is public already with these very bytes
 --   'other'  is public with other bytes, or another attempt is about to publish it: must be discarded
 -- No row at all: the attempt is not the job's any more.
---   p_files: [{"path", "name", "size", "sha256", "metadata_sha256", "requires_python", "requires": [text]}]
-CREATE FUNCTION files_begin(p_attempt bigint, p_files jsonb) RETURNS TABLE (place integer, verdict text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-DECLARE
-    j job;
-    f jsonb;
-    there file;
+CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[])
+    RETURNS TABLE (call bigint, verdict text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
 BEGIN
-    PERFORM attempts_lock(ARRAY[p_attempt]);
-    SELECT * INTO j FROM job WHERE attempt = p_attempt FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    place := 0;
-    FOR f IN SELECT * FROM jsonb_array_elements(p_files) LOOP
-        place := place + 1;
-        INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
-                          requires_python)
-            VALUES (f ->> 'path', f ->> 'name', p_attempt, j.version, j.target, 'publishing',
-                    (f ->> 'size')::bigint, decode(f ->> 'sha256', 'hex'),
-                    decode(f ->> 'metadata_sha256', 'hex'), coalesce(f ->> 'requires_python', ''))
-            ON CONFLICT (path) DO NOTHING;
-        SELECT * INTO there FROM file WHERE path = f ->> 'path';
-        IF there.sha256 <> decode(f ->> 'sha256', 'hex') THEN
-            verdict := 'other';
-        ELSIF there.state = 'live' THEN
-            verdict := 'same';
-        ELSIF there.attempt = p_attempt THEN
-            INSERT INTO dependency (file, tool, name)
-                SELECT there.id, 'pip', r FROM jsonb_array_elements_text(f -> 'requires') r
-                ON CONFLICT DO NOTHING;
-            verdict := 'new';
-        ELSE
-            verdict := 'other';
-        END IF;
-        RETURN NEXT;
-    END LOOP;
+    PERFORM attempts_lock(p_attempts);
+    INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
+                      requires_python)
+        SELECT f.path, f.name, f.attempt, j.version, j.target, 'publishing', f.size_bytes, f.sha256,
+               f.metadata_sha256, f.requires_python
+            FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
+            ORDER BY f.path
+        ON CONFLICT (path) DO NOTHING;
+    INSERT INTO dependency (file, tool, name)
+        SELECT there.id, 'pip', r
+            FROM files_announced(p_attempts, p_files) f JOIN file there ON there.path = f.path
+                CROSS JOIN LATERAL jsonb_array_elements_text(f.requires) r
+            WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
+        ON CONFLICT DO NOTHING;
+    RETURN QUERY
+        SELECT f.call, CASE WHEN there.sha256 <> f.sha256 THEN 'other'
+                                        WHEN there.state = 'live' THEN 'same'
+                                        WHEN there.attempt = f.attempt THEN 'new'
+                                        ELSE 'other' END
+            FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
+                JOIN file there ON there.path = f.path
+            ORDER BY f.call, f.place;
 END $$;
 
--- The attempt's files stand in the tree: makes them public, records the build, ends the job and marks the
--- pages. p_serves: every target that the result serves, its own included. False: the attempt is not the job's
--- any more and nothing was done (true again for one that was recorded before).
-CREATE FUNCTION build_publish(p_attempt bigint, p_class text, p_detail text, p_wall_ms bigint,
-                              p_cpu_ms bigint, p_peak_bytes bigint, p_log_bytes bigint, p_serves bigint)
-    RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-DECLARE
-    j job;
-    p package;
-    added integer;
+-- Makes the announced files of attempts public; answers how much that is, and the packages that have new ones.
+CREATE FUNCTION files_live(p_attempts bigint[], OUT sums tally, OUT names text[])
+LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT * INTO p FROM package WHERE id = (
-        SELECT v.package FROM version v JOIN job q ON q.version = v.id WHERE q.attempt = p_attempt)
-        FOR NO KEY UPDATE;
-    PERFORM attempts_lock(ARRAY[p_attempt]);
-    SELECT * INTO j FROM job WHERE attempt = p_attempt FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN EXISTS (SELECT FROM build WHERE id = p_attempt AND outcome = 'success');
-    END IF;
-    UPDATE file SET state = 'live', published = now() WHERE attempt = p_attempt AND state = 'publishing';
-    GET DIAGNOSTICS added = ROW_COUNT;
-    PERFORM build_record(j, ROW (p_attempt, 'success', p_class, p_detail, p_wall_ms, p_cpu_ms, p_peak_bytes,
-                                 p_log_bytes)::build_end);
-    DELETE FROM job WHERE attempt = p_attempt;
-    UPDATE version SET built_mask = built_mask | p_serves, failed_mask = failed_mask & ~p_serves
-        WHERE id = j.version;
-    IF added > 0 THEN
-        UPDATE package SET live_files = live_files + added WHERE id = p.id;
-        PERFORM page_stale('index', p.name);
-        IF p.live_files = 0 THEN
+    sums := tally_none();
+    WITH added AS (
+        UPDATE file SET state = 'live', published = now() WHERE attempt = ANY (p_attempts) AND state = 'publishing'
+            RETURNING version, size_bytes),
+    parts AS (
+        SELECT v.package, count(*) AS files, sum(a.size_bytes) AS size_bytes
+            FROM added a JOIN version v ON v.id = a.version GROUP BY v.package),
+    grown AS (
+        UPDATE package SET live_files = live_files + parts.files FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first)
+    SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), count(*) FILTER (WHERE is_first),
+           coalesce(array_agg(name ORDER BY name), '{}')
+        INTO sums.files, sums.size_bytes, sums.packages, names FROM grown;
+END $$;
+
+-- The attempts' files stand in the tree: makes them public, records the builds, ends the jobs and marks the
+-- pages. p_serves: every target that the result serves, its own included. For each, in order: whether it is
+-- recorded, now or before; else the attempt is not the job's any more and nothing was done.
+CREATE FUNCTION build_publish(p_attempts bigint[], p_classes text[], p_details text[], p_wall_ms bigint[],
+                              p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[], p_serves bigint[])
+    RETURNS SETOF boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    versions bigint[];
+    own bigint[];
+    sums tally;
+    public record;
+BEGIN
+    PERFORM FROM package WHERE id IN (
+            SELECT v.package FROM job q JOIN version v ON v.id = q.version WHERE q.attempt = ANY (p_attempts))
+        ORDER BY id FOR NO KEY UPDATE;
+    versions := attempts_lock(p_attempts);
+    own := ARRAY (SELECT attempt FROM job WHERE attempt = ANY (p_attempts));
+    IF own <> '{}' THEN
+        sums := builds_record(ARRAY (
+            SELECT ROW (e.attempt, 'success', e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes,
+                        e.log_bytes)::build_end
+                FROM unnest(p_attempts, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes)
+                    e (attempt, class, detail, wall_ms, cpu_ms, peak_bytes, log_bytes)));
+        SELECT * INTO public FROM files_live(own);
+        sums.files := (public.sums).files;
+        sums.size_bytes := (public.sums).size_bytes;
+        sums.packages := (public.sums).packages;
+        WITH ended AS (DELETE FROM job WHERE attempt = ANY (own) RETURNING attempt, version),
+        served AS (
+            SELECT e.version, bit_or(s.mask) AS mask
+                FROM ended e JOIN unnest(p_attempts, p_serves) s (attempt, mask) ON s.attempt = e.attempt
+                GROUP BY e.version),
+        old AS (SELECT count(*) AS fresh FROM served JOIN version v ON v.id = served.version WHERE v.built_mask = 0),
+        done AS (
+            UPDATE version SET built_mask = built_mask | served.mask, failed_mask = failed_mask & ~served.mask
+                FROM served WHERE version.id = served.version)
+        SELECT fresh INTO sums.versions FROM old;
+        PERFORM versions_settle(versions);
+        PERFORM pages_stale('index', public.names);
+        IF sums.packages > 0 THEN
             PERFORM page_stale('root', '');
         END IF;
+        PERFORM projects_stale(versions);
+        PERFORM tally_add(sums);
     END IF;
-    PERFORM version_settle(j.version);
-    RETURN true;
+    RETURN QUERY
+        SELECT coalesce(b.outcome = 'success', false)
+            FROM unnest(p_attempts) WITH ORDINALITY e (attempt, place) LEFT JOIN build b ON b.id = e.attempt
+            ORDER BY e.place;
 END $$;
 
 -- Forgets files that were announced and will not be published; their bytes must be gone from the tree before.
@@ -606,5 +755,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
                 'queued', coalesce(j.queued, 0), 'parked', coalesce(j.parked, 0),
                 'building', coalesce(j.building, 0))
             ORDER BY t.position), '[]') FROM target t LEFT JOIN jobs j ON j.target = t.id),
+        'builds_hour', (SELECT jsonb_build_object(
+                'success', coalesce(sum(succeeded), 0), 'failed', coalesce(sum(failed), 0),
+                'farm', coalesce(sum(farm), 0))
+            FROM tally WHERE minute > now() - interval '1 hour'),
         'stale_pages', (SELECT count(*) FROM stale_page))
 $$;

@@ -85,7 +85,7 @@ CREATE TABLE job (
     PRIMARY KEY (version, target)
 );
 CREATE INDEX job_waiting ON job (target, prio, version) WHERE attempt IS NULL AND need IS NULL;
-CREATE INDEX job_lease ON job (lease_until) WHERE attempt IS NOT NULL;
+CREATE INDEX job_lease ON job (lease_until) WHERE lease_until IS NOT NULL;
 CREATE SEQUENCE attempt_id;
 
 CREATE TABLE slave (
@@ -144,10 +144,23 @@ CREATE TABLE dependency (
 -- Pages that must be written again. A writer removes the row only if its generation is the one it rendered.
 CREATE SEQUENCE page_generation;
 CREATE TABLE stale_page (
-    kind       text NOT NULL CHECK (kind IN ('root', 'index')),
-    key        text NOT NULL,                -- 'index': the package; 'root': ''
+    kind       text NOT NULL CHECK (kind IN ('root', 'index', 'project', 'home')),
+    key        text NOT NULL,                -- 'index', 'project': the package; 'root', 'home': ''
     generation bigint NOT NULL DEFAULT nextval('page_generation'),
     since      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (kind, key)
 );
-CREATE INDEX stale_page_since ON stale_page (since);
+CREATE INDEX stale_page_since ON stale_page ((kind = 'project'), since);
+
+-- What pages tell in figures: the builds that ended in each minute, and by how much everything public grew or
+-- shrank. Nothing on a page counts a large table. The row '-infinity' sums up what is older than a day.
+CREATE TABLE tally (
+    minute     timestamptz PRIMARY KEY,
+    succeeded  bigint NOT NULL DEFAULT 0,
+    failed     bigint NOT NULL DEFAULT 0,
+    farm       bigint NOT NULL DEFAULT 0,    -- builds that the farm failed
+    packages   bigint NOT NULL DEFAULT 0,    -- with a file
+    versions   bigint NOT NULL DEFAULT 0,    -- built for some target
+    files      bigint NOT NULL DEFAULT 0,
+    size_bytes bigint NOT NULL DEFAULT 0
+);

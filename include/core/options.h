@@ -20,6 +20,7 @@ enum option_commands { /* which commands offer an option */
     FOR_TARGET = 1 << 3,
     FOR_ADD = 1 << 4,
     FOR_STATUS = 1 << 5,
+    FOR_MONITOR = 1 << 6,
     FOR_ALL = 0x7fffffff
 };
 

@@ -46,6 +46,7 @@ struct task_step {
 
 struct task {
     /* set by the owner before task_start */
+    const char *name;                    /* its table's, "publish" for publish_steps: for tests and the log */
     const struct task_step *steps;       /* ends with {NULL, NULL} */
     void (*finished)(struct task *t);    /* exactly once; may free the owner */
     void (*cancel)(struct task *t);      /* ends the request in flight early; may be NULL */

@@ -17,7 +17,11 @@ int fs_make_dirs(const char *path, mode_t mode);
  * build left unreadable writable first. */
 int fs_remove_tree(const char *path);
 
-/* Replaces `path` atomically: written beside it, fsynced, renamed, the directory fsynced; the
+/* From now on temporary files are written into `directory` (copied), where a crash leaves them to be found;
+ * beside what they replace only where that is another file system, and before this is called. At start only. */
+void fs_use_scratch(const char *directory);
+
+/* Replaces `path` atomically: written under a temporary name, fsynced, renamed, the directory fsynced; the
  * directories on the way are made. Mode 0644. If a file was there, the new one's mtime is at least one
  * whole second later than its (nginx's ETag is mtime and size). With `keep_same` a file that already
  * holds these bytes is left alone. */
@@ -30,7 +34,8 @@ int fs_replace_gzip(const char *path, const void *data, size_t len);
  * than a symlink is in the way. */
 int fs_replace_link(const char *path, const char *to);
 
-/* link(2) that never overwrites: -EEXIST when `to` exists; then fsyncs the directory of `to`. */
+/* link(2) that never overwrites: -EEXIST when `to` exists; then fsyncs the directory of `to`. After another error
+ * `to` is not there. */
 int fs_publish(const char *from, const char *to);
 
 int fs_sync_dir(const char *path);

@@ -119,7 +119,8 @@ int pg_bytes(const struct pg_result *result, unsigned row, unsigned column, void
 struct pg_figures {
     unsigned waiting, in_flight;
     uint64_t done, repeated, reconnects;
-    int64_t worst_ms;      /* slowest answer in the last minute or so */
+    int64_t last_ms;       /* how long the latest answer took */
+    int64_t worst_ms;      /* the slowest in the last minute or so */
 };
 void pg_figures(const struct pg *pg, struct pg_figures *figures);
 

@@ -4,7 +4,8 @@
  *
  * A `struct wire` belongs to this room from accept or connect until `closed` has been called,
  * which happens exactly once and never from inside another call of this header; the pointer is dead
- * after it. A peer that sends a frame too long or malformed, takes more than 60 s for one frame,
+ * after it. A peer that sends a frame too long (a stranger over TCP has less
+ * for its first word) or malformed, takes more than 60 s for one frame,
  * does not say its first word within 10 s, or leaves more than 4 MiB unread, is dropped; the reason is
  * given to `closed` and is fit for the log. A server's wire tells the peer first, in an ERROR, where it can.
  */
@@ -18,6 +19,7 @@
 
 #include "io/message.h"
 
+#define WIRE_FIRST_FRAME_MAX_BYTES (16 * 1024) /* over TCP: four times the longest HELLO */
 #define WIRE_MAX_UNSENT (4 * 1024 * 1024)
 #define WIRE_LOW_WATER (512 * 1024)
 

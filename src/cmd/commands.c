@@ -16,7 +16,8 @@
 #include "core/text.h"
 
 const struct command *const commands[] = {
-    &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status, NULL,
+    &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status,
+    &command_monitor, NULL,
 };
 
 static const char *const overview_words[] = {"help", "--help", "--version"};

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "cmd.h"
 #include "control.h"
+#include "core/lag.h"
 #include "core/lane.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -34,8 +36,9 @@ struct master {
     uv_loop_t loop;
     uv_signal_t on_term, on_int;
     uv_timer_t stop_timer;
+    struct lag lag;
     struct task opening, closing;
-    bool stopping, waits_for_database;
+    bool stopping, waits_for_database, recovers;
     int status;
     char why[600];
     char control_path[108];
@@ -117,7 +120,8 @@ static enum step read_configuration(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     if (!db_ready(m->db))
-        return task_fail(t, -ECONNREFUSED, "the database cannot be used: %s", db_why(m->db));
+        return task_fail(t, -ECONNREFUSED, "the database cannot be used: %s; --dsn names another, piwheels initdb prepares it",
+                         db_why(m->db));
     db_configuration(m->db, &m->call, &m->configuration, on_configuration);
     return STEP_WAIT;
 }
@@ -149,6 +153,7 @@ static enum step open_files(struct task *t)
 static void on_recovered(void *owner, int error)
 {
     struct master *m = owner;
+    m->recovers = false;
     m->recovered = error;
     task_resume(&m->opening);
 }
@@ -156,6 +161,7 @@ static void on_recovered(void *owner, int error)
 static enum step recover_files(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
+    m->recovers = true;
     files_recover(m->files, on_recovered, m);
     return STEP_WAIT;
 }
@@ -203,14 +209,37 @@ static enum step open_control(struct task *t)
         text_copy(m->control_path, sizeof m->control_path, path);
     else if (fs_control_socket(m->control_path, sizeof m->control_path, true) != 0)
         return task_fail(t, -ENOENT, "no directory for the control socket could be made; name it with --control-socket");
-    int error = control_open(&m->loop, m->control_path, m->db, m->pypi, m->farm, &m->control, m->why, sizeof m->why);
+    struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .lag = &m->lag,
+                                      .output = option_text(m->options, OPT_master_output)};
+    int error = control_open(&m->loop, m->control_path, &sources, &m->control, m->why, sizeof m->why);
     return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
+}
+
+/* Without slashes at its end; "" when it is not given. */
+static bool read_site_url(const struct options *o, char *to, size_t size)
+{
+    const char *url = option_text(o, OPT_master_site_url);
+
+    to[0] = '\0';
+    if (url == NULL || url[0] == '\0')
+        return true;
+    if (!text_copy(to, size, url) || strpbrk(url, " \t\"<>?#") != NULL ||
+        !(text_starts(url, "https://") || text_starts(url, "http://")))
+        return false;
+    for (size_t len = strlen(to); len > 0 && to[len - 1] == '/'; len--)
+        to[len - 1] = '\0';
+    return true;
 }
 
 static enum step open_web(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
+    char site_url[512];
+    if (!read_site_url(m->options, site_url, sizeof site_url))
+        return task_fail(t, -EINVAL, "--site-url must be an address such as https://wheels.example.org, not %.200s",
+                         option_text(m->options, OPT_master_site_url));
     struct web_settings settings = {.output = option_text(m->options, OPT_master_output),
+                                    .site_url = site_url,
                                     .root_pause_ms = pace_of(m->options).root_pause_ms};
     m->web = web_open(&m->loop, m->db, &settings);
     return STEP_NEXT;
@@ -343,6 +372,7 @@ static void on_closed(struct task *t)
     uv_close((uv_handle_t *)&m->on_term, NULL);
     uv_close((uv_handle_t *)&m->on_int, NULL);
     uv_close((uv_handle_t *)&m->stop_timer, NULL);
+    lag_stop(&m->lag);
 }
 
 static void on_stop_timer(uv_timer_t *timer)
@@ -361,6 +391,7 @@ static void close_house(struct master *m)
     m->stopping = true;
     notify_stopping("stopping");
     uv_timer_start(&m->stop_timer, on_stop_timer, STOP_MS, 0);
+    m->closing.name = "closing";
     m->closing.steps = closing_steps;
     m->closing.finished = on_closed;
     task_start(&m->loop, &m->closing);
@@ -384,6 +415,8 @@ static void on_opening_cancel(struct task *t)
     if (m->waits_for_database) {
         m->waits_for_database = false;
         task_resume(t);
+    } else if (m->recovers) {
+        files_recover_cancel(m->files);
     } else {
         db_cancel(&m->call);
     }
@@ -410,16 +443,29 @@ static void watch_signal(struct master *m, uv_signal_t *handle, int signum)
     uv_signal_start(handle, on_signal, signum);
 }
 
+/* Slaves may be thousands; the usual 1024 files are the limit of select(), which nobody here uses. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run(const struct options *o)
 {
     struct master *m = mem_new(1, sizeof *m);
     int status;
     m->options = o;
+    raise_file_limit();
     uv_loop_init(&m->loop);
     lane_setup(&m->loop);
+    lag_start(&m->loop, &m->lag);
     watch_signal(m, &m->on_term, SIGTERM);
     watch_signal(m, &m->on_int, SIGINT);
     uv_timer_init(&m->loop, &m->stop_timer);
+    m->opening.name = "opening";
     m->opening.steps = opening_steps;
     m->opening.finished = on_opened;
     m->opening.cancel = on_opening_cancel;

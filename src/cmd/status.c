@@ -11,6 +11,9 @@
 #include "control.h"
 #include "core/clock.h"
 
+#define MEGA 1000000
+#define GIGA 1e9
+
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -58,28 +61,57 @@ static void print_slaves(const json_t *slaves)
         puts("none is connected; start one with: piwheels slave --master ADDRESS");
 }
 
-static void print_status(const char *json)
+static void print_master(const json_t *status)
 {
-    json_t *status = json_loads(json, 0, NULL);
-    print_targets(json_object_get(status, "targets"));
-    print_slaves(json_object_get(status, "slaves"));
-    json_decref(status);
+    const json_t *master = json_object_get(status, "master"), *hour = json_object_get(status, "builds_hour");
+    const json_t *fast = json_object_get(json_object_get(status, "database"), "fast");
+    char span[CLOCK_TEXT_SIZE];
+    printf("Master       %s, %s for %s, has %lld MB of memory\n", text_of(status, "version"),
+           json_is_true(json_object_get(master, "paused")) ? "paused; up" : "up",
+           clock_span(number_of(master, "up_ms"), span), number_of(master, "resident_bytes") / MEGA);
+    printf("Its machine  load %.2f, memory %.1f GB free, disk %.1f GB free\n",
+           (double)number_of(master, "load_milli") / 1000, (double)number_of(master, "memory_free_bytes") / GIGA,
+           (double)number_of(master, "disk_free_bytes") / GIGA);
+    printf("Last hour    %lld built, %lld failed, %lld lost by the farm; pages to write: %lld\n",
+           number_of(hour, "success"), number_of(hour, "failed"), number_of(hour, "farm"), number_of(status, "stale_pages"));
+    printf("Last minute  slowest answer of the database %lld ms, of the loop %.1f ms\n\n", number_of(fast, "worst_ms"),
+           (double)number_of(master, "lag_worst_us") / 1000);
 }
 
+static void print_status(const json_t *status)
+{
+    print_master(status);
+    print_targets(json_object_get(status, "targets"));
+    print_slaves(json_object_get(status, "slaves"));
+}
+
+/* The parts of a round make one object: the first has everything, the others have more slaves. */
 static void on_data(void *owner, const char *json)
 {
-    const struct options *o = owner;
-    if (option_flag(o, OPT_argv_json))
-        puts(json);
-    else
-        print_status(json);
+    json_t **status = owner;
+    json_t *part = json_loads(json, 0, NULL);
+    json_object_del(part, "more");
+    if (*status) {
+        json_array_extend(json_object_get(*status, "slaves"), json_object_get(part, "slaves"));
+        json_decref(part);
+    } else {
+        *status = part;
+    }
 }
 
 static int run(const struct options *o)
 {
     struct message m = {.verb = VERB_STATUS, .status = {.version = PIWHEELS_VERSION}};
     struct control_answer answer;
-    control_ask(option_text(o, OPT_master_control_socket), &m, on_data, (void *)o, &answer);
+    json_t *status = NULL;
+    control_ask(option_text(o, OPT_master_control_socket), &m, on_data, &status, &answer);
+    if (answer.good && option_flag(o, OPT_argv_json)) {
+        json_dumpf(status, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else if (answer.good) {
+        print_status(status);
+    }
+    json_decref(status);
     return answer.good ? EXIT_OK : command_trouble(&command_status, "%s", answer.text);
 }
 

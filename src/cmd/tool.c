@@ -124,6 +124,7 @@ static void on_opened(struct task *task)
         end(t, task);
         return;
     }
+    t->task.name = "tool";
     t->task.steps = t->steps;
     t->task.finished = on_finished;
     task_start(&t->loop, &t->task);
@@ -140,6 +141,7 @@ int tool_run(struct tool *t)
 {
     uv_loop_init(&t->loop);
     t->deadline_ms = clock_steady_ms() + PATIENCE_MS;
+    t->opening.name = "opening";
     t->opening.steps = opening_steps;
     t->opening.finished = on_opened;
     t->db = db_open(&t->loop, t->dsn, on_change, t);

@@ -2,7 +2,8 @@
  * The master's half of the control socket: tools connect, say one verb, and are answered with DATA… and DONE, or
  * with ERROR. The master (src/cmd/master.c) opens it beside the farm.
  *
- *   asked nothing ──ADD, STATUS──▶ answering ──DONE──▶ leaving          any ──refusal, close──▶ leaving
+ *   asked nothing ──ADD, ACT, STATUS──▶ answering ──DONE──▶ leaving          any ──refusal, close──▶ leaving
+ *        └─────────WATCH──▶ watching (until it leaves)
  */
 #include "control.h"
 
@@ -14,27 +15,12 @@
 
 #include <jansson.h>
 
-#include "core/lane.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
-#include "io/wire.h"
+#include "private.h"
 #include "python.h"
-
-enum client_state { CLIENT_NEW, CLIENT_ANSWERING, CLIENT_LEAVING, CLIENT_STATES };
-
-struct control {
-    uv_loop_t *loop;
-    struct db *db;
-    struct pypi *pypi;
-    struct farm *farm;
-    struct wire_server *server;
-    struct client *clients;
-    bool closing;
-    uv_idle_t end;                /* closing goes through the loop */
-    void (*closed)(void *owner);
-    void *closed_owner;
-};
 
 /* One package of an ADD. */
 struct addition {
@@ -43,23 +29,11 @@ struct addition {
     bool running;
 };
 
-struct client {
-    struct control *control;
-    struct client *prev, *next;
-    struct wire *wire;            /* NULL once closed */
-    enum client_state state;
-    struct addition *additions;
-    unsigned addition_count, running, failed;
-    struct db_call call;
-    bool calling;
-    char *status;                 /* JSON of the database */
-};
-
 typedef void (*client_handler)(struct client *c, const struct message *m);
 
 /* ---- saying -------------------------------------------------------------------------------------- */
 
-static void say(struct client *c, const struct message *m)
+void client_say(struct client *c, const struct message *m)
 {
     if (c->wire && c->state != CLIENT_LEAVING)
         wire_send(c->wire, m);
@@ -72,8 +46,7 @@ static void leave(struct client *c, const char *reason)
         wire_finish(c->wire, reason);
 }
 
-static void refuse_with(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void refuse_with(struct client *c, const char *format, ...)
+void client_refuse(struct client *c, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -82,15 +55,16 @@ static void refuse_with(struct client *c, const char *format, ...)
     va_end(args);
     char *reason = text_clean(text, strlen(text), sizeof text); /* it may quote the tool, cut anywhere */
     struct message m = {.verb = VERB_ERROR, .error = {.reason = reason}};
-    say(c, &m);
+    client_say(c, &m);
     leave(c, reason);
     free(reason);
 }
 
-static void say_done(struct client *c, bool good, const char *text)
+void client_say_done(struct client *c, bool good, const char *text)
 {
     struct message m = {.verb = VERB_DONE, .done = {.good = good, .text = text}};
-    say(c, &m);
+    client_say(c, &m);
+    c->answered = true;
     leave(c, "answered");
 }
 
@@ -99,39 +73,35 @@ static void say_json(struct client *c, json_t *object)
     char *text = json_dumps(object, JSON_COMPACT);
     struct message m = {.verb = VERB_DATA, .data = {.json = text}};
     json_decref(object);
-    say(c, &m);
+    client_say(c, &m);
     free(text);
 }
 
-static bool same_version(struct client *c, const char *version)
+bool client_same_version(struct client *c, const char *version)
 {
     if (strcmp(version, PIWHEELS_VERSION) == 0)
         return true;
-    refuse_with(c, "the master is piwheels %s, the tool is %s; use the same version", PIWHEELS_VERSION, version);
+    client_refuse(c, "the master is piwheels %s, the tool is %s; use the same version", PIWHEELS_VERSION, version);
     return false;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
-static void on_end(uv_handle_t *handle)
+void control_check_closed(struct control *o)
 {
-    struct control *o = container_of(handle, struct control, end);
+    if (!o->closing || o->clients || o->open_handles > 0 || o->watch.calling)
+        return;
     void (*closed)(void *owner) = o->closed;
     void *owner = o->closed_owner;
+    watch_release(o);
     free(o);
     closed(owner);
-}
-
-static void check_closed(struct control *o)
-{
-    if (o->closing && !o->clients && !uv_is_closing((uv_handle_t *)&o->end))
-        uv_close((uv_handle_t *)&o->end, on_end);
 }
 
 static void check_end(struct client *c)
 {
     struct control *o = c->control;
-    if (c->wire || c->running > 0 || c->calling)
+    if (c->wire || c->running > 0)
         return;
     if (c->next)
         c->next->prev = c->prev;
@@ -140,9 +110,8 @@ static void check_end(struct client *c)
     else
         o->clients = c->next;
     free(c->additions);
-    free(c->status);
     free(c);
-    check_closed(o);
+    control_check_closed(o);
 }
 
 /* ---- ADD ----------------------------------------------------------------------------------------- */
@@ -173,22 +142,31 @@ static void on_added(struct pypi_add *a, int error)
     if (c->running == 0 && c->state == CLIENT_ANSWERING) {
         char text[64];
         snprintf(text, sizeof text, "%u of %u added", c->addition_count - c->failed, c->addition_count);
-        say_done(c, c->failed == 0, text);
+        client_say_done(c, c->failed == 0, text);
     }
     check_end(c);
+}
+
+static bool check_wishes(struct client *c, const struct msg_add *add)
+{
+    for (unsigned i = 0; i < add->packages.count; i++) {
+        const struct rec_wanted *wanted = &add->packages.items[i];
+        if (!python_name_valid(wanted->name))
+            client_refuse(c, "\"%s\" is no package's name", wanted->name);
+        else if (wanted->all && wanted->version[0])
+            client_refuse(c, "%s: either one version or the whole history can be added", wanted->name);
+        else
+            continue;
+        return false;
+    }
+    return true;
 }
 
 static void on_add(struct client *c, const struct message *m)
 {
     const struct msg_add *add = &m->add;
-    if (!same_version(c, add->version))
+    if (!client_same_version(c, add->version) || !check_wishes(c, add))
         return;
-    for (unsigned i = 0; i < add->packages.count; i++) {
-        if (!python_name_valid(add->packages.items[i].name)) {
-            refuse_with(c, "\"%s\" is no package's name", add->packages.items[i].name);
-            return;
-        }
-    }
     c->state = CLIENT_ANSWERING;
     c->addition_count = c->running = add->packages.count;
     c->additions = mem_new(c->addition_count + 1, sizeof *c->additions);
@@ -201,74 +179,31 @@ static void on_add(struct client *c, const struct message *m)
         text_copy(addition->add.version, sizeof addition->add.version, wanted->version);
         addition->add.all = wanted->all;
         addition->add.done = on_added;
-        pypi_add(c->control->pypi, &addition->add);
+        pypi_add(c->control->sources.pypi, &addition->add);
     }
     if (c->addition_count == 0)
-        say_done(c, true, "nothing to add");
+        client_say_done(c, true, "nothing to add");
 }
 
-/* ---- STATUS -------------------------------------------------------------------------------------- */
+/* ---- ACT ----------------------------------------------------------------------------------------- */
 
-static json_t *describe_connection(const struct pg_figures *f)
+static void on_act(struct client *c, const struct message *m)
 {
-    return json_pack("{s:i, s:i, s:I, s:I, s:I, s:I}", "waiting", (int)f->waiting, "in_flight", (int)f->in_flight,
-                     "done", (json_int_t)f->done, "repeated", (json_int_t)f->repeated, "reconnects",
-                     (json_int_t)f->reconnects, "worst_ms", (json_int_t)f->worst_ms);
-}
-
-static json_t *describe_lanes(void)
-{
-    json_t *lanes = json_object();
-    for (int i = 0; i < LANE_COUNT; i++) {
-        struct lane_figures f;
-        lane_figures((enum lane_id)i, &f);
-        json_object_set_new(lanes, f.name, json_pack("{s:i, s:i, s:i, s:I, s:I}", "limit", (int)f.limit, "running",
-            (int)f.running, "waiting", (int)f.waiting, "done", (json_int_t)f.done, "worst_wait_ms",
-            (json_int_t)f.worst_wait_ms));
-    }
-    return lanes;
-}
-
-static void on_status_read(struct db_call *call, int error)
-{
-    struct client *c = container_of(call, struct client, call);
-    struct pg_figures fast, bulk, pages;
-    c->calling = false;
-    json_t *status = error ? NULL : json_loads(c->status, 0, NULL);
-    if (!status) {
-        refuse_with(c, "the database does not answer: %s", call->message[0] ? call->message : strerror(-error));
-        check_end(c);
+    char told[400];
+    if (!client_same_version(c, m->act.version))
         return;
-    }
-    db_figures(c->control->db, &fast, &bulk, &pages);
-    json_object_set_new(status, "version", json_string(PIWHEELS_VERSION));
-    json_object_set_new(status, "slaves", farm_describe(c->control->farm));
-    json_object_set_new(status, "lanes", describe_lanes());
-    json_object_set_new(status, "database", json_pack("{s:o, s:o, s:o}", "fast", describe_connection(&fast), "bulk",
-                                                      describe_connection(&bulk), "pages", describe_connection(&pages)));
-    say_json(c, status);
-    say_done(c, true, "");
-    check_end(c);
-}
-
-static void on_status(struct client *c, const struct message *m)
-{
-    if (!same_version(c, m->status.version))
-        return;
-    if (!db_ready(c->control->db)) {
-        refuse_with(c, "the master waits for its database: %s", db_why(c->control->db));
-        return;
-    }
     c->state = CLIENT_ANSWERING;
-    c->calling = true;
-    db_status(c->control->db, &c->call, &c->status, on_status_read);
+    if (farm_act(c->control->sources.farm, m->act.action, (int64_t)m->act.slave, told, sizeof told) == 0)
+        client_say_done(c, true, told);
+    else
+        client_refuse(c, "%s", told);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------- */
 
 static void refuse(struct client *c, const struct message *m)
 {
-    refuse_with(c, "%s was said before the first question was answered", message_verb_name(m->verb));
+    client_refuse(c, "%s was said before the first question was answered", message_verb_name(m->verb));
 }
 
 static void ignore(struct client *c, const struct message *m)
@@ -279,9 +214,11 @@ static const struct {
     enum verb verb;
     client_handler in[CLIENT_STATES];
 } rows[] = {
-    /*               new        answering  leaving */
-    {VERB_ADD,      {on_add,    refuse,    ignore}},
-    {VERB_STATUS,   {on_status, refuse,    ignore}},
+    /*               new              answering  watching  leaving */
+    {VERB_ADD,      {on_add,          refuse,    refuse,   ignore}},
+    {VERB_ACT,      {on_act,          refuse,    refuse,   ignore}},
+    {VERB_STATUS,   {watch_on_status, refuse,    refuse,   ignore}},
+    {VERB_WATCH,    {watch_on_watch,  refuse,    refuse,   ignore}},
 };
 
 static void on_message(struct wire *w, const struct message *m)
@@ -294,21 +231,23 @@ static void on_message(struct wire *w, const struct message *m)
         }
     }
     if (c->state != CLIENT_LEAVING)
-        refuse_with(c, "%s is nothing that a tool says", message_verb_name(m->verb));
+        client_refuse(c, "%s is nothing that a tool says", message_verb_name(m->verb));
 }
 
 static void on_closed(struct wire *w, const char *reason)
 {
     struct client *c = wire_owner(w);
-    log_debug("control", "control client: closed: %s", reason);
+    if (c->answered)
+        log_debug("control", "control client: connection closed: %s", reason);
+    else
+        log_info("control", "control client: connection closed: %s", reason);
     c->wire = NULL;
     c->state = CLIENT_LEAVING;
     for (unsigned i = 0; i < c->addition_count; i++) {
         if (c->additions[i].running)
-            pypi_add_cancel(c->control->pypi, &c->additions[i].add);
+            pypi_add_cancel(c->control->sources.pypi, &c->additions[i].add);
     }
-    if (c->calling)
-        db_cancel(&c->call);
+    c->asks = c->listens = false;
     check_end(c);
 }
 
@@ -329,20 +268,20 @@ static void on_accepted(struct wire *w, void *context)
     wire_set_owner(w, c);
 }
 
-int control_open(uv_loop_t *loop, const char *path, struct db *db, struct pypi *pypi, struct farm *farm,
-                 struct control **control, char *why, size_t why_size)
+int control_open(uv_loop_t *loop, const char *path, const struct control_sources *sources, struct control **control,
+                 char *why, size_t why_size)
 {
     struct control *o = mem_new(1, sizeof *o);
     o->loop = loop;
-    o->db = db;
-    o->pypi = pypi;
-    o->farm = farm;
+    o->sources = *sources;
+    o->opened_ms = clock_steady_ms();
+    text_copy(o->output, sizeof o->output, sources->output);
     int error = wire_listen(loop, path, &events, on_accepted, o, &o->server, why, why_size);
     if (error) {
         free(o);
         return error;
     }
-    uv_idle_init(loop, &o->end);
+    watch_open(o);
     *control = o;
     return 0;
 }
@@ -355,5 +294,5 @@ void control_close(struct control *o, void (*closed)(void *owner), void *owner)
     wire_server_close(o->server);
     for (struct client *c = o->clients; c; c = c->next)
         leave(c, "the master stops");
-    check_closed(o);
+    watch_close(o);
 }

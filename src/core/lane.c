@@ -11,10 +11,11 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/memory.h"
 
 /* One thread more than all lanes together may take is left for name look-ups. */
-#define POOL_THREADS "8"
+#define POOL_THREADS "14"
 #define WINDOW_MS 60000
 
 struct lane {
@@ -37,7 +38,7 @@ void lane_setup(uv_loop_t *loop)
     } plan[LANE_COUNT] = {
         [LANE_DISK] = {"disk", 3},
         [LANE_VERIFY] = {"verify", 2},
-        [LANE_PAGES] = {"pages", 2},
+        [LANE_PAGES] = {"pages", 8},
     };
 
     setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
@@ -64,6 +65,7 @@ static void on_run(uv_work_t *request)
     struct lane_work *w = container_of(request, struct lane_work, request);
 
     w->started_ms = clock_steady_ms();
+    (void)FAULT("lane %s", lanes[w->lane].name);
     if (!w->cancelled)
         w->run(w);
 }

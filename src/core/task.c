@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/memory.h"
 
 /* Not 0: libuv runs timers that are due at once before it looks at anything else, so a task that
@@ -51,6 +52,16 @@ static void interrupt(struct task *t)
         t->cancel(t);
 }
 
+static enum step run_step(struct task *t)
+{
+    const struct task_step *step = &t->steps[t->at];
+    int fault = FAULT("before %s/%s", t->name, step->name);
+    enum step outcome = fault == 0 ? step->run(t) : task_fail(t, fault, "%s: %s", step->name, strerror(-fault));
+    if (outcome != STEP_WAIT && outcome != STEP_FAIL)
+        (void)FAULT("after %s/%s", t->name, step->name);
+    return outcome;
+}
+
 /* Runs steps until one waits, starts over or ends the task. */
 static void run(struct task *t)
 {
@@ -62,7 +73,7 @@ static void run(struct task *t)
         else if (t->steps[t->at].run == NULL)
             outcome = STEP_DONE;
         else
-            outcome = t->steps[t->at].run(t);
+            outcome = run_step(t);
         if (outcome == STEP_NEXT)
             t->at++;
     }
@@ -97,6 +108,7 @@ void task_start(uv_loop_t *loop, struct task *t)
 void task_resume(struct task *t)
 {
     assert(t->waiting);
+    (void)FAULT("after %s/%s", t->name, t->steps[t->at].name);
     t->waiting = t->pausing = false;
     t->at++;
     run(t);

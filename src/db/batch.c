@@ -1,5 +1,5 @@
 /*
- * Batches: see batch.h. Used by claims.c and ends.c, whose calls come by the thousand when the farm is busy.
+ * Batches: see batch.h. Used by claims.c, builds.c and ends.c, whose calls come by the thousand when the farm is busy.
  */
 #include "batch.h"
 

@@ -1,7 +1,8 @@
 /*
- * Files on their way into the tree, and the builds that made them: called by the files stage. (Builds that
- * published nothing end in ends.c.)
+ * Files on their way into the tree: called by the files stage, which announces them, in batches, before it
+ * places them. (Their builds end in ends.c.)
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,25 +18,60 @@ static enum db_verdict verdict_read(const char *text)
     return strcmp(text, "same") == 0 ? DB_FILE_SAME : DB_FILE_OTHER;
 }
 
-static void decode_verdicts(struct db_call *c, const struct pg_result *result)
-{
-    struct db_verdicts *verdicts = c->out;
+struct announcement {
+    int64_t attempt;
+    const char *json; /* the text below */
+    char text[];
+};
 
-    for (unsigned row = 0; row < pg_rows(result) && row < COUNT_OF(verdicts->items); row++)
-        verdicts->items[verdicts->count++] = verdict_read(pg_text(result, row, 0));
+static bool always_ready(struct db_batch *b, unsigned count)
+{
+    return true;
+}
+
+static void compose_announcements(struct db_batch *b, struct pg_params *params)
+{
+    batch_add_ints(b, params, offsetof(struct announcement, attempt));
+    batch_add_texts(b, params, offsetof(struct announcement, json));
+}
+
+/* One row a file, with the place of its call. */
+static void decode_verdicts(struct db_batch *b, const struct pg_result *result)
+{
+    for (unsigned row = 0; row < pg_rows(result); row++) {
+        unsigned call = (unsigned)pg_int(result, row, 0) - 1;
+        struct db_verdicts *verdicts = call < b->count && b->calls[call] != NULL ? b->calls[call]->out : NULL;
+        if (verdicts != NULL && verdicts->count < COUNT_OF(verdicts->items))
+            verdicts->items[verdicts->count++] = verdict_read(pg_text(result, row, 1));
+    }
+}
+
+static const struct batch_kind announcements = {
+    .sql = "SELECT call, verdict FROM piwheels.files_begin($1, $2)",
+    .ready = always_ready,
+    .compose = compose_announcements,
+    .decode = decode_verdicts,
+};
+
+struct db_batch *announcements_new(struct db *db)
+{
+    struct db_batch *b = mem_new(1, sizeof *b);
+
+    batch_init(b, db, &announcements);
+    return b;
 }
 
 void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,
                     struct db_verdicts *out, void (*done)(struct db_call *c, int error))
 {
-    struct pg_params params;
+    size_t size = strlen(json) + 1;
+    struct announcement *a = mem_new(1, sizeof *a + size);
 
+    a->attempt = attempt;
+    a->json = memcpy(a->text, json, size);
     out->count = 0;
-    pg_params_init(&params);
-    pg_add_int(&params, attempt);
-    pg_add_text(&params, json);
-    call_init(c, decode_verdicts, out, done);
-    call_send(c, db->fast, "SELECT verdict FROM piwheels.files_begin($1, $2) ORDER BY place", &params);
+    call_init(c, NULL, out, done);
+    batch_add(db->announcements, c, a);
 }
 
 void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
@@ -49,33 +85,18 @@ void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
     call_send(c, db->fast, "SELECT piwheels.files_forget($1)", &params);
 }
 
-/* ---- publishing them ---- */
-
-static void decode_recorded(struct db_call *c, const struct pg_result *result)
-{
-    *(bool *)c->out = pg_bool(result, 0, 0);
-}
-
-void db_build_publish(struct db *db, struct db_call *c, const struct db_build_end *end, uint64_t serves,
-                      bool *recorded, void (*done)(struct db_call *c, int error))
-{
-    struct pg_params params;
-
-    *recorded = false;
-    pg_params_init(&params);
-    pg_add_int(&params, end->attempt);
-    add_clean(&params, end->reason, LABEL_MAX);
-    add_clean(&params, end->detail, DETAIL_MAX);
-    pg_add_int(&params, (int64_t)end->wall_ms);
-    pg_add_int(&params, (int64_t)end->cpu_ms);
-    pg_add_int(&params, (int64_t)end->peak_bytes);
-    pg_add_int(&params, (int64_t)end->log_bytes);
-    pg_add_int(&params, (int64_t)serves);
-    call_init(c, decode_recorded, recorded, done);
-    call_send(c, db->fast, "SELECT piwheels.build_publish($1, $2, $3, $4, $5, $6, $7, $8)", &params);
-}
-
 /* ---- what a crash left ---- */
+
+/* All that a master changes goes over `fast`. */
+void db_end_earlier(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error))
+{
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->fast,
+              "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+              "WHERE datname = current_database() AND usename = current_user "
+              "  AND application_name = 'piwheels fast' AND pid <> pg_backend_pid()",
+              NULL);
+}
 
 static void decode_publishing(struct db_call *c, const struct pg_result *result)
 {

@@ -147,7 +147,9 @@ struct db *db_open(uv_loop_t *loop, const char *dsn,
     uv_timer_init(loop, &db->soon);
     db->soon.data = db;
     db->claims = claims_new(db);
-    db->ends = ends_new(db);
+    db->announcements = announcements_new(db);
+    db->failures = failures_new(db);
+    db->successes = successes_new(db);
     db->fast = pg_open(loop, dsn, PG_PIPELINED, "fast", on_state, db);
     db->bulk = pg_open(loop, dsn, PG_PLAIN, "bulk", on_state, db);
     db->pages = pg_open(loop, dsn, PG_PIPELINED, "pages", on_state, db);
@@ -162,7 +164,9 @@ static void on_soon_closed(uv_handle_t *timer)
     if (db->closed != NULL)
         db->closed(db->closed_owner);
     free(db->claims);
-    free(db->ends);
+    free(db->announcements);
+    free(db->failures);
+    free(db->successes);
     free(db);
 }
 

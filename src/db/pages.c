@@ -21,13 +21,20 @@ static void decode_stale(struct db_call *c, const struct pg_result *result)
     }
 }
 
+/* The index goes first, for installers need it; but a long run of its pages does not hold up those for people. */
+static const char stale_sql[] =
+    "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') = false "
+    " ORDER BY since LIMIT 48) "
+    "UNION ALL "
+    "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') = true "
+    " ORDER BY since LIMIT 15)";
+
 void db_stale(struct db *db, struct db_call *c, struct db_stale *out,
               void (*done)(struct db_call *c, int error))
 {
     out->count = 0;
     call_init(c, decode_stale, out, done);
-    call_send(c, db->pages, "SELECT kind, key, generation FROM piwheels.stale_page ORDER BY since LIMIT 64",
-              NULL);
+    call_send(c, db->pages, stale_sql, NULL);
 }
 
 void db_page_written(struct db *db, struct db_call *c, const char *kind, const char *key, int64_t generation,

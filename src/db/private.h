@@ -12,7 +12,7 @@ struct db {
     void (*on_change)(void *owner, bool ready, const char *why);
     void *owner;
     enum { TOLD_NOTHING, TOLD_READY, TOLD_AWAY, TOLD_HOPELESS } told;
-    struct db_batch *claims, *ends;
+    struct db_batch *claims, *announcements, *failures, *successes;
     struct db_call *cancelled;        /* batched calls whose completion is due */
     uv_timer_t soon;                  /* completes them, from the loop */
     unsigned parts;                   /* connections not yet closed */
@@ -46,9 +46,11 @@ void add_clean(struct pg_params *params, const char *text, size_t max_bytes);
 /* One row of attempt_facts. */
 void attempt_read(const struct pg_result *result, unsigned row, struct db_attempt *out);
 
-/* The two batches; free with free(). */
+/* The batches; free with free(). */
 struct db_batch *claims_new(struct db *db);
-struct db_batch *ends_new(struct db *db);
+struct db_batch *announcements_new(struct db *db);
+struct db_batch *failures_new(struct db *db);
+struct db_batch *successes_new(struct db *db);
 
 /* The call, which must be in no list, completes soon with -ECANCELED. */
 void db_cancel_soon(struct db *db, struct db_call *c);

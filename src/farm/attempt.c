@@ -44,6 +44,7 @@ static void forget(struct attempt *a)
     while (*link != a)
         link = &(*link)->next;
     *link = a->next;
+    a->session->free_ms = clock_steady_ms();
     free(a);
 }
 
@@ -66,6 +67,7 @@ static void on_settled(void *owner, bool good, const char *text)
     queue_let_go(s->farm->queue, a->facts.attempt);
     forget(a);
     session_say(s, &m);
+    session_check_stop(s);
     free(told);
 }
 
@@ -172,6 +174,9 @@ static void unknown_attempt(struct session *s, const struct message *m, int64_t 
         session_refuse(s, "%s is about attempt %lld, which another slave builds", message_verb_name(m->verb), (long long)id);
     else if (m->verb == VERB_CHUNK || m->verb == VERB_SENT)
         session_refuse(s, "%s is about attempt %lld, of which nothing was asked for", message_verb_name(m->verb), (long long)id);
+    else if (attempts_count(s) >= SESSION_MAX_ATTEMPTS)
+        session_refuse(s, "%s is about attempt %lld, one of too many that nobody was given", message_verb_name(m->verb),
+                       (long long)id);
     else
         attempt_stop(s, id, "the master does not know this attempt (any more)");
 }
@@ -236,6 +241,14 @@ void attempt_forget_stopped(struct session *s)
         if (a->state == ATTEMPT_STOPPED)
             forget(a);
     }
+}
+
+unsigned attempts_count(const struct session *s)
+{
+    unsigned count = 0;
+    for (const struct attempt *a = s->attempts; a; a = a->next)
+        count++;
+    return count;
 }
 
 void attempts_abandon(struct session *s)

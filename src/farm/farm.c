@@ -40,7 +40,7 @@ void farm_wake_some(struct farm *f, uint64_t targets, unsigned count)
 {
     struct message m = {.verb = VERB_WAKE};
     for (struct session *s = f->sessions; s && count > 0; s = s->next) {
-        if (!s->sleeping || s->state != SESSION_READY || !(s->targets & targets))
+        if (!s->sleeping || s->state != SESSION_READY || !(s->targets & targets) || session_resting(s))
             continue;
         s->sleeping = false;
         count--;
@@ -136,6 +136,7 @@ static void check_closed(struct farm *f)
     void (*closed)(void *owner) = f->closed;
     void *owner = f->closed_owner;
     db_target_set_release(f->known);
+    free(f->resters);
     free(f);
     closed(owner);
 }
@@ -171,54 +172,4 @@ void farm_close(struct farm *f, void (*closed)(void *owner), void *owner)
     for (struct session *s = f->sessions; s; s = s->next)
         session_end(s, "the master stops");
     uv_close((uv_handle_t *)&f->sweep, on_sweep_closed);
-}
-
-/* ---- for people ---------------------------------------------------------------------------------- */
-
-static json_t *describe_builds(const struct session *s)
-{
-    json_t *list = json_array();
-    int64_t now_ms = clock_wall_ms();
-    for (const struct attempt *a = s->attempts; a; a = a->next) {
-        if (a->state == ATTEMPT_STOPPED)
-            continue;
-        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:I}", "build", (json_int_t)a->facts.attempt,
-            "package", a->facts.package, "version", a->facts.version, "state", attempt_state_name(a->state),
-            "for_ms", (json_int_t)(now_ms - a->facts.started_ms)));
-    }
-    return list;
-}
-
-static const char *state_name(const struct session *s)
-{
-    if (s->state != SESSION_READY)
-        return s->state == SESSION_LEAVING ? "leaving" : "connecting";
-    if (s->attempts)
-        return "building";
-    return s->sleeping ? "sleeping" : "idle";
-}
-
-static json_t *describe_session(const struct session *s)
-{
-    json_t *targets = json_array();
-    for (unsigned i = 0; s->known && i < s->known->targets.count; i++) {
-        if (s->targets >> s->known->targets.items[i].id & 1)
-            json_array_append_new(targets, json_string(s->known->targets.items[i].name));
-    }
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-        "slave", (json_int_t)s->slave, "label", s->label, "state", state_name(s), "system", s->system,
-        "hardware", s->hardware, "address", s->wire ? wire_peer(s->wire) : "", "targets", targets,
-        "builds", describe_builds(s), "connected_ms", (json_int_t)(clock_steady_ms() - s->connected_ms),
-        "load_milli", (json_int_t)s->machine.load_milli, "memory_bytes", (json_int_t)s->machine.memory_bytes,
-        "memory_free_bytes", (json_int_t)s->machine.memory_free_bytes, "disk_bytes", (json_int_t)s->machine.disk_bytes,
-        "disk_free_bytes", (json_int_t)s->machine.disk_free_bytes,
-        "temperature_milli", (json_int_t)s->machine.temperature_milli);
-}
-
-json_t *farm_describe(const struct farm *f)
-{
-    json_t *list = json_array();
-    for (const struct session *s = f->sessions; s; s = s->next)
-        json_array_append_new(list, describe_session(s));
-    return list;
 }

@@ -73,6 +73,20 @@ static bool is_label(const char *label)
     return label[0] != '\0';
 }
 
+/* Whether each attempt that it says it holds can be one, and is named once. */
+static bool holds_are_right(const struct msg_hello *h)
+{
+    for (unsigned i = 0; i < h->attempts.count; i++) {
+        if (h->attempts.items[i].attempt == 0)
+            return false;
+        for (unsigned j = 0; j < i; j++) {
+            if (h->attempts.items[j].attempt == h->attempts.items[i].attempt)
+                return false;
+        }
+    }
+    return true;
+}
+
 /* Why this slave cannot be taken, in words that tell what to do; "" when it can. */
 static void judge_hello(const struct session *s, const struct msg_hello *h, char *why, size_t size)
 {
@@ -87,6 +101,8 @@ static void judge_hello(const struct session *s, const struct msg_hello *h, char
                  "another with --label", h->label);
     else if (h->offers.count == 0)
         snprintf(why, size, "the slave %s offers no target", h->label);
+    else if (!holds_are_right(h))
+        snprintf(why, size, "the slave %s holds an attempt twice, or one without an id", h->label);
     else if (ahead_ms > CLOCK_TOLERANCE_MS || ahead_ms < -CLOCK_TOLERANCE_MS)
         snprintf(why, size, "the clock of slave %s is %s %s; set it (timedatectl set-ntp true)", h->label,
                  clock_span(ahead_ms < 0 ? -ahead_ms : ahead_ms, span), ahead_ms < 0 ? "late" : "early");
@@ -286,6 +302,7 @@ static void on_greeted(struct task *t)
 static void greet(struct session *s)
 {
     s->state = SESSION_GREETING;
+    s->greeting.name = "greeting";
     s->greeting.steps = greeting_steps;
     s->greeting.finished = on_greeted;
     s->greeting.cancel = on_greeting_cancel;
@@ -327,6 +344,7 @@ static void go_to_sleep(struct session *s)
     struct message m = {.verb = VERB_SLEEP};
     s->sleeping = true;
     session_say(s, &m);
+    session_check_stop(s);
 }
 
 static void on_released(struct db_call *c, int error)
@@ -339,10 +357,11 @@ static void on_claimed(struct db_call *c, int error)
     struct claim *claim = container_of(c, struct claim, call);
     struct session *s = claim->session;
     bool ready = s->state == SESSION_READY;
+    bool taken = ready && !session_resting(s) && claim->attempt.attempt;
     s->claims--;
     if (error == -EREMOTEIO)
         log_error("farm", "%s: no job could be claimed: %s", s->name, c->message);
-    if (ready && claim->attempt.attempt) {
+    if (taken) {
         attempt_begin(s, &claim->attempt);
         say_build(s, &claim->attempt);
         farm_wake_some(s->farm, s->targets, 2);
@@ -351,7 +370,7 @@ static void on_claimed(struct db_call *c, int error)
     }
     if (ready && s->claims == 0 && s->unserved)
         go_to_sleep(s);
-    if (!ready && claim->attempt.attempt)
+    if (!taken && claim->attempt.attempt)
         db_release(s->farm->db, &claim->call, claim->attempt.attempt, on_released);
     else
         free(claim);
@@ -360,7 +379,6 @@ static void on_claimed(struct db_call *c, int error)
 
 static void on_idle(struct session *s, const struct message *m)
 {
-    uint64_t slots = least(m->idle.slots, SESSION_MAX_SLOTS);
     if (s->claims > 0) {
         session_refuse(s, "IDLE was said again before the first was answered");
         return;
@@ -369,6 +387,9 @@ static void on_idle(struct session *s, const struct message *m)
     s->sleeping = false;
     s->unserved = false;
     attempt_forget_stopped(s);
+    uint64_t slots = least(m->idle.slots, SESSION_MAX_SLOTS - least(attempts_count(s), SESSION_MAX_SLOTS));
+    if (session_resting(s))
+        slots = 0;
     if (slots == 0)
         go_to_sleep(s);
     s->claims = (unsigned)slots;
@@ -391,15 +412,18 @@ static void on_given_back(struct db_call *c, int error)
     free(container_of(c, struct giving_back, call));
 }
 
-/* What it was building goes back at once, not when the lease ends. */
-static void give_back_builds(struct session *s, const char *reason)
+void session_give_back(struct session *s, const struct attempt *a, const char *reason, const char *detail)
 {
-    for (struct attempt *a = s->attempts; a; a = a->next) {
-        if (a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING)
-            continue;
-        struct giving_back *g = mem_new(1, sizeof *g);
-        struct db_build_end end = {.attempt = a->facts.attempt, .outcome = "farm", .reason = "slave left", .detail = reason};
-        db_build_end(s->farm->db, &g->call, &end, s->farm->settings.retry_ms, &g->recorded, on_given_back);
+    struct giving_back *g = mem_new(1, sizeof *g);
+    struct db_build_end end = {.attempt = a->facts.attempt, .outcome = "farm", .reason = reason, .detail = detail};
+    db_build_end(s->farm->db, &g->call, &end, s->farm->settings.retry_ms, &g->recorded, on_given_back);
+}
+
+void session_give_back_all(struct session *s, const char *reason, const char *detail)
+{
+    for (const struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->state == ATTEMPT_BUILDING || a->state == ATTEMPT_RECEIVING)
+            session_give_back(s, a, reason, detail);
     }
 }
 
@@ -407,8 +431,21 @@ static void on_bye(struct session *s, const struct message *m)
 {
     char reason[256];
     snprintf(reason, sizeof reason, "left: %s", m->bye.reason[0] ? m->bye.reason : "no reason given");
-    give_back_builds(s, m->bye.reason);
+    session_give_back_all(s, "slave left", m->bye.reason); /* at once, not when the lease ends */
     session_end(s, reason);
+}
+
+void session_check_stop(struct session *s)
+{
+    struct message m = {.verb = VERB_DIE, .die = {.reason = "stopped by hand"}};
+    if (!s->stopping || s->state != SESSION_READY || s->claims > 0)
+        return;
+    for (const struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->state != ATTEMPT_STOPPED)
+            return;
+    }
+    log_info("farm", "%s: is told to end: it has finished its builds", s->name);
+    session_say(s, &m);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------- */
@@ -474,7 +511,8 @@ void session_accept(struct farm *f, struct wire *w)
     struct session *s = mem_new(1, sizeof *s);
     s->farm = f;
     s->wire = w;
-    s->connected_ms = s->heard_ms = clock_steady_ms();
+    s->connected_ms = s->heard_ms = s->free_ms = clock_steady_ms();
+    s->serial = ++f->accepted;
     snprintf(s->name, sizeof s->name, "slave at %s", wire_peer(w));
     s->next = f->sessions;
     if (s->next)

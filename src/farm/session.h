@@ -4,6 +4,8 @@
  *   farm.c      the room: listening, the list of sessions, waking, sweeping
  *   session.c   one slave's connection: its state × message table, greeting, handing out
  *   attempt.c   one build on a connection: its state × message table
+ *   act.c       what a person does to slaves: pause, resume, skip, stop, kill
+ *   describe.c  slaves and builds as JSON, for the tools
  */
 #ifndef FARM_SESSION_H
 #define FARM_SESSION_H
@@ -19,7 +21,8 @@
 #include "io/wire.h"
 #include "queue.h"
 
-#define SESSION_MAX_SLOTS 64
+#define SESSION_MAX_SLOTS 64      /* what a slave may build at once; HELLO takes back as many */
+#define SESSION_MAX_ATTEMPTS 256  /* with those that it spoke of and that nobody knows */
 #define SESSION_REASON_SIZE 400
 
 enum session_state {
@@ -57,6 +60,10 @@ struct farm {
     struct wire_server *server;
     struct session *sessions;
     struct db_target_set *known;  /* as last read; NULL before */
+    bool resting;                 /* paused by hand: nobody is given a build */
+    int64_t *resters;             /* slaves paused by hand, by their numbers: they stay so when they come back */
+    size_t rester_count;
+    uint64_t accepted;            /* connections so far */
     uv_timer_t sweep;
     bool closing, sweep_closed;
     void (*closed)(void *owner);
@@ -78,8 +85,11 @@ struct session {
     unsigned offer_count;
     uint64_t timeout_ms;
     struct rec_machine machine;   /* as last told */
+    uint64_t serial;              /* which connection of the farm's: later ones have higher numbers */
     int64_t connected_ms, heard_ms;
+    int64_t free_ms;              /* since when it has had no build; steady clock */
     bool sleeping;
+    bool stopping;                /* told by hand to end: DIE follows its last build */
     unsigned claims;              /* in flight */
     bool unserved;                /* one of them found nothing: SLEEP follows */
     bool paused;                  /* reading is stopped until the disk catches up */
@@ -108,6 +118,15 @@ void session_refuse(struct session *s, const char *format, ...) __attribute__((f
 void session_end(struct session *s, const char *reason);
 /* Frees it once nothing is under way for it. */
 void session_check_end(struct session *s);
+/* The attempt is recorded as a failure of the farm and its job goes back to the queue, with back-off. */
+void session_give_back(struct session *s, const struct attempt *a, const char *reason, const char *detail);
+/* The same for all that are not being recorded yet. */
+void session_give_back_all(struct session *s, const char *reason, const char *detail);
+/* Sends DIE if it was told to stop and builds nothing any more. */
+void session_check_stop(struct session *s);
+
+/* act.c */
+bool session_resting(const struct session *s);  /* paused by hand, itself or with all others, or stopping */
 
 /* attempt.c */
 struct attempt *attempt_find(const struct session *s, int64_t id);
@@ -115,6 +134,7 @@ void attempt_begin(struct session *s, const struct db_attempt *facts);   /* take
 void attempt_message(struct session *s, const struct message *m);        /* BUSY, OUTPUT, BUILT, CHUNK, SENT */
 void attempt_stop(struct session *s, int64_t id, const char *reason);    /* says STOP; makes an entry if there is none */
 void attempt_forget_stopped(struct session *s);
+unsigned attempts_count(const struct session *s);
 void attempts_abandon(struct session *s);                                /* the connection is gone */
 const char *attempt_state_name(enum attempt_state state);
 

@@ -265,7 +265,7 @@ int receipt_built(struct receipt *r, const struct msg_built *b, const char *slav
                                    .peak_bytes = b->peak_bytes, .log_bytes = b->log_bytes};
     note_files(r, b);
     if (r->file_count > 0)
-        receipt_start(r, receive_steps, on_received);
+        receipt_start(r, "receive", receive_steps, on_received);
     else
         receipt_record(r);
     return 0;
@@ -316,9 +316,11 @@ bool files_recording(const struct files *f, int64_t attempt)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
-void receipt_start(struct receipt *r, const struct task_step *steps, void (*finished)(struct task *t))
+void receipt_start(struct receipt *r, const char *name, const struct task_step *steps,
+                   void (*finished)(struct task *t))
 {
     memset(&r->task, 0, sizeof r->task);
+    r->task.name = name;
     r->task.steps = steps;
     r->task.finished = finished;
     r->task.cancel = steps == receive_steps ? on_receive_cancel : NULL;

@@ -35,6 +35,7 @@ struct files {
     void *owner;
     struct receipt *receipts;        /* all that live */
     uint64_t receipts_made;
+    struct recovery *recovery;       /* while it is under way */
     void (*closed)(void *owner);     /* set while closing */
     void *closed_owner;
     bool closing;
@@ -89,7 +90,11 @@ struct receipt {
 
 /* receipt.c */
 void receipt_free(struct receipt *r);
-void receipt_start(struct receipt *r, const struct task_step *steps, void (*finished)(struct task *t));
+/* Takes a published file and its .metadata out of the tree, for good. Blocks. */
+void files_withdraw(const struct files *f, const char *public_path);
+
+void receipt_start(struct receipt *r, const char *name, const struct task_step *steps,
+                   void (*finished)(struct task *t));
 
 /* Makes the attempt's end a failure: outcome "failed" (the package's) or "farm". */
 void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)

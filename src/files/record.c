@@ -98,7 +98,7 @@ static void run_keep_log(struct lane_work *w)
 static enum step keep_log(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    lane_submit(LANE_PAGES, &r->work, run_keep_log, on_worked);
+    lane_submit(LANE_DISK, &r->work, run_keep_log, on_worked); /* pages that catch up must not hold up builds */
     return STEP_WAIT;
 }
 
@@ -157,6 +157,8 @@ static int place(struct receipt *r, struct receipt_file *f)
     if (error == -EEXIST)
         error = accept_standing(r, f, path);
     f->placed = error == 0;
+    if (error)
+        unlink(metadata);
     return error;
 }
 
@@ -240,16 +242,10 @@ static const struct task_step publish_steps[] = {
 static void run_withdraw(struct lane_work *w)
 {
     struct receipt *r = container_of(w, struct receipt, work);
-    char path[1100];
     for (unsigned i = 0; i < r->file_count; i++) {
-        struct receipt_file *f = &r->files_made[i];
-        if (!f->placed)
-            continue;
-        f->placed = false;
-        snprintf(path, sizeof path, "%s/%s", r->files->output, f->public_path);
-        unlink(path);
-        snprintf(path, sizeof path, "%s/%s.metadata", r->files->output, f->public_path);
-        unlink(path);
+        if (r->files_made[i].placed)
+            files_withdraw(r->files, r->files_made[i].public_path);
+        r->files_made[i].placed = false;
     }
 }
 
@@ -360,7 +356,7 @@ static void on_failure_noted(struct task *t)
 static void on_published(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    if (t->error == 0 && !r->refused) {
+    if (r->recorded) {
         settle(r, true);
         return;
     }
@@ -369,7 +365,7 @@ static void on_published(struct task *t)
         log_error("files", "build %lld: %s", (long long)r->attempt.attempt, t->reason);
         receipt_fail(r, "farm", full ? "disk" : "master", "%s", t->reason);
     }
-    receipt_start(r, failure_steps, on_failure_noted);
+    receipt_start(r, "failure", failure_steps, on_failure_noted);
 }
 
 void receipt_record(struct receipt *r)
@@ -378,7 +374,7 @@ void receipt_record(struct receipt *r)
     r->work_error = 0;
     r->why[0] = '\0';
     if (is_success(r))
-        receipt_start(r, publish_steps, on_published);
+        receipt_start(r, "publish", publish_steps, on_published);
     else
-        receipt_start(r, failure_steps, on_failure_noted);
+        receipt_start(r, "failure", failure_steps, on_failure_noted);
 }

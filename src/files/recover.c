@@ -23,6 +23,7 @@ struct recovery {
     struct db_call call;
     struct lane_work work;
     struct db_publishing rows;
+    bool clearing;                   /* it waits for a thread, else for the database */
     int work_error;
     void (*done)(void *owner, int error);
     void *owner;
@@ -35,25 +36,41 @@ static void on_answer(struct db_call *c, int error)
     task_resume(&y->task);
 }
 
+/* The statement that makes a file live may still run for a master that died after sending it. */
+static enum step end_earlier(struct task *t)
+{
+    struct recovery *y = container_of(t, struct recovery, task);
+    db_end_earlier(y->files->db, &y->call, on_answer);
+    return STEP_WAIT;
+}
+
 static enum step find_half_published(struct task *t)
 {
     struct recovery *y = container_of(t, struct recovery, task);
+    if (y->work_error)
+        return task_fail(t, y->work_error, "the database refused: %s", y->call.message);
     db_publishing_release(&y->rows);
     db_publishing(y->files->db, &y->call, &y->rows, on_answer);
     return STEP_WAIT;
+}
+
+void files_withdraw(const struct files *f, const char *public_path)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", f->output, public_path);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/%s.metadata", f->output, public_path);
+    unlink(path);
+    *strrchr(path, '/') = '\0';
+    fs_sync_dir(path);
 }
 
 /* On a pool thread. */
 static void run_clear(struct lane_work *w)
 {
     struct recovery *y = container_of(w, struct recovery, work);
-    char path[1100];
-    for (unsigned i = 0; i < y->rows.count; i++) {
-        snprintf(path, sizeof path, "%s/%s", y->files->output, y->rows.items[i].path);
-        unlink(path);
-        snprintf(path, sizeof path, "%s/%s.metadata", y->files->output, y->rows.items[i].path);
-        unlink(path);
-    }
+    for (unsigned i = 0; i < y->rows.count; i++)
+        files_withdraw(y->files, y->rows.items[i].path);
     y->work_error = fs_remove_tree(y->files->staging);
     if (y->work_error == 0)
         y->work_error = fs_make_dirs(y->files->staging, 0700);
@@ -62,6 +79,7 @@ static void run_clear(struct lane_work *w)
 static void on_cleared(struct lane_work *w, int status)
 {
     struct recovery *y = container_of(w, struct recovery, work);
+    y->clearing = false;
     if (status)
         y->work_error = status;
     task_resume(&y->task);
@@ -72,6 +90,7 @@ static enum step clear_bytes(struct task *t)
     struct recovery *y = container_of(t, struct recovery, task);
     if (y->work_error)
         return task_fail(t, y->work_error, "the database refused: %s", y->call.message);
+    y->clearing = true;
     lane_submit(LANE_DISK, &y->work, run_clear, on_cleared);
     return STEP_WAIT;
 }
@@ -95,6 +114,7 @@ static enum step again(struct task *t)
 }
 
 static const struct task_step recovery_steps[] = {
+    {"end earlier sessions", end_earlier},
     {"find half-published files", find_half_published},
     {"clear bytes", clear_bytes},
     {"forget rows", forget_rows},
@@ -102,10 +122,20 @@ static const struct task_step recovery_steps[] = {
     {NULL, NULL},
 };
 
+static void on_recovery_cancel(struct task *t)
+{
+    struct recovery *y = container_of(t, struct recovery, task);
+    if (y->clearing)
+        lane_cancel(&y->work);
+    else
+        db_cancel(&y->call);
+}
+
 static void on_recovered(struct task *t)
 {
     struct recovery *y = container_of(t, struct recovery, task);
-    if (t->error)
+    y->files->recovery = NULL;
+    if (t->error && t->error != -ECANCELED)
         log_error("files", "recovery: %s", t->reason);
     y->done(y->owner, t->error);
     db_publishing_release(&y->rows);
@@ -118,9 +148,17 @@ void files_recover(struct files *f, void (*done)(void *owner, int error), void *
     y->files = f;
     y->done = done;
     y->owner = owner;
+    y->task.name = "recovery";
     y->task.steps = recovery_steps;
     y->task.finished = on_recovered;
+    y->task.cancel = on_recovery_cancel;
+    f->recovery = y;
     task_start(f->loop, &y->task);
+}
+
+void files_recover_cancel(struct files *f)
+{
+    task_cancel(&f->recovery->task);
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
@@ -165,6 +203,7 @@ int files_open(uv_loop_t *loop, struct db *db, const struct files_settings *sett
         free(f);
         return error;
     }
+    fs_use_scratch(f->staging);
     uv_timer_init(loop, &f->close_timer);
     *files = f;
     return 0;

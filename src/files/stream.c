@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "core/memory.h"
 #include "core/text.h"
 
@@ -39,6 +40,9 @@ static int write_all(int fd, const char *data, size_t len)
 
 static int write_batch(struct stream *s)
 {
+    int fault = FAULT("stream_write");
+    if (fault < 0)
+        return fault;
     if (s->fd < 0)
         s->fd = open(s->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (s->fd < 0)

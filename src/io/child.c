@@ -22,6 +22,7 @@
 
 #include "child_spawn.h"
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/memory.h"
 #include "proc.h"
 
@@ -221,7 +222,9 @@ static int start(struct child *c)
 void child_run(uv_loop_t *loop, struct child *c)
 {
     reset(loop, c);
-    c->error = start(c);
+    c->error = FAULT("child_run");
+    if (c->error == 0)
+        c->error = start(c);
     if (c->error < 0) {
         c->pid = 0;
         end(c);

@@ -18,6 +18,7 @@
 #include <zlib.h>
 
 #include "core/buf.h"
+#include "core/fault.h"
 #include "core/memory.h"
 #include "fs_private.h"
 
@@ -37,8 +38,21 @@ static int parent_of(const char *path, char parent[PATH_MAX])
     return 0;
 }
 
-/* ".NAME.PID.THREAD.tmp" beside `path`. A thread writes one file at a time, so nobody else has this name;
- * what a crash left under it is overwritten. */
+static char scratch[PATH_MAX]; /* a setting: where temporary files go; empty: beside what they replace */
+
+void fs_use_scratch(const char *directory)
+{
+    snprintf(scratch, sizeof scratch, "%s", directory);
+}
+
+static bool same_file_system(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev;
+}
+
+/* ".NAME.PID.THREAD.tmp" in the scratch directory, or beside `path` if a rename cannot lead from there to here. A
+ * thread writes one file at a time, so nobody else has this name; what a crash left under it is overwritten. */
 static int temp_of(const char *path, char temp[PATH_MAX])
 {
     char parent[PATH_MAX];
@@ -47,8 +61,9 @@ static int temp_of(const char *path, char temp[PATH_MAX])
         return rc;
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
-    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.tmp", parent, TEMP_NAME_BYTES, name, (int)getpid(),
-                       (int)gettid());
+    bool apart = scratch[0] != '\0' && same_file_system(scratch, parent);
+    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.tmp", apart ? scratch : parent, TEMP_NAME_BYTES, name,
+                       (int)getpid(), (int)gettid());
     return len < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -67,7 +82,9 @@ static int make_dir(const char *path, mode_t mode)
 int fs_make_dirs(const char *path, mode_t mode)
 {
     char parent[PATH_MAX];
-    int rc = make_dir(path, mode);
+    int rc = FAULT("fs_make_dirs");
+    if (rc == 0)
+        rc = make_dir(path, mode);
     if (rc != -ENOENT)
         return rc;
     rc = parent_of(path, parent);
@@ -120,11 +137,14 @@ static int read_fd(int fd, struct buf *to)
 int fs_read(const char *path, size_t max, char **data, size_t *len)
 {
     struct buf content;
+    int rc = FAULT("fs_read");
+    if (rc < 0)
+        return rc;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     buf_init(&content, max);
-    int rc = read_fd(fd, &content);
+    rc = read_fd(fd, &content);
     close(fd);
     if (rc == 0) {
         *len = content.len;
@@ -196,12 +216,15 @@ static int write_temp(const char *temp, const char *path, const void *data, size
 /* Gives `temp` its real name, or removes it when `rc` or the renaming says that it is not to be. */
 static int settle(int rc, const char *temp, const char *path)
 {
+    if (rc == 0)
+        rc = FAULT("fs_replace written");
     if (rc == 0 && rename(temp, path) < 0)
         rc = -errno;
     if (rc < 0) {
         unlink(temp);
         return rc;
     }
+    (void)FAULT("fs_replace renamed");
     return sync_parent(path);
 }
 
@@ -210,9 +233,11 @@ int fs_replace(const char *path, const void *data, size_t len, bool keep_same)
     char temp[PATH_MAX];
     if (keep_same && holds(path, data, len))
         return 0;
-    int rc = temp_of(path, temp);
+    int rc = FAULT("fs_replace");
     if (rc == 0)
         rc = make_parent(path);
+    if (rc == 0)
+        rc = temp_of(path, temp);
     if (rc < 0)
         return rc;
     return settle(write_temp(temp, path, data, len), temp, path);
@@ -252,9 +277,11 @@ int fs_replace_link(const char *path, const char *to)
         return 0;
     if (lstat(path, &st) == 0 && !S_ISLNK(st.st_mode))
         return -EEXIST;
-    int rc = temp_of(path, temp);
+    int rc = FAULT("fs_replace_link");
     if (rc == 0)
         rc = make_parent(path);
+    if (rc == 0)
+        rc = temp_of(path, temp);
     if (rc < 0)
         return rc;
     unlink(temp);
@@ -263,9 +290,17 @@ int fs_replace_link(const char *path, const char *to)
 
 int fs_publish(const char *from, const char *to)
 {
-    if (link(from, to) < 0)
-        return -errno;
-    return sync_parent(to);
+    int rc = FAULT("fs_publish");
+    if (rc == 0 && link(from, to) < 0)
+        rc = -errno;
+    if (rc < 0)
+        return rc;
+    rc = FAULT("fs_publish linked");
+    if (rc == 0)
+        rc = sync_parent(to);
+    if (rc < 0)
+        unlink(to);
+    return rc;
 }
 
 /* -- places -------------------------------------------------------------------------------------- */
@@ -273,6 +308,9 @@ int fs_publish(const char *from, const char *to)
 int fs_free(const char *path, uint64_t *bytes, uint64_t *inodes)
 {
     struct statvfs st;
+    int rc = FAULT("fs_free");
+    if (rc < 0)
+        return rc;
     if (statvfs(path, &st) < 0)
         return -errno;
     *bytes = (uint64_t)st.f_bavail * st.f_frsize;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "io/fs.h"
 
 /* What lies deeper is moved up to the root and removed from there. */
@@ -95,6 +96,9 @@ static void empty_dir(struct removal *r, int fd, unsigned depth)
 
 int fs_remove_tree(const char *path)
 {
+    int fault = FAULT("fs_remove_tree");
+    if (fault < 0)
+        return fault;
     if (unlink(path) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR)

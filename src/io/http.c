@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "io/http.h"
@@ -518,6 +519,8 @@ void http_get(struct http *http, struct http_request *r)
         end(http, r, -ECANCELED, "the client is closing");
     } else if (strncasecmp(r->url, "http://", 7) != 0 && strncasecmp(r->url, "https://", 8) != 0) {
         end(http, r, -EINVAL, "not a URL of http or https");
+    } else if (FAULT("http_get") < 0) {
+        end(http, r, -EHOSTUNREACH, "a fault on purpose");
     } else {
         prepare(http, r);
         put_last(&http->waiting, r, HTTP_WAITING);

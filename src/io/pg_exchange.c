@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "pg_private.h"
@@ -213,6 +214,17 @@ static bool send_pipelined(struct pg *pg, struct pg_flight *f, const char *const
     return PQsendQueryPrepared(pg->conn, name, count, values, NULL, NULL, 0) == 1;
 }
 
+static bool send_flight(struct pg *pg, struct pg_flight *f, const char *const *values)
+{
+    const struct pg_request *r = f->request;
+
+    if (pg->kind == PG_PIPELINED)
+        return send_pipelined(pg, f, values) && PQpipelineSync(pg->conn) == 1;
+    if (r->script)
+        return PQsendQuery(pg->conn, r->sql) == 1;
+    return PQsendQueryParams(pg->conn, r->sql, (int)r->params.count, NULL, values, NULL, NULL, 0) == 1;
+}
+
 static bool send_first(struct pg *pg)
 {
     struct pg_request *r = pg->waiting.first;
@@ -226,11 +238,9 @@ static bool send_first(struct pg *pg)
     pg->in_flight++;
     for (unsigned i = 0; i < r->params.count; i++)
         values[i] = r->params.offset[i] == SIZE_MAX ? NULL : r->params.bytes.data + r->params.offset[i];
-    if (pg->kind == PG_PIPELINED)
-        return send_pipelined(pg, f, values) && PQpipelineSync(pg->conn) == 1;
-    if (r->script)
-        return PQsendQuery(pg->conn, r->sql) == 1;
-    return PQsendQueryParams(pg->conn, r->sql, (int)r->params.count, NULL, values, NULL, NULL, 0) == 1;
+    bool sent = send_flight(pg, f, values);
+    (void)FAULT_STATEMENT("pg_sent", r->sql);
+    return sent;
 }
 
 void pg_send(struct pg *pg)

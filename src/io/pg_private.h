@@ -98,6 +98,7 @@ struct pg {
 
     /* figures */
     uint64_t done, repeated, reconnects;
+    int64_t last_ms;           /* how long the latest answer took */
     int64_t minute_began_ms, worst_ms, worst_before_ms; /* of this minute and of the one before */
 };
 

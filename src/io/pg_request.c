@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/fault.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "pg_private.h"
@@ -77,6 +78,7 @@ static void note_time(struct pg *pg, int64_t took_ms)
         pg->worst_ms = 0;
         pg->minute_began_ms = now_ms;
     }
+    pg->last_ms = took_ms;
     if (took_ms > pg->worst_ms)
         pg->worst_ms = took_ms;
 }
@@ -153,6 +155,7 @@ void pg_answer(struct pg *pg, struct pg_request *r, PGresult *result)
 {
     bool refused = result == NULL || pg_is_error(result);
 
+    (void)FAULT_STATEMENT("pg_answered", r->sql);
     text_copy(r->sqlstate, sizeof r->sqlstate, refused ? pg_field(result, PG_DIAG_SQLSTATE) : "");
     if (refused && text_starts(r->sqlstate, "40") && !r->script && r->repeats < MAX_REPEATS) {
         pause_request(pg, r);
@@ -248,6 +251,9 @@ static void ask(struct pg *pg, struct pg_request *r)
         snprintf(r->message, sizeof r->message, "the parameters take more than %zu MB",
                  PG_MAX_PARAM_BYTES >> 20);
         pg_end(pg, r, -EREMOTEIO);
+    } else if (FAULT_STATEMENT("pg_query", r->sql) < 0) {
+        text_copy(r->message, sizeof r->message, "a fault on purpose");
+        pg_end(pg, r, -EREMOTEIO);
     } else {
         put_last(&pg->waiting, r, PG_WAITING);
         serve_soon(pg);
@@ -284,6 +290,7 @@ void pg_figures(const struct pg *pg, struct pg_figures *figures)
         .done = pg->done,
         .repeated = pg->repeated,
         .reconnects = pg->reconnects,
+        .last_ms = pg->last_ms,
         .worst_ms = recent ? worst_ms : 0,
     };
 }

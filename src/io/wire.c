@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "wire_private.h"
@@ -134,6 +135,7 @@ static void take_frame(struct wire *w, char *frame, size_t len)
         refuse(w, "%s", why);
     } else {
         w->heard = true;
+        w->max_frame_bytes = FRAME_MAX_BYTES;
         trace(w, "<", &m);
         w->events->message(w, &m);
     }
@@ -154,8 +156,8 @@ static void read_frames(struct wire *w)
     size_t at = 0;
     while (w->state == WIRE_OPEN && !w->paused && w->in.len - at >= HEADER_BYTES) {
         size_t len = frame_length(w->in.data + at);
-        if (len > FRAME_MAX_BYTES) {
-            refuse(w, "frame of %zu bytes, more than %d", len, FRAME_MAX_BYTES);
+        if (len > w->max_frame_bytes) {
+            refuse(w, "frame of %zu bytes, more than %zu", len, w->max_frame_bytes);
             break;
         }
         if (w->in.len - at - HEADER_BYTES < len)
@@ -243,7 +245,9 @@ void wire_send(struct wire *w, const struct message *m)
     if (w->state != WIRE_OPEN && w->state != WIRE_CONNECTING)
         return;
     trace(w, ">", m);
-    if (message_encode(m, &w->out) < 0) {
+    if (FAULT("wire_send %s", message_verb_name(m->verb)) < 0) {
+        wire_drop(w, "a fault on purpose");
+    } else if (message_encode(m, &w->out) < 0) {
         log_error("io", "%s: a %s of ours breaks its own limits", w->peer, message_verb_name(m->verb));
         wire_drop(w, "a message of ours breaks its own limits");
     } else if (wire_unsent(w) > WIRE_MAX_UNSENT) {
@@ -318,6 +322,7 @@ struct wire *wire_new(uv_loop_t *loop, const struct wire_events *events, void *o
     w->events = events;
     w->owner = owner;
     w->deadlines = wire_default_deadlines;
+    w->max_frame_bytes = FRAME_MAX_BYTES;
     buf_init(&w->in, HEADER_BYTES + FRAME_MAX_BYTES + TRANSPORT_READ_BYTES);
     buf_init(&w->out, WIRE_MAX_UNSENT + HEADER_BYTES + FRAME_MAX_BYTES);
     uv_timer_init(loop, &w->deadline);
@@ -332,6 +337,8 @@ struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const
 {
     struct wire *w = wire_new(loop, events, NULL);
     w->accepted = true;
+    if (!local) /* whoever can connect could fill our memory before we know who it is */
+        w->max_frame_bytes = WIRE_FIRST_FRAME_MAX_BYTES;
     w->deadlines = *deadlines;
     wire_new_transport(w, local);
     int rc = w->transport->kind->accept(w->transport, server);

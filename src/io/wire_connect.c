@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/text.h"
 #include "wire_private.h"
 
@@ -115,7 +116,9 @@ struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct wir
     struct wire *w = wire_new(loop, events, owner);
     bool local = strchr(address, '/') != NULL;
     text_copy(w->peer, sizeof w->peer, address);
-    int rc = local ? wire_local_address(address, &w->local) : look_up(w, address);
+    int rc = FAULT("wire_connect");
+    if (rc == 0)
+        rc = local ? wire_local_address(address, &w->local) : look_up(w, address);
     if (rc < 0)
         drop_unconnected(w, rc == -EINVAL ? "no address of the form HOST or HOST:PORT" : uv_strerror(rc));
     else if (local)

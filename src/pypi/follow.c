@@ -205,7 +205,7 @@ static enum step again(struct task *t)
     return STEP_AGAIN;
 }
 
-static const struct task_step steps[] = {
+static const struct task_step follow_steps[] = {
     {"look for due packages", look_for_due},
     {"compare a package", compare},
     {"note the outcome", note_outcome},
@@ -238,7 +238,8 @@ static void on_finished(struct task *t)
 void follower_start(struct follower *f, uv_loop_t *loop)
 {
     f->loop = loop;
-    f->task.steps = steps;
+    f->task.name = "follow";
+    f->task.steps = follow_steps;
     f->task.cancel = on_cancel;
     f->task.finished = on_finished;
     task_start(loop, &f->task);

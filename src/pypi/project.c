@@ -191,7 +191,7 @@ static enum step check_stored(struct task *t)
     return of(t)->error != 0 ? refused(t) : STEP_NEXT;
 }
 
-static const struct task_step steps[] = {
+static const struct task_step project_steps[] = {
     {"wait for a place", wait_for_place},
     {"fetch the page", fetch_page},
     {"check the page", check_page},
@@ -238,7 +238,8 @@ static void on_finished(struct task *t)
 void project_start(uv_loop_t *loop, struct project *p)
 {
     p->retry_after_ms = -1;
-    p->task.steps = steps;
+    p->task.name = "project";
+    p->task.steps = project_steps;
     p->task.cancel = on_cancel;
     p->task.finished = on_finished;
     task_start(loop, &p->task);

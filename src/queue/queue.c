@@ -142,6 +142,7 @@ struct queue *queue_open(uv_loop_t *loop, struct db *db, const struct queue_sett
     q->events = events;
     q->owner = owner;
     q->opened_ms = clock_steady_ms();
+    q->rhythm.name = "rhythm";
     q->rhythm.steps = rhythm_steps;
     q->rhythm.cancel = on_rhythm_cancel;
     q->rhythm.finished = on_rhythm_finished;

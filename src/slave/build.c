@@ -24,7 +24,7 @@ static enum step run_pip(struct task *t);
 static enum step judge_pip(struct task *t);
 static enum step read_wheels(struct task *t);
 
-static const struct task_step steps[] = {
+static const struct task_step build_steps[] = {
     {"prepare directory", prepare_directory},
     {"run pip", run_pip},
     {"judge pip", judge_pip},
@@ -300,7 +300,8 @@ void build_init(struct build *b, const struct msg_build *m, const char *slave_di
 void build_start(uv_loop_t *loop, struct build *b)
 {
     b->running = true;
-    b->task.steps = steps;
+    b->task.name = "build";
+    b->task.steps = build_steps;
     b->task.cancel = on_cancel;
     b->task.finished = on_finished;
     task_start(loop, &b->task);

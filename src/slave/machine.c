@@ -1,5 +1,5 @@
 /*
- * What /proc, /sys and os-release say about this machine.
+ * What /proc and os-release say about the machine that a slave runs on; how it fares now is told by io/machine.h.
  */
 #include "machine.h"
 
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -15,18 +14,6 @@
 #include "slave.h"
 
 #define CLOCK_EARLIEST_MS 1767225600000 /* 2026-01-01 UTC */
-
-/* Reads the beginning of a file whose size is not known beforehand, as in /proc. "" when there is none. */
-static void read_text(const char *path, char *to, size_t size)
-{
-    size_t len = 0;
-    FILE *f = fopen(path, "re");
-    if (f != NULL) {
-        len = fread(to, 1, size - 1, f);
-        fclose(f);
-    }
-    to[len] = '\0';
-}
 
 /* The rest of the line that begins with `key`, or NULL. Cuts `text` at that line's end. */
 static char *value_of(char *text, const char *key)
@@ -41,33 +28,6 @@ static char *value_of(char *text, const char *key)
         line = end == NULL ? NULL : end + 1;
     }
     return NULL;
-}
-
-static uint64_t meminfo_bytes(const char *meminfo, const char *key)
-{
-    const char *at = strstr(meminfo, key);
-    return at == NULL ? 0 : strtoull(at + strlen(key), NULL, 10) * 1024;
-}
-
-void machine_read(const char *dir, struct rec_machine *to)
-{
-    char text[4096];
-    struct statvfs fs;
-
-    *to = (struct rec_machine){0};
-    read_text("/proc/loadavg", text, sizeof text);
-    to->load_milli = (uint64_t)(strtod(text, NULL) * 1000);
-    read_text("/proc/meminfo", text, sizeof text);
-    to->memory_bytes = meminfo_bytes(text, "MemTotal:");
-    to->memory_free_bytes = meminfo_bytes(text, "MemAvailable:");
-    if (statvfs(dir, &fs) == 0) {
-        to->disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
-        to->disk_free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    }
-    read_text("/sys/class/thermal/thermal_zone0/temp", text, sizeof text);
-    long milli = strtol(text, NULL, 10);
-    if (milli > -273150 && milli < 1000000)
-        to->temperature_milli = milli;
 }
 
 /* Copies what is printable, without blanks at either end. */
@@ -87,11 +47,11 @@ void machine_hardware(char *to, size_t size)
     char text[16384];
     struct utsname kernel;
 
-    read_text("/proc/device-tree/model", text, sizeof text);
+    machine_text("/proc/device-tree/model", text, sizeof text);
     copy_fact(to, size, text);
     if (to[0] != '\0')
         return;
-    read_text("/proc/cpuinfo", text, sizeof text);
+    machine_text("/proc/cpuinfo", text, sizeof text);
     const char *model = value_of(text, "model name");
     if (model != NULL && (model = strchr(model, ':')) != NULL)
         copy_fact(to, size, model + 1);
@@ -134,9 +94,9 @@ void slave_system_name(char *to, size_t size)
 {
     char text[8192];
 
-    read_text("/etc/os-release", text, sizeof text);
+    machine_text("/etc/os-release", text, sizeof text);
     if (text[0] == '\0')
-        read_text("/usr/lib/os-release", text, sizeof text);
+        machine_text("/usr/lib/os-release", text, sizeof text);
     char *name = value_of(text, "PRETTY_NAME=");
     if (name != NULL && (name[0] == '"' || name[0] == '\'')) {
         char quote[] = {*name++, '\0'};

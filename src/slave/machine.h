@@ -8,10 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "io/message.h"
-
-/* How it fares now; `dir` lies on the file system that builds use. What is not to be had stays 0. */
-void machine_read(const char *dir, struct rec_machine *to);
+#include "io/machine.h"
 
 /* The board, else the processor, else the architecture. */
 void machine_hardware(char *to, size_t size);

@@ -14,7 +14,7 @@ static enum step read_chunk(struct task *t);
 static enum step send_chunk(struct task *t);
 static enum step go_on(struct task *t);
 
-static const struct task_step steps[] = {
+static const struct task_step upload_steps[] = {
     {"read chunk", read_chunk},
     {"send chunk", send_chunk},
     {"go on", go_on},
@@ -96,7 +96,7 @@ static void on_finished(struct task *t)
 
 void upload_start(uv_loop_t *loop, struct upload *u)
 {
-    u->task = (struct task){.steps = steps, .finished = on_finished, .cancel = on_cancel};
+    u->task = (struct task){.name = "upload", .steps = upload_steps, .finished = on_finished, .cancel = on_cancel};
     u->fd = -1;
     u->offset = 0;
     u->full = false;

@@ -53,6 +53,7 @@ static const struct rule rules[] = {
     {NOT_FOUND, NULL, false, "failed", "build requirement"},
     {"Python.h: No such file or directory", NULL, false, "farm", "no python3-dev"},
     {"is invalid: ", "Built wheel for ", false, "failed", "bad wheel"},
+    {"failed: [Errno 2] No such file", "WARNING: Building wheel for ", false, "failed", "no wheel"},
     {"fatal error:", NULL, false, "failed", "compile"},
     {": error:", NULL, false, "failed", "compile"},
     {"error[E", NULL, false, "failed", "compile"},

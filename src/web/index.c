@@ -7,20 +7,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "html.h"
+
 /* ---- parts ---------------------------------------------------------------------------------------- */
-
-/* Everything but RFC 3986's unreserved characters as %XX. Some servers take a '+' for a blank. */
-static void add_url(struct buf *to, const char *text)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-    for (; *text != '\0'; text++) {
-        if (strchr(plain, *text) != NULL)
-            buf_addc(to, *text);
-        else
-            buf_addf(to, "%%%02X", (unsigned)(unsigned char)*text);
-    }
-}
 
 static void begin_html(struct buf *to, const char *title, const char *name)
 {
@@ -62,7 +51,7 @@ static void add_member(struct buf *to, const char *name, const char *text)
 static void add_link(struct buf *to, const struct db_index_file *file)
 {
     buf_adds(to, "<a href=\"");
-    add_url(to, file->name);
+    html_add_url(to, file->name);
     buf_addf(to, "#sha256=%s\"", file->sha256);
     if (file->requires_python[0] != '\0')
         add_attribute(to, "data-requires-python", file->requires_python);
@@ -108,7 +97,7 @@ static void add_file(struct buf *to, const struct db_index_file *file)
     buf_adds(to, "{\"filename\": ");
     buf_add_json(to, file->name);
     buf_adds(to, ", \"url\": \"");
-    add_url(to, file->name);
+    html_add_url(to, file->name);
     buf_addf(to, "\", \"hashes\": {\"sha256\": \"%s\"}, \"size\": %" PRIu64, file->sha256, file->size_bytes);
     if (file->uploaded[0] != '\0')
         add_member(to, "upload-time", file->uploaded);
@@ -145,7 +134,7 @@ void index_root_html(struct buf *to, const struct db_root *facts)
     begin_html(to, "Simple index", "");
     for (unsigned i = 0; i < facts->count; i++) {
         buf_adds(to, "<a href=\"");
-        add_url(to, facts->items[i].name);
+        html_add_url(to, facts->items[i].name);
         buf_adds(to, "/\">");
         buf_add_html(to, facts->items[i].display);
         buf_adds(to, "</a><br>\n");

@@ -15,10 +15,13 @@ static struct page *of(struct task *t)
     return container_of(t, struct page, task);
 }
 
-static bool is_root(const struct page *p)
-{
-    return strcmp(p->kind, "root") == 0;
-}
+/* What is particular to a kind of pages: its facts, and its files, which are written on a pool thread. */
+struct page_kind {
+    const char *name;
+    void (*read)(struct page *p);
+    int (*write)(struct page *p);
+    void (*read_more)(struct page *p); /* or NULL */
+};
 
 static void on_answer(struct db_call *c, int error)
 {
@@ -33,31 +36,85 @@ static enum step refused(struct page *p)
                      p->call.message);
 }
 
+/* ---- the kinds ------------------------------------------------------------------------------------ */
+
+static void read_root(struct page *p)
+{
+    db_root(p->db, &p->call, &p->root, on_answer);
+}
+
+static void read_root_targets(struct page *p)
+{
+    p->targets = mem_new(1, sizeof *p->targets);
+    db_targets(p->db, &p->call, p->targets, on_answer);
+}
+
+static int write_root(struct page *p)
+{
+    return tree_write_root(p->output, &p->root, p->targets, &p->trouble);
+}
+
+static void read_index(struct page *p)
+{
+    db_index(p->db, &p->call, p->key, &p->index, on_answer);
+}
+
+static int write_index(struct page *p)
+{
+    return tree_write_package(p->output, p->key, &p->index, &p->trouble);
+}
+
+static void read_project(struct page *p)
+{
+    db_project_page(p->db, &p->call, p->key, &p->project, on_answer);
+}
+
+static int write_project(struct page *p)
+{
+    return tree_write_project(p->output, p->key, &p->project, p->site_url, &p->trouble);
+}
+
+static void read_home(struct page *p)
+{
+    db_home(p->db, &p->call, &p->home, on_answer);
+}
+
+static int write_home(struct page *p)
+{
+    return tree_write_home(p->output, &p->home, p->site_url, &p->trouble);
+}
+
+static const struct page_kind kinds[] = {
+    {"root", read_root, write_root, read_root_targets},
+    {"index", read_index, write_index, NULL},
+    {"project", read_project, write_project, NULL},
+    {"home", read_home, write_home, NULL},
+};
+
 /* ---- the steps, in order -------------------------------------------------------------------------- */
 
 static enum step read_facts(struct task *t)
 {
     struct page *p = of(t);
 
-    if (is_root(p))
-        db_root(p->db, &p->call, &p->root, on_answer);
-    else if (strcmp(p->kind, "index") == 0)
-        db_index(p->db, &p->call, p->key, &p->index, on_answer);
-    else
+    for (unsigned i = 0; i < COUNT_OF(kinds); i++)
+        if (strcmp(p->kind, kinds[i].name) == 0)
+            p->how = &kinds[i];
+    if (p->how == NULL)
         return task_fail(t, -ENOTSUP, "nobody writes pages of the kind %s", p->kind);
+    p->how->read(p);
     return STEP_WAIT;
 }
 
-static enum step read_targets(struct task *t)
+static enum step read_more(struct task *t)
 {
     struct page *p = of(t);
 
     if (p->error != 0)
         return refused(p);
-    if (!is_root(p))
+    if (p->how->read_more == NULL)
         return STEP_NEXT;
-    p->targets = mem_new(1, sizeof *p->targets);
-    db_targets(p->db, &p->call, p->targets, on_answer);
+    p->how->read_more(p);
     return STEP_WAIT;
 }
 
@@ -65,11 +122,7 @@ static enum step read_targets(struct task *t)
 static void run_write(struct lane_work *w)
 {
     struct page *p = container_of(w, struct page, work);
-
-    if (is_root(p))
-        p->error = tree_write_root(p->output, &p->root, p->targets, &p->trouble);
-    else
-        p->error = tree_write_package(p->output, p->key, &p->index, &p->trouble);
+    p->error = p->how->write(p);
 }
 
 static void on_written(struct lane_work *w, int status)
@@ -105,9 +158,9 @@ static enum step check_told(struct task *t)
     return of(t)->error != 0 ? refused(of(t)) : STEP_NEXT;
 }
 
-static const struct task_step steps[] = {
+static const struct task_step page_steps[] = {
     {"read facts", read_facts},
-    {"read targets", read_targets},
+    {"read more", read_more},
     {"write files", write_files},
     {"tell the database", tell_database},
     {"check that it knows", check_told},
@@ -132,13 +185,16 @@ static void on_finished(struct task *t)
 
     db_index_release(&p->index);
     db_root_release(&p->root);
+    db_project_page_release(&p->project);
+    db_home_release(&p->home);
     free(p->targets);
     p->done(p, t->error);
 }
 
 void page_start(uv_loop_t *loop, struct page *p)
 {
-    p->task.steps = steps;
+    p->task.name = "page";
+    p->task.steps = page_steps;
     p->task.cancel = on_cancel;
     p->task.finished = on_finished;
     task_start(loop, &p->task);

@@ -16,8 +16,8 @@
 struct page {
     /* set by the owner, the rest zeroed */
     struct db *db;
-    const char *output;
-    char kind[16], key[256];      /* as the database names pages: "index" of a package, "root" */
+    const char *output, *site_url;
+    char kind[16], key[256];      /* as the database names pages: "index" and "project" of a package, "root", "home" */
     int64_t generation;           /* of which it was seen stale, before its facts are read */
     /* From the loop, exactly once: 0, or -errno with `task.reason`. The owner may free the page here. */
     void (*done)(struct page *p, int error);
@@ -27,9 +27,12 @@ struct page {
     struct db_call call;
     bool writing;                 /* a pool thread works on it; else the database may */
     int error;                    /* of the last request */
+    const struct page_kind *how;
     struct db_index index;
     struct db_root root;
     struct db_targets *targets;
+    struct db_project_page project;
+    struct db_home home;
     struct lane_work work;
     struct tree_trouble trouble;
 };

@@ -14,8 +14,10 @@
 #include "core/buf.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "home.h"
 #include "index.h"
 #include "io/fs.h"
+#include "project.h"
 #include "python.h"
 
 #define MAX_PAGE_BYTES (1u << 30)
@@ -50,18 +52,31 @@ static int remove_file(const char *path)
     return unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 }
 
+/* A page and its compressed sibling. */
+static int remove_page(struct tree_trouble *t, const char *output, const char *directory, const char *name)
+{
+    char packed[64];
+
+    snprintf(packed, sizeof packed, "%s.gz", name);
+    int error = remove_file(path_in(t, output, directory, name));
+    return error == 0 ? remove_file(path_in(t, output, directory, packed)) : error;
+}
+
+/* Unless something else is in it. */
+static int remove_directory(struct tree_trouble *t, const char *output, const char *directory)
+{
+    path_in(t, output, directory, "");
+    return rmdir(t->path) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST ? 0 : -errno;
+}
+
 static int remove_pages(struct tree_trouble *t, const char *output, const char *directory)
 {
-    char name[64];
-
-    for (unsigned i = 0; i < 2 * COUNT_OF(page_names); i++) {
-        snprintf(name, sizeof name, "%s%s", page_names[i / 2], i % 2 == 0 ? "" : ".gz");
-        int error = remove_file(path_in(t, output, directory, name));
+    for (unsigned i = 0; i < COUNT_OF(page_names); i++) {
+        int error = remove_page(t, output, directory, page_names[i]);
         if (error != 0)
             return error;
     }
-    path_in(t, output, directory, "");
-    return rmdir(t->path) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST ? 0 : -errno;
+    return remove_directory(t, output, directory);
 }
 
 /* ---- other spellings ------------------------------------------------------------------------------ */
@@ -89,16 +104,17 @@ static int remove_link(const char *path, const char *to)
     return remove_file(path);
 }
 
-static int link_aliases(struct tree_trouble *t, const char *output, const char *package,
-                        const struct db_index *facts)
+/* Below `place`, while the package has pages there. */
+static int link_aliases(struct tree_trouble *t, const char *output, const char *place, const char *package,
+                        char *const *aliases, unsigned count, bool present)
 {
     int error = 0;
 
-    for (unsigned i = 0; i < facts->alias_count && error == 0; i++) {
-        if (!alias_fits(facts->aliases[i], package))
+    for (unsigned i = 0; i < count && error == 0; i++) {
+        if (!alias_fits(aliases[i], package))
             continue;
-        path_in(t, output, "simple", facts->aliases[i]);
-        error = facts->count > 0 ? write_link(t->path, package) : remove_link(t->path, package);
+        path_in(t, output, place, aliases[i]);
+        error = present ? write_link(t->path, package) : remove_link(t->path, package);
     }
     return error;
 }
@@ -125,7 +141,8 @@ int tree_write_package(const char *output, const char *package, const struct db_
         }
     }
     if (error == 0)
-        error = link_aliases(trouble, output, package, facts);
+        error = link_aliases(trouble, output, "simple", package, facts->aliases, facts->alias_count,
+                             facts->count > 0);
     buf_release(&page);
     return error;
 }
@@ -171,6 +188,60 @@ int tree_write_root(const char *output, const struct db_root *facts, const struc
     }
     if (error == 0)
         error = link_targets(trouble, output, targets);
+    buf_release(&page);
+    return error;
+}
+
+static int remove_project(struct tree_trouble *t, const char *output, const char *directory, const char *json)
+{
+    int error = remove_page(t, output, json, "index.json");
+
+    if (error == 0)
+        error = remove_directory(t, output, json);
+    if (error == 0)
+        error = remove_page(t, output, directory, "index.html");
+    return error == 0 ? remove_directory(t, output, directory) : error;
+}
+
+int tree_write_project(const char *output, const char *package, const struct db_project_page *facts, const char *site_url,
+                       struct tree_trouble *trouble)
+{
+    char directory[PYTHON_NAME_MAX + sizeof "project/"], json[sizeof directory + sizeof "/json"];
+    struct buf page;
+
+    snprintf(directory, sizeof directory, "project/%s", package);
+    snprintf(json, sizeof json, "%s/json", directory);
+    if (facts->display == NULL)
+        return remove_project(trouble, output, directory, json);
+    buf_init(&page, MAX_PAGE_BYTES);
+    project_html(&page, package, facts, site_url);
+    int error = write_page(trouble, output, directory, "index.html", &page);
+    if (error == 0) {
+        project_json(&page, package, facts, site_url);
+        error = write_page(trouble, output, json, "index.json", &page);
+    }
+    if (error == 0)
+        error = link_aliases(trouble, output, "project", package, facts->aliases, facts->alias_count, true);
+    buf_release(&page);
+    return error;
+}
+
+int tree_write_home(const char *output, const struct db_home *facts, const char *site_url,
+                    struct tree_trouble *trouble)
+{
+    struct buf page;
+
+    buf_init(&page, MAX_PAGE_BYTES);
+    buf_adds(&page, style_css);
+    int error = write_page(trouble, output, ".", "style.css", &page);
+    if (error == 0) {
+        home_missing_html(&page);
+        error = write_page(trouble, output, ".", "404.html", &page);
+    }
+    if (error == 0) {
+        home_html(&page, facts, site_url);
+        error = write_page(trouble, output, ".", "index.html", &page);
+    }
     buf_release(&page);
     return error;
 }

@@ -22,6 +22,7 @@
 #define IDLE_MS 5000           /* nobody may have woken us: another program can make pages stale */
 #define FIRST_RETRY_MS 2000
 #define MOST_RETRY_MS 300000
+#define HOME_AGE_MS 600000     /* the front page tells of the last hour: it is never older than this */
 
 /* A page that could not be written. */
 struct setback {
@@ -34,7 +35,7 @@ struct setback {
 struct web {
     uv_loop_t *loop;
     struct db *db;
-    char *output;
+    char *output, *site_url;
     uint64_t root_pause_ms;
     struct task round;
     struct db_call call;
@@ -43,7 +44,8 @@ struct web {
     struct page *pages[PAGES_AT_ONCE];
     unsigned written;          /* in this round */
     bool woken, cancelled;
-    int64_t root_due_ms;       /* when the list of all packages may be written again */
+    int64_t root_due_ms, home_due_ms; /* when the list of all packages and the front page may be written again */
+    int64_t home_old_ms;       /* when the front page must be */
     struct setback *setbacks;
     void (*closed)(void *owner);
     void *owner;
@@ -74,7 +76,9 @@ static void forget_setback(struct setback **at)
 /* "/simple/cffi/": what people know the page by. */
 static const char *page_place(const struct page *p, char place[300])
 {
-    snprintf(place, 300, "/simple/%s%s", p->key, p->key[0] != '\0' ? "/" : "");
+    bool for_people = strcmp(p->kind, "project") == 0 || strcmp(p->kind, "home") == 0;
+    snprintf(place, 300, "%s%s%s", for_people ? (p->key[0] != '\0' ? "/project/" : "/") : "/simple/", p->key,
+             p->key[0] != '\0' ? "/" : "");
     return place;
 }
 
@@ -103,8 +107,12 @@ static void note_success(struct web *web, const struct page *p)
     char place[300];
 
     web->written++;
-    if (strcmp(p->kind, "root") == 0)
+    if (strcmp(p->kind, "root") == 0) {
         web->root_due_ms = clock_steady_ms() + (int64_t)web->root_pause_ms;
+    } else if (strcmp(p->kind, "home") == 0) {
+        web->home_due_ms = clock_steady_ms() + (int64_t)web->root_pause_ms;
+        web->home_old_ms = clock_steady_ms() + HOME_AGE_MS;
+    }
     if (*at == NULL) {
         log_info("web", "page %s: written", page_place(p, place));
         return;
@@ -120,10 +128,28 @@ static bool may_write(struct web *web, const char *kind, const char *key)
 
     if (setback != NULL && now_ms < setback->retry_at_ms)
         return false;
+    if (strcmp(kind, "home") == 0)
+        return now_ms >= web->home_due_ms;
     return strcmp(kind, "root") != 0 || now_ms >= web->root_due_ms;
 }
 
 /* ---- the steps, in order -------------------------------------------------------------------------- */
+
+/* The front page grows old without anything happening, and is there before anything has happened: generation 0
+ * is nobody's. */
+static void add_old_home(struct web *web)
+{
+    struct db_stale *stale = &web->stale;
+
+    if (clock_steady_ms() < web->home_old_ms || stale->count == COUNT_OF(stale->items))
+        return;
+    for (unsigned i = 0; i < stale->count; i++)
+        if (strcmp(stale->items[i].kind, "home") == 0)
+            return;
+    strcpy(stale->items[stale->count].kind, "home");
+    stale->items[stale->count].key[0] = '\0';
+    stale->items[stale->count++].generation = 0;
+}
 
 static void on_looked(struct db_call *c, int error)
 {
@@ -131,7 +157,9 @@ static void on_looked(struct db_call *c, int error)
 
     if (error == -EREMOTEIO)
         log_error("web", "pages: the database refused (%s): %s", task_step_name(&web->round), c->message);
-    if (error != 0)
+    if (error == 0)
+        add_old_home(web);
+    else
         web->stale.count = 0;
     task_resume(&web->round);
 }
@@ -170,6 +198,7 @@ static struct page *new_page(struct web *web, unsigned index)
 
     p->db = web->db;
     p->output = web->output;
+    p->site_url = web->site_url;
     text_copy(p->kind, sizeof p->kind, web->stale.items[index].kind);
     text_copy(p->key, sizeof p->key, web->stale.items[index].key);
     p->generation = web->stale.items[index].generation;
@@ -221,7 +250,7 @@ static enum step again(struct task *t)
     return STEP_AGAIN;
 }
 
-static const struct task_step steps[] = {
+static const struct task_step round_steps[] = {
     {"look for stale pages", look_for_stale},
     {"write pages", write_pages},
     {"pause", rest},
@@ -256,6 +285,7 @@ static void on_finished(struct task *t)
     while (web->setbacks != NULL)
         forget_setback(&web->setbacks);
     free(web->output);
+    free(web->site_url);
     free(web);
     if (closed != NULL)
         closed(owner);
@@ -268,9 +298,11 @@ struct web *web_open(uv_loop_t *loop, struct db *db, const struct web_settings *
     web->loop = loop;
     web->db = db;
     web->output = mem_text(settings->output);
+    web->site_url = mem_text(settings->site_url);
     web->root_pause_ms = settings->root_pause_ms;
-    web->root_due_ms = clock_steady_ms();
-    web->round.steps = steps;
+    web->root_due_ms = web->home_due_ms = web->home_old_ms = clock_steady_ms();
+    web->round.name = "round";
+    web->round.steps = round_steps;
     web->round.cancel = on_cancel;
     web->round.finished = on_finished;
     task_start(loop, &web->round);

@@ -162,6 +162,26 @@ static int sort_by_name(struct archive *a)
     return 0;
 }
 
+/* No installer can make both a file "a" and a file "a/b"; which of them it would leave is its own affair. Names that
+ * differ only in case are two files where our wheels are installed. */
+static int check_folders(struct archive *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        char *path = mem_text(a->members[i].name);
+        bool clash = false;
+
+        for (char *slash = strchr(path, '/'); slash && !clash; slash = strchr(slash + 1, '/')) {
+            *slash = '\0';
+            clash = archive_find(a, path);
+            *slash = '/';
+        }
+        free(path);
+        if (clash)
+            return refuse(a->why, "\"%s\" lies in a folder that is a file, too", a->members[i].name);
+    }
+    return 0;
+}
+
 /* The stored bytes cannot be more than the file's: the members do not overlap. */
 static int check_sizes(struct archive *a)
 {
@@ -263,6 +283,8 @@ int archive_open(struct archive *a, const char *path, const struct wheel_limits 
         rc = check_members(a);
     if (rc == 0)
         rc = sort_by_name(a);
+    if (rc == 0)
+        rc = check_folders(a);
     if (rc == 0)
         rc = open_zip(a);
     if (rc == 0)

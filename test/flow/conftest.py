@@ -1,13 +1,20 @@
 """Shared fixtures of the flow tests: a private PostgreSQL, the loopback PyPI and a farm, all gone with the test."""
 import contextlib
 import itertools
+import os
 
 import pytest
+
+pytest.register_assert_rewrite("story")
 
 from harness import ROOT, Farm, LoopbackPyPI, piwheels, run
 from postgres import Postgres
 
 _numbers = itertools.count(1)
+
+
+if not os.environ.get("PIW_TEST_FAULTS_BUILD"):
+    collect_ignore = ["test_fallen.py", "test_faults.py"]  # they need a build of its own: see scripts/test
 
 
 def pytest_addoption(parser):
@@ -96,11 +103,12 @@ def farm(tmp_path, postgres, database, pypi):
 
 
 @pytest.fixture(scope="module")
-def module_farm(tmp_path_factory, postgres, sdists):
+def module_farm(request, tmp_path_factory, postgres, sdists):
+    """A module may name MASTER_ENVIRONMENT, variables that its master is given."""
     folder = tmp_path_factory.mktemp("farm")
     with _database(postgres) as database, _pypi(folder, sdists) as pypi:
         made = Farm(folder, postgres, database, pypi)
-        made.start_master()
+        made.start_master(**getattr(request.module, "MASTER_ENVIRONMENT", {}))
         yield made
         made.stop()
 

@@ -25,7 +25,7 @@ BUILD = pathlib.Path(os.environ.get("PIW_TEST_BUILD", ROOT / "build")).resolve()
 PIWHEELS = BUILD / "piwheels"
 LOOPBACK_PYPI = BUILD / "test" / "pypi" / "loopback-pypi"
 PYTHON = "/usr/bin/python3"
-LIMIT_S = 60
+LIMIT_S = int(os.environ.get("PIW_TEST_LIMIT_S", 60))
 
 
 def clean_environment(**more):
@@ -153,6 +153,7 @@ class Farm:
         self.database = database
         self.dsn = postgres.dsn(database, "piwheels")
         self.pypi = pypi
+        self.program = PIWHEELS
         self.output = self.directory / "www"
         self.sockets = tempfile.TemporaryDirectory(prefix="piwheels-", dir="/tmp")  # a socket's path must be short
         self.socket = pathlib.Path(self.sockets.name) / "control.sock"
@@ -164,7 +165,7 @@ class Farm:
         """Starts it and does not wait."""
         words = ["--dev-mode"] if dev_mode else []
         self.output.mkdir(exist_ok=True)
-        self.master = Process(PIWHEELS, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
+        self.master = Process(self.program, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
                               "--slave-listen", self.address, "--pypi-simple", self.pypi.simple, "--pypi-json",
                               self.pypi.json, "--pypi-xmlrpc", self.pypi.json, *words, *options,
                               env=clean_environment(HOME=self.directory, **environment))
@@ -176,9 +177,9 @@ class Farm:
         self.address = self.master.wait_line(r"master: ready .*slaves at ([0-9.:]+)").group(1)
         return self.master
 
-    def start_slave(self, *options, label="slave-a"):
-        slave = Process(PIWHEELS, "slave", "-v", "--master", self.address, "-L", label, "-d",
-                        self.directory / f"build-{label}", *options, env=clean_environment(HOME=self.directory))
+    def start_slave(self, *options, label="slave-a", **environment):
+        slave = Process(self.program, "slave", "-v", "--master", self.address, "-L", label, "-d",
+                        self.directory / f"build-{label}", *options, env=clean_environment(HOME=self.directory, **environment))
         self.slaves.append(slave)
         return slave
 
@@ -237,14 +238,14 @@ class Farm:
             INSERT INTO version (package, version, sort_key, wanted, by_hand, sdist, sdist_sha256, judged_mask)
                 SELECT id, '{version}', '{version}', true, true, '{package}-{version}.tar.gz', sha256('sdist'), -1
                 FROM package WHERE name = '{package}';
-            SELECT version_settle(v.id) FROM version v JOIN package p ON p.id = v.package
+            SELECT versions_settle(array_agg(v.id)) FROM version v JOIN package p ON p.id = v.package
                 WHERE p.name = '{package}' AND v.version = '{version}'""")
 
     def order_again(self, package, version):
         """As if nothing had been built of it yet."""
         self.sql(f"""UPDATE version SET built_mask = 0, failed_mask = 0 WHERE version = '{version}'
                 AND package = (SELECT id FROM package WHERE name = '{package}');
-            SELECT version_settle(v.id) FROM version v JOIN package p ON p.id = v.package
+            SELECT versions_settle(array_agg(v.id)) FROM version v JOIN package p ON p.id = v.package
                 WHERE p.name = '{package}' AND v.version = '{version}'""")
 
     def forget_everything(self):
@@ -271,13 +272,21 @@ class Farm:
     def staging(self):
         return sorted(path.name for path in (self.output / ".staging").iterdir())
 
+    def wait_staging_empty(self):
+        """What a connection left half-way goes when the last write has ended."""
+        limit = time.monotonic() + LIMIT_S
+        while self.staging():
+            assert time.monotonic() < limit, self.staging()
+
     # ---- clients that say what the test tells them to ----
+
+    def offers(self):
+        """Of a slave that can build for every target."""
+        return [[*line.split("|"), "3.11.2"] for line in self.sql("SELECT abi, platform FROM target").split("\n")]
 
     def scripted_slave(self, label="scripted", source=None, offers=None):
         """Not introduced yet."""
-        if offers is None:
-            offers = [[*line.split("|"), "3.11.2"] for line in self.sql("SELECT abi, platform FROM target").split("\n")]
-        return Slave(self.address, VERSION, label, offers, source)
+        return Slave(self.address, VERSION, label, offers or self.offers(), source)
 
     def scripted_tool(self):
         return Tool(self.socket)

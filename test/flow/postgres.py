@@ -3,6 +3,7 @@
 Servers refuse to run as root: then the server's own commands run as the user postgres, in a directory that
 this user can reach.
 """
+import contextlib
 import os
 import pathlib
 import shutil
@@ -57,6 +58,15 @@ class Postgres:
     def stop(self, mode='fast'):
         """Mode: smart, fast, or immediate (a crash)."""
         self._serve('pg_ctl', '-D', self.data, '-m', mode, '-w', 'stop')
+
+    @contextlib.contextmanager
+    def away(self, mode='fast'):
+        """The server is stopped meanwhile."""
+        self.stop(mode)
+        try:
+            yield
+        finally:
+            self.start()
 
     def remove(self):
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -4,6 +4,7 @@ Nothing of the program is used here, and nothing but the page was read to write 
 """
 import hashlib
 import json
+import select
 import socket
 import struct
 import time
@@ -63,6 +64,10 @@ class Connection:
         length, = struct.unpack(">I", self._exactly(4))
         assert 1 <= length <= FRAME_MAX_BYTES
         return msgpack.unpackb(self._exactly(length), raw=False)
+
+    def has_word(self):
+        """Whether something can be heard without waiting."""
+        return bool(self.buffer or select.select([self.socket], [], [], 0)[0])
 
     def expect(self, verb, *, ignore=()):
         """The fields of the next message (but for those ignored), which must be this verb."""

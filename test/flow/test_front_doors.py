@@ -7,8 +7,9 @@ import pytest
 
 from harness import BUILD, PIWHEELS, ROOT, clean_environment, piwheels, run
 
-COMMANDS = ["master", "slave", "initdb", "target", "add", "status"]
-ALIASES = {"piw-master": "master", "piw-slave": "slave", "piw-initdb": "initdb", "piw-init-db": "initdb", "piw-add": "add"}
+COMMANDS = ["master", "slave", "initdb", "target", "add", "status", "monitor"]
+ALIASES = {"piw-master": "master", "piw-slave": "slave", "piw-initdb": "initdb", "piw-init-db": "initdb", "piw-add": "add",
+           "piw-monitor": "monitor"}
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ import pytest
 from harness import PIWHEELS, clean_environment, piwheels
 
 VERSION = piwheels("--version").stdout.split()[1]
-LEVEL = 2
-LEVEL_1 = (pathlib.Path(__file__).parent / "data" / "schema-level-1.sql").read_text(encoding="utf-8")
+LEVEL = 3
+DATA = pathlib.Path(__file__).parent / "data"
+LEVEL_1 = (DATA / "schema-level-1.sql").read_text(encoding="utf-8")
+LEVEL_2 = (DATA / "schema-level-2.sql").read_text(encoding="utf-8")
 
 
 def initdb(*words, **more):
@@ -34,6 +36,23 @@ def dump(postgres, name):
 def level_1(postgres, empty_database):
     """A database as piwheels 0.0.9 left it, with a slave in it."""
     postgres.psql(f"BEGIN; {LEVEL_1} COMMIT; INSERT INTO piwheels.slave (label) VALUES ('old');", empty_database)
+    return empty_database
+
+
+@pytest.fixture
+def level_2(postgres, empty_database):
+    """A database as piwheels 0.1.0 left it before there were pages for people, with what three builds have made."""
+    postgres.psql(f"""BEGIN; {LEVEL_2} COMMIT; SET search_path = piwheels;
+        INSERT INTO target (id, name, abi, platform, position) VALUES (0, 't', 'cp311', 'linux_x86_64', 0);
+        INSERT INTO package (name, display, live_files) VALUES ('cffi', 'cffi', 1), ('empty', 'Empty', 0);
+        INSERT INTO version (package, version, sort_key, built_mask) VALUES (1, '1', '1', 1), (1, '2', '2', 0);
+        INSERT INTO slave (label) VALUES ('old');
+        INSERT INTO build (id, version, target, slave, started, finished, outcome) VALUES
+            (1, 1, 0, 1, now(), now() - interval '9 days', 'success'), (2, 2, 0, 1, now(), now(), 'failed'),
+            (3, 2, 0, 1, now(), now(), 'farm');
+        INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256)
+            VALUES ('simple/cffi/a.whl', 'a.whl', 1, 1, 0, 'live', 1000, sha256('a'), sha256('m')),
+                   ('simple/cffi/b.whl', 'b.whl', 2, 2, 0, 'publishing', 1000, sha256('a'), sha256('m'));""", empty_database)
     return empty_database
 
 
@@ -104,15 +123,28 @@ def test_a_second_time_there_is_nothing_to_do_but_to_grant_the_rights(postgres, 
 
 # ---- upgrading ----
 
-def test_an_upgraded_schema_equals_a_fresh_one(postgres, level_1):
+@pytest.mark.parametrize("level", ["level_1", "level_2"])
+def test_an_upgraded_schema_equals_a_fresh_one(request, postgres, level):
+    old = request.getfixturevalue(level)
     postgres.createdb("fresh")
     try:
         assert initdb("-y", "-d", postgres.dsn("fresh")).returncode == 0
-        done = initdb("-y", "-d", postgres.dsn(level_1))
+        done = initdb("-y", "-d", postgres.dsn(old))
         assert done.returncode == 0, done.stderr
-        assert dump(postgres, level_1) == dump(postgres, "fresh")
+        assert dump(postgres, old) == dump(postgres, "fresh")
     finally:
         postgres.dropdb("fresh")
+
+
+def test_an_upgrade_to_level_3_counts_what_was_done_and_orders_every_page(postgres, level_2):
+    def ask(sql):
+        return postgres.psql(f"SET search_path = piwheels; {sql}", level_2)
+
+    assert initdb("-y", "-d", postgres.dsn(level_2)).returncode == 0
+    assert ask("SELECT succeeded, failed, farm, packages, versions, files, size_bytes FROM tally "
+               "WHERE minute = '-infinity'") == "1|0|0|1|1|1|1000"
+    assert ask("SELECT sum(succeeded), sum(failed), sum(farm) FROM tally WHERE minute > '-infinity'") == "0|1|1"
+    assert ask("SELECT kind, key FROM stale_page ORDER BY key") == "project|cffi\nproject|empty"
 
 
 def test_an_upgrade_tells_its_steps_and_keeps_the_rows(postgres, level_1):

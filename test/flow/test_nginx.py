@@ -76,6 +76,11 @@ def make_tree(output):
     write_page(output / 'simple/index.v1_json',
                json.dumps({'meta': {'api-version': '1.1'}, 'projects': [{'name': 'demo'}]}))
     write_page(output / 'index.html', '<!DOCTYPE html>\n<title>front</title>\n')
+    write_page(output / '404.html', '<!DOCTYPE html>\n<title>not found</title>\n')
+    write_page(output / 'style.css', 'body { margin: 0 }\n')
+    write_page(output / 'project/demo/index.html', '<!DOCTYPE html>\n<title>about demo</title>\n')
+    write_page(output / 'project/demo/json/index.json', json.dumps({'package': 'demo'}))
+    (output / 'project/Demo').symlink_to('demo')
     (output / 'simple/Demo').symlink_to('demo')
     (output / 'bookworm').mkdir()
     (output / 'bookworm/simple').symlink_to('../simple')
@@ -278,6 +283,36 @@ def test_head_answers_like_get_without_a_body(nginx):
         assert (head.status, head.body) == (200, b'')
         for name in ('Content-Type', 'Content-Length', 'ETag', 'Cache-Control'):
             assert head.headers[name] == got.headers[name]
+
+
+@pytest.mark.parametrize('path', ['/project/demo/', '/project/Demo/'])
+@pytest.mark.parametrize('accept', [PIP_ACCEPT, FIREFOX_ACCEPT])
+def test_a_page_for_people_is_html_for_everybody(nginx, path, accept):
+    answer = Answer(nginx, path, Accept=accept, Accept_Encoding='gzip')
+    assert (answer.status, answer.type) == (200, 'text/html; charset=utf-8')
+    assert answer.headers.get_all('Cache-Control') == ['public, max-age=600']
+    assert b'about demo' in gzip.decompress(answer.body)
+
+
+@pytest.mark.parametrize('path', ['/project/demo/json/', '/project/demo/json/index.json', '/project/Demo/json/'])
+def test_the_json_about_a_package_is_json(nginx, path):
+    answer = Answer(nginx, path)
+    assert (answer.status, answer.type) == (200, 'application/json')
+    assert answer.headers.get_all('Cache-Control') == ['public, max-age=600']
+    assert json.loads(answer.body) == {'package': 'demo'}
+
+
+def test_the_style_sheet_is_one(nginx):
+    answer = Answer(nginx, '/style.css')
+    assert (answer.status, answer.type) == (200, 'text/css')
+
+
+@pytest.mark.parametrize('path', ['/absent', '/project/absent/', '/simple/absent/', '/simple/empty/', '/project/',
+                                  '/.staging/secret.whl', '/404.html'])
+def test_what_is_not_there_is_said_in_our_words(nginx, path):
+    answer = Answer(nginx, path)
+    assert (answer.status, answer.type) == (404, 'text/html; charset=utf-8')
+    assert b'not found' in answer.body
 
 
 def test_a_build_log_is_shown_as_text(nginx):

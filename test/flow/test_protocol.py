@@ -435,17 +435,6 @@ def test_bye_does_not_take_back_what_is_being_recorded(farm, connect):
     farm.wait_sql(f"SELECT outcome FROM build WHERE id = {attempt}", "success")
 
 
-def test_a_late_result_counts_until_the_job_is_given_to_another(farm, connect):
-    name, data = wheel = make_wheel()
-    farm.order()
-    slave = connect()
-    attempt = slave.ask().attempt
-    slave.close()
-    slave = connect(attempts=[attempt])
-    assert slave.deliver(attempt, [wheel])[0]
-    assert farm.file(PACKAGE, name).read_bytes() == data
-
-
 def test_a_lost_lease_gives_the_job_to_another_and_refuses_the_late_result(farm, connect):
     farm.order()
     first = connect("first")
@@ -467,7 +456,8 @@ def test_a_slave_that_is_still_there_hears_that_its_lease_ran_out(farm, connect)
     attempt = slave.ask().attempt
     slave.busy(attempt)
     slave.expect("CONT")
-    farm.sql("UPDATE job SET lease_until = now() - interval '1 second'")
+    while not slave.has_word():  # it may just be being extended
+        farm.sql("UPDATE job SET lease_until = now() - interval '1 second'")
     assert slave.expect("STOP") == [attempt, "its lease ran out"]
 
 

@@ -11,7 +11,7 @@ ALL = (1 << 63) - 1
 SHA = "ab" * 32
 OTHER_SHA = "cd" * 32
 TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "slave", "stale_page",
-          "target", "version")
+          "tally", "target", "version")
 
 
 class World:
@@ -62,10 +62,11 @@ class World:
     def begin(self, attempt, *files):
         listed = json.dumps([{"path": path, "name": path, "size": 10, "sha256": sha, "metadata_sha256": SHA,
                               "requires_python": ">=3.8", "requires": ["six", "six"]} for path, sha in files])
-        return [row[1] for row in self.rows(f"SELECT * FROM piwheels.files_begin({attempt}, '{listed}') ORDER BY place")]
+        return [row[1] for row in self.rows(f"SELECT * FROM piwheels.files_begin(ARRAY[{attempt}], ARRAY['{listed}'::jsonb])")]
 
     def publish(self, attempt, serves):
-        return self.one(f"SELECT piwheels.build_publish({attempt}, '', '1 file', 1, 1, 1, 1, {serves})")
+        return self.one(f"SELECT piwheels.build_publish(ARRAY[{attempt}], ARRAY[''], ARRAY['1 file'], ARRAY[1], ARRAY[1], ARRAY[1], "
+                        f"ARRAY[1], ARRAY[{serves}])")
 
     def build(self, serves, path=None, **claim):
         """Claims, makes one file and publishes it; the attempt's facts."""
@@ -83,7 +84,18 @@ class World:
                          "ORDER BY v.sort_key, j.target")
 
     def stale(self):
-        return self.rows("SELECT kind, key FROM piwheels.stale_page ORDER BY kind, key")
+        """Pages of the index."""
+        return self.rows("SELECT kind, key FROM piwheels.stale_page WHERE kind IN ('index', 'root') ORDER BY kind, key")
+
+    def write_pages(self):
+        self.rows("SELECT piwheels.page_written(kind, key, generation) FROM piwheels.stale_page")
+
+    def stale_for_people(self):
+        return self.rows("SELECT kind, key FROM piwheels.stale_page WHERE kind IN ('home', 'project') ORDER BY kind, key")
+
+    def tally(self):
+        return self.rows("SELECT sum(succeeded), sum(failed), sum(farm), sum(packages), sum(versions), sum(files), "
+                         "sum(size_bytes) FROM piwheels.tally")
 
 
 def version(text, **more):
@@ -108,7 +120,7 @@ def world(postgres, schema):
     postgres.psql("""
         BEGIN;
         DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
-        DELETE FROM piwheels.stale_page;
+        DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally;
         SELECT setval(oid::regclass, 1, false) FROM pg_class
             WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace;
         COMMIT;""", schema)
@@ -638,13 +650,97 @@ def test_a_failure_without_words_still_has_a_reason(one):
     assert one.state("1.0") == ("failed", "it does not build")
 
 
+PEOPLE = [("home", ""), ("project", "x")]
+
+
+def test_what_pypi_says_makes_the_pages_for_people_stale(one):
+    assert one.stale_for_people() == PEOPLE
+    one.write_pages()
+    one.rows("SELECT piwheels.project_later('x', 1)")
+    assert one.stale_for_people() == []
+    one.store("x", version("1.0", yanked=True))
+    assert one.stale_for_people() == PEOPLE
+
+
+def test_a_claim_leaves_the_pages_and_every_end_makes_them_stale(one):
+    one.write_pages()
+    attempt = one.claim()["attempt"]
+    assert one.stale_for_people() == []
+    one.end(attempt, "farm")
+    assert one.stale_for_people() == PEOPLE
+    one.write_pages()
+    one.end(one.claim()["attempt"], "failed")
+    assert one.stale_for_people() == PEOPLE
+
+
+def test_a_build_makes_the_pages_for_people_stale(one):
+    one.write_pages()
+    one.build(1)
+    assert one.stale_for_people() == PEOPLE
+
+
+def test_a_lost_slave_makes_the_pages_for_people_stale(one):
+    one.claim(lease_ms=-1)
+    one.write_pages()
+    one.rows("SELECT piwheels.leases_expire(0)")
+    assert one.stale_for_people() == PEOPLE
+
+
+def test_a_build_given_back_makes_the_page_stale_for_it_may_tell_of_it(one):
+    attempt = one.claim()["attempt"]
+    one.write_pages()
+    one.rows(f"SELECT piwheels.attempt_release({attempt})")
+    assert one.stale_for_people() == [("project", "x")]
+
+
+@pytest.mark.parametrize("change", ["target_skip('t0', 'old')", "target_add('t0', 'cp311', 'linux_x86_64', 'Debian')",
+                                    "target_add('t9', 'cp313', 'linux_x86_64', '')"])
+def test_a_change_of_a_target_makes_every_page_for_people_stale(one, change):
+    one.write_pages()
+    one.rows(f"SELECT piwheels.{change}")
+    assert one.stale_for_people() == PEOPLE
+
+
+def test_builds_and_what_they_publish_are_counted_as_they_happen(three):
+    three.build(0b001)
+    three.build(0b010)
+    three.end(three.claim()["attempt"], "farm")
+    attempt = three.claim()["attempt"]
+    three.end(attempt, "failed")
+    three.end(attempt, "failed")   # a repetition is not counted again
+    assert three.tally() == [("2", "1", "1", "1", "1", "2", "20")]
+
+
+def test_a_lost_slave_is_counted(one):
+    one.claim(lease_ms=-1)
+    one.rows("SELECT piwheels.leases_expire(0)")
+    assert one.tally() == [("0", "0", "1", "0", "0", "0", "0")]
+
+
+def test_what_is_a_day_old_is_summed_up(one):
+    one.rows("INSERT INTO piwheels.tally (minute, succeeded, files) SELECT now() - n * interval '1 hour', 1, 2 "
+             "FROM generate_series(20, 29) n", user="postgres")
+    one.build(1)
+    assert one.rows("SELECT succeeded, files FROM piwheels.tally WHERE minute = '-infinity'") == [("5", "10")]
+    assert one.one("SELECT count(*) FROM piwheels.tally") == "7"
+    assert one.tally()[0][0] == "11"
+
+
+def test_the_states_of_a_package_are_those_of_its_versions(three):
+    three.build(0b001)
+    three.claim(mask=2)
+    listed = three.rows("SELECT version, target, state, reason FROM piwheels.package_states(1) ORDER BY target")
+    assert [tuple(row[2:]) for row in listed] == [three.state("1.0", target) for target in range(3)]
+    assert [row[2] for row in listed] == ["built", "building", "queued"]
+
+
 def test_the_status_counts_the_jobs_of_each_target(three):
     three.build(0b001)
     three.claim(mask=2)
     facts = json.loads(three.one("SELECT piwheels.status_facts()"))
     assert [(t["name"], t["queued"], t["building"], t["parked"]) for t in facts["targets"]] == [
         ("t0", 0, 0, 0), ("t1", 0, 1, 0), ("t2", 1, 0, 0)]
-    assert facts["stale_pages"] == 2
+    assert facts["stale_pages"] == 4
 
 
 # ---- the service's rights ----

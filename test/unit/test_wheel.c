@@ -330,6 +330,35 @@ static void two_members_of_one_name_are_refused(void **state)
     assert_refused(w, FILE_NAME, "two members named \"demo/__init__.py\"");
 }
 
+static void a_file_that_is_a_folder_too_is_refused(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"data", "data/x"}, {"data", "data/"}, {"data", "data/deep/x"}, {"data/deep", "data/deep/down/x"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        char why[64];
+        struct world *w = *state;
+
+        make_sound(&w->made);
+        make_add(&w->made, pairs[i][0], "x");
+        make_add(&w->made, "data-more", "x"); /* sorts between "data" and "data/x" */
+        make_add(&w->made, pairs[i][1], "");
+        snprintf(why, sizeof why, "\"%s\" lies in a folder that is a file, too", pairs[i][1]);
+        assert_refused(w, FILE_NAME, why);
+    }
+}
+
+static void names_that_differ_in_case_are_two_files(void **state)
+{
+    struct world *w = *state;
+
+    make_add(&w->made, "demo/a.py", "x");
+    make_add(&w->made, "demo/A.py", "y");
+    make_add(&w->made, "Demo/a/b.py", "z");
+    assert_accepted(w, FILE_NAME);
+}
+
 static void local_headers_that_differ_are_refused(void **state)
 {
     struct world *w = *state;
@@ -752,6 +781,8 @@ int main(void)
         TEST(an_empty_archive_is_refused),
         TEST(bytes_before_after_and_between_members_are_refused),
         TEST(two_members_of_one_name_are_refused),
+        TEST(a_file_that_is_a_folder_too_is_refused),
+        TEST(names_that_differ_in_case_are_two_files),
         TEST(local_headers_that_differ_are_refused),
         TEST(a_wrong_count_of_entries_is_refused),
         TEST(extra_fields_that_hide_something_are_refused),

@@ -389,14 +389,24 @@ static void a_frame_of_four_gigabytes_is_refused(void **state)
     uv_run(&world->loop, UV_RUN_ONCE);
     shutdown(fd, SHUT_WR);
     WAIT_FOR(world->servant.closed, 1);
-    assert_string_equal(world->servant.reason, "frame of 4294967295 bytes, more than 1048576");
+    assert_string_equal(world->servant.reason, "frame of 4294967295 bytes, more than 16384");
     assert_told(fd, world->servant.reason);
+}
+
+static void a_first_frame_one_byte_too_long_is_refused(void **state)
+{
+    int fd = bare_client(&patient);
+    SAY(fd, "\0\0\x40\x01");
+    shutdown(fd, SHUT_WR);
+    WAIT_FOR(world->servant.closed, 1);
+    assert_string_equal(world->servant.reason, "frame of 16385 bytes, more than 16384");
+    close(fd);
 }
 
 static void a_frame_one_byte_too_long_is_refused(void **state)
 {
     int fd = bare_client(&patient);
-    SAY(fd, "\0\x10\0\x01");
+    SAY(fd, "\0\0\0\x06\x91\xa4" "WAKE" "\0\x10\0\x01");
     shutdown(fd, SHUT_WR);
     WAIT_FOR(world->servant.closed, 1);
     assert_string_equal(world->servant.reason, "frame of 1048577 bytes, more than 1048576");
@@ -416,7 +426,7 @@ static void a_frame_without_bytes_is_refused(void **state)
 static void a_claimed_length_takes_no_memory_before_the_bytes_come(void **state)
 {
     int fd = bare_client(&patient);
-    SAY(fd, "\0\x10\0\0\xaa\xbb");
+    SAY(fd, "\0\0\x40\0\xaa\xbb");
     while (world->servant.wire->in.len < 6)
         uv_run(&world->loop, UV_RUN_ONCE);
     assert_in_range(world->servant.wire->in.cap, 6, 4096);
@@ -939,6 +949,7 @@ int main(void)
         TEST(a_frame_that_comes_byte_by_byte_arrives),
         TEST(the_peer_is_named_by_its_address),
         TEST(a_frame_of_four_gigabytes_is_refused),
+        TEST(a_first_frame_one_byte_too_long_is_refused),
         TEST(a_frame_one_byte_too_long_is_refused),
         TEST(a_frame_without_bytes_is_refused),
         TEST(a_claimed_length_takes_no_memory_before_the_bytes_come),

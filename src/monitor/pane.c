@@ -1,0 +1,126 @@
+/*
+ * The lower part of the screen: the master or the slave that is selected, in detail, with the graphs of its figures.
+ * screen.c calls it.
+ */
+#include "paint.h"
+
+#include <stdio.h>
+
+#define NAME_COLUMNS 10
+#define HALF_FROM 72       /* columns from which on two graphs stand side by side */
+
+/* Where the lines go: rows of one column, or of the left and the right half. */
+struct pane {
+    const struct screen *s;
+    int y, end;
+    int x, width;
+};
+
+static void text_line(struct pane *p, const char *name, const char *text)
+{
+    if (p->y >= p->end)
+        return;
+    paint(p->s, p->y, p->x, NAME_COLUMNS, COLOUR_QUIET, WEIGHT_PLAIN, " %s", name);
+    paint(p->s, p->y++, p->x + NAME_COLUMNS, p->width - NAME_COLUMNS, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", text);
+}
+
+static void graph_line(struct pane *p, const char *name, const struct history *h, double top, const char *value)
+{
+    char graph[GRAPH_SIZE];
+    int width = (p->width - NAME_COLUMNS) * 2 / 5;
+    if (width > HISTORY_SAMPLES)
+        width = HISTORY_SAMPLES;
+    if (p->y >= p->end || width <= 0)
+        return;
+    int x = p->x + NAME_COLUMNS;
+    paint(p->s, p->y, p->x, NAME_COLUMNS, COLOUR_QUIET, WEIGHT_PLAIN, " %s", name);
+    paint(p->s, p->y, x, width, COLOUR_GOOD, WEIGHT_PLAIN, "%s",
+          history_graph(h, top, (unsigned)width, p->s->ascii, graph));
+    paint(p->s, p->y++, x + width + 1, p->width - NAME_COLUMNS - width - 1, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", value);
+}
+
+static void part_line(struct pane *p, const char *name, const struct history *h, double used, double all)
+{
+    char value[2 * SPAN_SIZE + 8], some[SPAN_SIZE], whole[SPAN_SIZE];
+    snprintf(value, sizeof value, "%s of %s", model_size(used, some), model_size(all, whole));
+    graph_line(p, name, h, 1, all > 0 ? value : "unknown");
+}
+
+static void machine_lines(struct pane *p, const struct model_machine *m)
+{
+    char value[32];
+    snprintf(value, sizeof value, "%.2f", m->load);
+    graph_line(p, "load", &m->loads, 0, value);
+    part_line(p, "memory", &m->memories, m->memory_used_bytes, m->memory_bytes);
+    part_line(p, "disk", &m->disks, m->disk_used_bytes, m->disk_bytes);
+    snprintf(value, sizeof value, p->s->ascii ? "%.1f C" : "%.1f °C", m->temperature);
+    graph_line(p, "heat", &m->temperatures, 100, m->temperature != 0 ? value : "unknown");
+}
+
+static void draw_slave(struct pane *p, const struct model_slave *s)
+{
+    char text[600], span[SPAN_SIZE];
+    snprintf(text, sizeof text, "slave %lld (%s)", (long long)s->number, s->label);
+    paint_line(p->s, p->y++, text);
+    snprintf(text, sizeof text, "%s %s", model_looks[s->state].sign, model_looks[s->state].name);
+    text_line(p, "state", p->s->ascii ? model_looks[s->state].name : text);
+    snprintf(text, sizeof text, "%s for %s%s", s->task, model_span(s->task_ms, span), s->builds > 1 ? ", the longest" : "");
+    text_line(p, "task", s->task[0] ? text : "none");
+    text_line(p, "targets", s->targets);
+    snprintf(text, sizeof text, "%s; %s; from %s", s->system, s->hardware, s->address);
+    text_line(p, "machine", text);
+    machine_lines(p, &s->machine);
+}
+
+static void target_lines(struct pane *p, const struct model *m)
+{
+    char text[96], name[NAME_COLUMNS];
+    for (unsigned i = 0; i < m->target_count; i++) {
+        const struct model_target *t = &m->targets[i];
+        snprintf(name, sizeof name, "%s", t->name);
+        snprintf(text, sizeof text, "%lld queued, %lld building, %lld parked%s", (long long)t->queued,
+                 (long long)t->building, (long long)t->parked, t->skipped ? "; skipped" : "");
+        graph_line(p, name, &t->queue, 0, text);
+    }
+}
+
+static void own_lines(struct pane *p, const struct model *m)
+{
+    char value[96], size[SPAN_SIZE];
+    snprintf(value, sizeof value, "%lld, %lld failed", (long long)(m->good + m->failed + m->farm),
+             (long long)(m->failed + m->farm));
+    graph_line(p, "builds/h", &m->builds, 0, value);
+    snprintf(value, sizeof value, "%.0f ms", m->database_ms);
+    graph_line(p, "database", &m->databases, 0, value);
+    snprintf(value, sizeof value, "%.1f ms", m->loop_ms);
+    graph_line(p, "loop", &m->loops, 0, value);
+    snprintf(value, sizeof value, "process has %s", model_size(m->resident_bytes, size));
+    text_line(p, "master", value);
+}
+
+static void draw_master(struct pane *p, const struct model *m)
+{
+    char title[64];
+    bool halves = p->s->columns >= HALF_FROM;
+    snprintf(title, sizeof title, "master%s%s", m->paused ? ": paused" : "", m->connected ? "" : ": as last known");
+    paint_line(p->s, p->y++, title);
+    struct pane right = *p;
+    if (halves) {
+        p->width = right.width = p->s->columns / 2;
+        right.x = p->width;
+    }
+    own_lines(p, m);
+    machine_lines(halves ? &right : p, &m->machine);
+    p->width = p->s->columns;
+    target_lines(p, m);
+}
+
+void pane_draw(const struct screen *s, const struct model *m, int y, int height)
+{
+    struct pane p = {.s = s, .y = y, .end = y + height, .width = s->columns};
+    const struct model_slave *slave = model_selected(m);
+    if (slave)
+        draw_slave(&p, slave);
+    else
+        draw_master(&p, m);
+}

@@ -1,0 +1,153 @@
+-- The tables at level 2, as piwheels 0.1.0 made them before the pages for people: what upgrade 3 is tested on.
+-- (Functions are left out: every upgrade makes them anew.)
+
+CREATE SCHEMA piwheels;
+SET LOCAL search_path = piwheels;
+
+-- One row: what this database is.
+CREATE TABLE configuration (
+    one         boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version     text NOT NULL,               -- of piwheels; the master's must equal it
+    level       integer NOT NULL,            -- of this schema
+    pypi_serial bigint NOT NULL DEFAULT 0    -- last event of PyPI that was applied
+);
+
+-- What wheels are built for. The id is the bit in every mask: at most 64 (0 to 63).
+CREATE TABLE target (
+    id       smallint PRIMARY KEY CHECK (id BETWEEN 0 AND 63),
+    name     text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+    abi      text NOT NULL CHECK (abi ~ '^cp[0-9]{2,4}[mt]?$'),
+    platform text NOT NULL CHECK (platform ~ '^[a-z0-9_]{1,64}$'),
+    label    text NOT NULL DEFAULT '',       -- the distribution, for people
+    position smallint NOT NULL,              -- the order in which a version is tried
+    skip     text                            -- why nothing is built for it any more
+);
+
+CREATE TABLE package (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 255),  -- normalised, PEP 503
+    display    text NOT NULL,                -- the newest spelling
+    summary    text NOT NULL DEFAULT '',
+    follow     text NOT NULL DEFAULT 'no' CHECK (follow IN ('no', 'new', 'all')),
+    skip       text,                         -- why nothing of it is built
+    serial     bigint NOT NULL DEFAULT 0,    -- X-PyPI-Last-Serial of what we know
+    etag       text NOT NULL DEFAULT '',     -- of PyPI's page
+    refresh_at timestamptz,                  -- when to compare with PyPI again; null: never
+    live_files integer NOT NULL DEFAULT 0
+);
+CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
+
+-- Other spellings that were seen; each becomes a symlink.
+CREATE TABLE package_alias (
+    name    text PRIMARY KEY,
+    package bigint NOT NULL REFERENCES package ON DELETE CASCADE,
+    seen    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX package_alias_package ON package_alias (package);
+
+CREATE TABLE version (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    package         bigint NOT NULL REFERENCES package ON DELETE CASCADE,
+    version         text NOT NULL,
+    sort_key        bytea NOT NULL,          -- PEP 440's order as bytes
+    released        timestamptz,
+    prerelease      boolean NOT NULL DEFAULT false,
+    yanked          boolean NOT NULL DEFAULT false,
+    yanked_reason   text NOT NULL DEFAULT '',
+    skip            text,                    -- why it is not built anywhere
+    wanted          boolean NOT NULL DEFAULT false, -- followed or asked for
+    by_hand         boolean NOT NULL DEFAULT false, -- asked for by a person
+    requires_python text NOT NULL DEFAULT '',
+    sdist           text,                    -- file name; null: binary only
+    sdist_sha256    bytea,
+    -- facts per target: bit n stands for target n
+    judged_mask     bigint NOT NULL DEFAULT 0,  -- Requires-Python has been held against these
+    na_mask         bigint NOT NULL DEFAULT 0,  -- not applicable: Requires-Python excludes it
+    built_mask      bigint NOT NULL DEFAULT 0,  -- a file of ours serves it
+    failed_mask     bigint NOT NULL DEFAULT 0,  -- its own failure
+    UNIQUE (package, sort_key)
+);
+
+-- One row where there is work to do. A job with an attempt is being built under a lease.
+CREATE TABLE job (
+    version     bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target      smallint NOT NULL REFERENCES target,
+    prio        smallint NOT NULL,           -- 0: by hand, 1: followed; lower goes first
+    ready_at    timestamptz NOT NULL DEFAULT now(),
+    need        text CHECK (need IN ('parked')),  -- what must happen first; null: nothing
+    tries       smallint NOT NULL DEFAULT 0, -- failures of the farm so far
+    attempt     bigint UNIQUE,               -- the one try under way: its fencing token
+    slave       bigint,
+    started     timestamptz,
+    lease_until timestamptz,
+    PRIMARY KEY (version, target)
+);
+CREATE INDEX job_waiting ON job (target, prio, version) WHERE attempt IS NULL AND need IS NULL;
+CREATE INDEX job_lease ON job (lease_until) WHERE attempt IS NOT NULL;
+CREATE SEQUENCE attempt_id;
+
+CREATE TABLE slave (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    label     text NOT NULL UNIQUE,
+    last_seen timestamptz NOT NULL DEFAULT now(),
+    system    text NOT NULL DEFAULT '',      -- as os-release(5) calls it
+    hardware  text NOT NULL DEFAULT ''
+);
+
+-- The public record of an attempt that ended; its id is the attempt's.
+CREATE TABLE build (
+    id           bigint PRIMARY KEY,
+    version      bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target       smallint NOT NULL REFERENCES target,
+    slave        bigint NOT NULL REFERENCES slave,
+    started      timestamptz NOT NULL,
+    finished     timestamptz NOT NULL DEFAULT now(),
+    outcome      text NOT NULL CHECK (outcome IN ('success', 'failed', 'farm')),
+    class        text NOT NULL DEFAULT '',   -- of the failure, in a few words
+    detail       text NOT NULL DEFAULT '',   -- the line that tells what went wrong, or of the files' fate
+    wall_ms      bigint NOT NULL DEFAULT 0,
+    cpu_ms       bigint NOT NULL DEFAULT 0,
+    peak_bytes   bigint NOT NULL DEFAULT 0,
+    log_bytes    bigint NOT NULL DEFAULT 0,
+    sdist_sha256 bytea
+);
+CREATE INDEX build_version ON build (version);
+
+-- A wheel. 'publishing': on its way into the tree, named in no index; 'live': public.
+CREATE TABLE file (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    path            text NOT NULL UNIQUE,    -- below the output directory: simple/cffi/cffi-*.whl
+    name            text NOT NULL,
+    attempt         bigint NOT NULL,         -- that made it
+    version         bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target          smallint NOT NULL REFERENCES target,
+    state           text NOT NULL CHECK (state IN ('publishing', 'live')),
+    size_bytes      bigint NOT NULL,
+    sha256          bytea NOT NULL CHECK (length(sha256) = 32),
+    metadata_sha256 bytea NOT NULL CHECK (length(metadata_sha256) = 32),
+    requires_python text NOT NULL DEFAULT '',
+    published       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX file_version ON file (version);
+CREATE INDEX file_publishing ON file (attempt) WHERE state = 'publishing';
+
+-- What a file needs at run time.
+CREATE TABLE dependency (
+    file bigint NOT NULL REFERENCES file ON DELETE CASCADE,
+    tool text NOT NULL CHECK (tool IN ('apt', 'pip')),
+    name text NOT NULL,
+    PRIMARY KEY (file, tool, name)
+);
+
+-- Pages that must be written again. A writer removes the row only if its generation is the one it rendered.
+CREATE SEQUENCE page_generation;
+CREATE TABLE stale_page (
+    kind       text NOT NULL CHECK (kind IN ('root', 'index')),
+    key        text NOT NULL,                -- 'index': the package; 'root': ''
+    generation bigint NOT NULL DEFAULT nextval('page_generation'),
+    since      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (kind, key)
+);
+CREATE INDEX stale_page_since ON stale_page (since);
+
+INSERT INTO configuration (version, level) VALUES ('0.1.0', 2);

@@ -1,0 +1,255 @@
+"""Plugs pulled at named points (include/core/fault.h), in a build that has them compiled in: the master and the slave are
+killed, PostgreSQL is killed, the disk and the database refuse. Every time the build is completed and published once, and
+nothing is left half-way.
+
+The points before and after a step are read from the step tables in the source, so that none is forgotten.
+"""
+import itertools
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+
+from harness import ROOT, Farm
+from story import Story, check_tree
+
+PROGRAM = pathlib.Path(os.environ.get("PIW_TEST_FAULTS_BUILD", "/nonexistent"), "piwheels")
+EIO, ENOSPC = 5, 28
+_numbers = itertools.count(1)
+
+
+def read_tables():
+    """{table: (file, [step])} of the master and the slave."""
+    found = {}
+    files = [*ROOT.glob("src/*/*.c")]
+    for file in files:
+        if file.parent.name == "cmd" and file.name != "master.c":
+            continue
+        for name, body in re.findall(r"struct task_step (\w+)_steps\[\] = \{(.*?)\{NULL, NULL\}", file.read_text(), re.DOTALL):
+            assert name not in found
+            found[name] = file, re.findall(r'\{"([^"]+)", \w+\}', body)
+    return found
+
+
+TABLES = read_tables()
+
+
+def points(*tables, after=True):
+    """Before each step and after the last; with `after` after each."""
+    for table in tables:
+        steps = TABLES[table][1]
+        yield from (f"before {table}/{step}" for step in steps)
+        yield from (f"after {table}/{step}" for step in (steps if after else steps[-1:]))
+
+
+@pytest.fixture(scope="module")
+def house(module_farm):
+    """A farm with the program that has the points; no master runs when a test begins."""
+    farm = module_farm
+    farm.master.stop()
+    farm.program = PROGRAM
+    yield farm
+
+
+@pytest.fixture
+def farm(house):
+    house.sql("DELETE FROM job; DELETE FROM stale_page")
+    house.forget_everything()
+    yield house
+    if house.master:
+        house.master.kill()
+
+
+def launch(farm, fault, *options):
+    """A master with the fault; whether it lives long enough to be ready."""
+    farm.launch_master("--lease", "3s", *options, PIW_TEST_FAULT=fault)
+    return farm.master.wait_line("master: ready|fault: ").group(0) == "master: ready"
+
+
+def restart(farm):
+    farm.start_master("--lease", "3s")
+
+
+def new_story(farm, **more):
+    return Story(farm, f"piwtest-f{next(_numbers)}", **more)
+
+
+def stop(farm):
+    assert farm.master.stop() == 0
+    farm.master = None
+
+
+def survives_a_kill(farm, point, *, fails=False):
+    story = new_story(farm, fails=fails)
+    if launch(farm, f"{point}=kill"):
+        story.begin()
+        if " closing/" in point:
+            story.join()
+            farm.master.signal(signal.SIGTERM)
+    assert farm.master.wait_end() == -signal.SIGKILL, farm.master.output()
+    story.join()
+    restart(farm)
+    story.finish()
+    stop(farm)
+
+
+# ---- the points themselves ---------------------------------------------------------------------------
+
+def test_every_table_of_steps_names_its_tasks():
+    for table, (file, steps) in TABLES.items():
+        assert steps, table
+        assert f'"{table}"' in "".join(other.read_text() for other in file.parent.glob("*.c")), table
+
+
+def test_the_program_that_is_installed_has_no_points(farm):
+    from harness import PIWHEELS
+    assert b"PIW_TEST_FAULT" in PROGRAM.read_bytes()
+    assert b"PIW_TEST_FAULT" not in PIWHEELS.read_bytes()
+
+
+# ---- the master is killed ----------------------------------------------------------------------------
+
+def both(*tables):
+    """Before each step and after the last one in every run, after each step with --long: what is done after a step is done
+    before the next one, but for work of other tasks in between."""
+    short = set(points(*tables, after=False))
+    return [point if point in short else pytest.param(point, marks=pytest.mark.long) for point in points(*tables)]
+
+
+@pytest.mark.parametrize("point", both("receive", "publish", "page", "greeting"))
+def test_a_build_survives_the_death_of_the_master(farm, point):
+    survives_a_kill(farm, point)
+
+
+@pytest.mark.parametrize("point", both("failure"))
+def test_a_failure_survives_the_death_of_the_master(farm, point):
+    survives_a_kill(farm, point, fails=True)
+
+
+@pytest.mark.parametrize("point", both("opening", "rhythm", "round", "closing"))
+def test_a_build_survives_a_death_at_the_masters_own_work(farm, point):
+    survives_a_kill(farm, point)
+
+
+@pytest.mark.parametrize("point", both("recovery"))
+def test_a_death_while_it_cleans_up_after_a_death_is_cleaned_up(farm, point):
+    story = new_story(farm)
+    launch(farm, "before publish/make public=kill")
+    story.begin()
+    assert farm.master.wait_end() == -signal.SIGKILL
+    story.join()
+    launch(farm, f"{point}=kill")
+    assert farm.master.wait_end() == -signal.SIGKILL, farm.master.output()
+    restart(farm)
+    story.finish()
+    stop(farm)
+
+
+WRITES = ["jobs_claim", "slave_seen", "files_begin", "build_publish", "page_written"]
+
+
+@pytest.mark.parametrize("point", [
+    # half a log, .metadata, index.html, its .gz, index.v1_json, its .gz
+    *(f"fs_replace written#{nth}" for nth in range(1, 7)), "fs_replace renamed", "fs_replace renamed#2", "fs_publish linked",
+    "stream_write", "stream_write#2", "lane disk", "lane disk#4", "lane verify", "lane pages", "lane pages#2",
+    "wire_send ACK", "wire_send BUILD", "wire_send SEND", "wire_send DONE"])
+def test_a_build_survives_a_death_in_the_middle_of_things(farm, point):
+    survives_a_kill(farm, point)
+
+
+@pytest.mark.parametrize("statement", WRITES)
+@pytest.mark.parametrize("moment", ["pg_sent", "pg_answered"])
+def test_a_build_survives_the_death_of_a_master_that_waits_for_an_answer(farm, moment, statement):
+    survives_a_kill(farm, f"{moment} {statement}")
+
+
+@pytest.mark.parametrize("point", both("project"))
+def test_what_was_asked_for_can_be_asked_for_again_after_a_death(farm, point):
+    launch(farm, f"{point}=kill")
+    farm.tool("add", "piwtest-pure")
+    assert farm.master.wait_end() == -signal.SIGKILL, farm.master.output()
+    restart(farm)
+    farm.add("piwtest-pure")
+    assert farm.sql("SELECT count(*) FROM job j JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package "
+                    "WHERE p.name = 'piwtest-pure' GROUP BY v.id") == "1"
+    farm.sql("DELETE FROM job")
+    stop(farm)
+
+
+# ---- PostgreSQL is killed ----------------------------------------------------------------------------
+
+def survives_the_database(farm, postgres, point, *, fails=False):
+    """The master is stopped at the point, and goes on when PostgreSQL has crashed and come back."""
+    story = new_story(farm, fails=fails)
+    if launch(farm, f"{point}=stop"):
+        story.begin()
+    farm.master.wait_line("fault: ")
+    postgres.stop("immediate")
+    postgres.start()
+    farm.master.signal(signal.SIGCONT)
+    farm.master.wait_line("master: ready")
+    story.finish()
+    stop(farm)
+
+
+@pytest.mark.parametrize("point", [*points("receive", "publish", "page", after=False),
+                                   *(f"pg_sent {statement}" for statement in WRITES)])
+def test_a_build_survives_the_death_of_the_database(farm, postgres, point):
+    survives_the_database(farm, postgres, point)
+
+
+@pytest.mark.parametrize("point", [*points("failure", after=False), "pg_sent builds_end"])
+def test_a_failure_survives_the_death_of_the_database(farm, postgres, point):
+    survives_the_database(farm, postgres, point, fails=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", points("opening", "greeting", "rhythm", "round", after=False))
+def test_a_build_survives_the_death_of_the_database_at_the_masters_own_work(farm, postgres, point):
+    survives_the_database(farm, postgres, point)
+
+
+# ---- the disk and the database refuse ----------------------------------------------------------------
+
+def survives_a_refusal(farm, fault, *, fails=False):
+    """The master lives on, and the build is published at last."""
+    story = new_story(farm, fails=fails)
+    launch(farm, fault)
+    farm.master.wait_line("master: ready")
+    story.begin()
+    farm.master.wait_line("fault: ")
+    story.finish()
+    stop(farm)
+
+
+@pytest.mark.parametrize("point", [
+    "fs_free", "stream_write", "stream_write#2", "fs_read", *(f"fs_replace#{nth}" for nth in range(1, 9)),
+    *(f"fs_replace written#{nth}" for nth in (1, 2, 3)), "fs_publish", "fs_publish linked"])
+@pytest.mark.parametrize("error", [ENOSPC, pytest.param(EIO, marks=pytest.mark.long)])
+def test_a_build_survives_an_error_of_the_disk(farm, point, error):
+    survives_a_refusal(farm, f"{point}=fail:{error}")
+
+
+@pytest.mark.parametrize("point", points("receive", "publish", "page", after=False))
+def test_a_build_survives_a_step_that_fails(farm, point):
+    if point.startswith("before"):
+        survives_a_refusal(farm, f"{point}=fail:{EIO}")
+
+
+@pytest.mark.parametrize("statement", [
+    *WRITES, "targets_ready", "attempts_reserve", "target", "stale_page"])
+def test_a_build_survives_a_refusal_of_the_database(farm, statement):
+    survives_a_refusal(farm, f"pg_query {statement}=fail:{EIO}")
+
+
+@pytest.mark.parametrize("verb", ["ACK", "BUILD", "SEND", "DONE"])
+def test_a_build_survives_a_connection_that_breaks(farm, verb):
+    story = new_story(farm)
+    launch(farm, f"wire_send {verb}=fail:{EIO}")
+    story.begin()
+    farm.master.wait_line("a fault on purpose")
+    story.join()
+    story.finish()
+    stop(farm)
