@@ -27,7 +27,7 @@ void fs_use_scratch(const char *directory);
  * holds these bytes is left alone. */
 int fs_replace(const char *path, const void *data, size_t len, bool keep_same);
 
-/* Writes `data` gzip-compressed (zlib, level 9, no name or time in the header) like fs_replace. */
+/* Writes `data` gzip-compressed (zlib, level 6, no name or time in the header) like fs_replace. */
 int fs_replace_gzip(const char *path, const void *data, size_t len);
 
 /* Points the symlink `path` at `to`, atomically, whatever link was there. -EEXIST when something other

@@ -41,6 +41,9 @@ int wire_listen(uv_loop_t *loop, const char *address, const struct wire_events *
                 void (*accepted)(struct wire *w, void *context), void *context, struct wire_server **server,
                 char *why, size_t why_size);
 
+/* Whether somebody listens on the Unix socket `path`. Blocks for a moment: at start only. */
+bool wire_is_live(const char *path);
+
 /* The address really bound ("127.0.0.1:40123" where port 0 was asked for). */
 const char *wire_server_address(const struct wire_server *server);
 

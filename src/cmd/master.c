@@ -25,6 +25,7 @@
 #include "files.h"
 #include "io/fs.h"
 #include "io/http.h"
+#include "io/wire.h"
 #include "pypi.h"
 #include "queue.h"
 #include "web.h"
@@ -99,6 +100,21 @@ static void on_database_change(void *owner, bool ready, const char *why)
 }
 
 /* ---- opening ------------------------------------------------------------------------------------- */
+
+/* First of all: what follows, recovery above all, must never be done beside a living master. */
+static enum step find_control_socket(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const char *path = option_text(m->options, OPT_master_control_socket);
+    if (path)
+        text_copy(m->control_path, sizeof m->control_path, path);
+    else if (fs_control_socket(m->control_path, sizeof m->control_path, true) != 0)
+        return task_fail(t, -ENOENT, "no directory for the control socket could be made; name it with --control-socket");
+    if (wire_is_live(m->control_path))
+        return task_fail(t, -EADDRINUSE, "another master listens at %s; stop it, or name another socket with "
+                         "--control-socket", m->control_path);
+    return STEP_NEXT;
+}
 
 static enum step open_database(struct task *t)
 {
@@ -204,11 +220,6 @@ static enum step open_farm(struct task *t)
 static enum step open_control(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
-    const char *path = option_text(m->options, OPT_master_control_socket);
-    if (path)
-        text_copy(m->control_path, sizeof m->control_path, path);
-    else if (fs_control_socket(m->control_path, sizeof m->control_path, true) != 0)
-        return task_fail(t, -ENOENT, "no directory for the control socket could be made; name it with --control-socket");
     struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .lag = &m->lag,
                                       .output = option_text(m->options, OPT_master_output)};
     int error = control_open(&m->loop, m->control_path, &sources, &m->control, m->why, sizeof m->why);
@@ -256,6 +267,7 @@ static enum step report_ready(struct task *t)
 }
 
 static const struct task_step opening_steps[] = {
+    {"find control socket", find_control_socket},
     {"open database", open_database},
     {"read configuration", read_configuration},
     {"check configuration", check_configuration},

@@ -45,6 +45,7 @@ struct watch {
     json_t *facts;                /* as last read; an empty object before */
     int64_t asked_ms, took_ms;    /* steady clock */
     char trouble[256];            /* why the facts are old; "" when they are not */
+    bool due;                     /* watchers are to be told */
     bool telling, again;          /* a round goes on; and another must follow */
     bool head_told;
     uint64_t before;              /* of farm_describe */

@@ -1,7 +1,7 @@
 /*
- * STATUS and WATCH: what the master knows of itself, in rounds. A round is one or more DATA, each with a part of the
- * whole: the first has everything but most of the slaves, each has some slaves, and the last says "more": false. All who
- * listen get the same texts. Every part is made in a turn of the loop of its own.
+ * STATUS and WATCH: what the master knows of itself, in rounds. A round is one or more DATA, each with a part of
+ * the whole: the first has everything but most of the slaves, each has some slaves, and the last says "more": false.
+ * All who listen get the same texts. Every part is made in a turn of the loop of its own.
  *
  *     tick, or a STATUS → read facts from the database → tell a part → (next turn) tell a part → … → DONE to a STATUS
  *
@@ -154,10 +154,11 @@ static void begin_round(struct control *o)
         return;
     for (struct client *c = o->clients; c; c = c->next) {
         if (c->wire && c->state == CLIENT_WATCHING)
-            c->listens = is_attentive(c, now_ms);
+            c->listens = w->due && is_attentive(c, now_ms);
         else if (c->asks && c->counted && !w->calling)
             c->asks = c->counted = false, c->listens = true;
     }
+    w->due = false;
     w->telling = true;
     w->head_told = false;
     w->before = UINT64_MAX;
@@ -233,6 +234,7 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(timer);
         return;
     }
+    w->due = true;
     if (!db_ready(o->sources.db))
         snprintf(w->trouble, sizeof w->trouble, "the master waits for its database: %s", db_why(o->sources.db));
     else if (w->calling && since_ms > PATIENCE_MS)

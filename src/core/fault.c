@@ -37,7 +37,8 @@ static void read_plan(void)
 
     if (text == NULL)
         return;
-    if (sscanf(text, "%127[^#=]#%15[0-9+]=%15[a-z]:%ld", plan.point, count, plan.action, &plan.argument) < 3 &&
+    if (sscanf(text, "%127[^#=]#%15[0-9+]=%15[a-z]:%ld", plan.point, count, plan.action,
+               &plan.argument) < 3 &&
         sscanf(text, "%127[^#=]=%15[a-z]:%ld", plan.point, plan.action, &plan.argument) < 2)
         refuse(text);
     plan.nth = (unsigned)strtoul(count, NULL, 10);

@@ -56,7 +56,7 @@ static enum step run_step(struct task *t)
 {
     const struct task_step *step = &t->steps[t->at];
     int fault = FAULT("before %s/%s", t->name, step->name);
-    enum step outcome = fault == 0 ? step->run(t) : task_fail(t, fault, "%s: %s", step->name, strerror(-fault));
+    enum step outcome = fault == 0 ? step->run(t) : task_fail(t, fault, "%s: a fault on purpose", step->name);
     if (outcome != STEP_WAIT && outcome != STEP_FAIL)
         (void)FAULT("after %s/%s", t->name, step->name);
     return outcome;

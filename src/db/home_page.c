@@ -1,6 +1,6 @@
 /*
- * What the front page tells: called by the web stage. Nothing here counts more than DB_HOME_COUNT_MAX rows of a
- * table that grows with the farm.
+ * What the front page tells: called by the web stage. Nothing here counts more than DB_HOME_COUNT_MAX rows of
+ * a table that grows with the farm.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +28,16 @@ static const char home_sql[] =
     "       false AS f, coalesce(sum(packages), 0) AS n, coalesce(sum(versions), 0) AS m, "
     "       coalesce(sum(files), 0) AS o "
     "FROM piwheels.tally "
-    "UNION ALL SELECT 1, 0, '', '', '', '', '', false, coalesce(sum(size_bytes), 0), 0, 0 FROM piwheels.tally "
+    "UNION ALL "
+    "SELECT 1, 0, '', '', '', '', '', false, coalesce(sum(size_bytes), 0), 0, 0 FROM piwheels.tally "
     BUILDS("2", "succeeded") BUILDS("3", "failed") BUILDS("4", "farm")
     "UNION ALL "
     "SELECT 5, t.position, t.name, t.abi, t.platform, t.label, '', t.skip IS NOT NULL, "
     "       " JOBS("j.attempt IS NULL AND j.need IS NULL") ", " JOBS("j.attempt IS NOT NULL") ", 0 "
     "FROM piwheels.target t "
     "UNION ALL "
-    "SELECT 6, -b.id, p.name, v.version, t.name, b.outcome, " UTC("b.finished") ", b.log_bytes > 0, b.id, b.wall_ms, 0 "
+    "SELECT 6, -b.id, p.name, v.version, t.name, b.outcome, " UTC("b.finished") ", b.log_bytes > 0, b.id, "
+    "       b.wall_ms, 0 "
     "FROM (SELECT * FROM piwheels.build ORDER BY id DESC LIMIT " TEXT(DB_HOME_BUILDS) ") b "
     "    JOIN piwheels.version v ON v.id = b.version JOIN piwheels.package p ON p.id = v.package "
     "    JOIN piwheels.target t ON t.id = b.target "
@@ -121,7 +123,8 @@ static void decode_home(struct db_call *c, const struct pg_result *result)
     }
 }
 
-void db_home(struct db *db, struct db_call *c, struct db_home *out, void (*done)(struct db_call *c, int error))
+void db_home(struct db *db, struct db_call *c, struct db_home *out,
+             void (*done)(struct db_call *c, int error))
 {
     memset(out, 0, sizeof *out);
     call_init(c, decode_home, out, done);

@@ -129,7 +129,7 @@ bool stream_idle(const struct stream *s)
 
 bool stream_in_memory(const struct stream *s)
 {
-    return !s->busy && s->fd < 0 && !s->closed;
+    return !s->busy && s->fd < 0 && !s->closed && s->error == 0;
 }
 
 void stream_release(struct stream *s)

@@ -248,7 +248,7 @@ int fs_replace_gzip(const char *path, const void *data, size_t len)
     z_stream z = {0};
     if (len > UINT_MAX)
         return -EFBIG;
-    if (deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK) /* + 16: a gzip header */
+    if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK) /* + 16: a gzip header */
         return -ENOMEM;
     size_t bound = deflateBound(&z, len);
     z.next_in = (Bytef *)data;

@@ -89,6 +89,12 @@ static int clear_path(const struct sockaddr_un *address)
     return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+bool wire_is_live(const char *path)
+{
+    struct sockaddr_un address;
+    return wire_local_address(path, &address) == 0 && is_live(&address);
+}
+
 static int listen_local(struct wire_server *s, const char *path)
 {
     struct sockaddr_un address;

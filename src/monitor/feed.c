@@ -121,15 +121,19 @@ static void tell(struct deed *d, const char *text)
 static void on_deed_opened(struct wire *w)
 {
     struct deed *d = wire_owner(w);
-    struct message m = {.verb = VERB_ACT, .act = {.version = PIWHEELS_VERSION, .action = d->action, .slave = (uint64_t)d->slave}};
+    struct message m = {.verb = VERB_ACT, .act = {
+        .version = PIWHEELS_VERSION, .action = d->action, .slave = (uint64_t)d->slave}};
     wire_send(w, &m);
 }
 
 static void on_deed_answered(struct wire *w, const struct message *m)
 {
     struct deed *d = wire_owner(w);
+    const char *text = m->verb == VERB_DONE ? m->done.text : "the master answered with something else";
+    if (m->verb == VERB_ERROR)
+        text = m->error.reason;
     if (!d->told)
-        tell(d, m->verb == VERB_DONE ? m->done.text : m->verb == VERB_ERROR ? m->error.reason : "the master does not understand");
+        tell(d, text);
     wire_finish(w, "answered");
 }
 

@@ -63,7 +63,8 @@ static void move_in_actions(struct menu *menu, enum press press)
         menu->view = VIEW_LIST;
 }
 
-enum wish menu_press(struct menu *menu, struct model *m, enum press press, long page, const char **action, int64_t *slave)
+enum wish menu_press(struct menu *menu, struct model *m, enum press press, long page, const char **action,
+                     int64_t *slave)
 {
     switch (menu->view) {
     case VIEW_LIST:

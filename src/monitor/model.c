@@ -102,7 +102,7 @@ static const char *task_without_build(enum model_state state)
     switch (state) {
     case STATE_SLEEPING: return "waits for work";
     case STATE_IDLE: return "asks for work";
-    case STATE_PAUSED: return "waits to be resumed";
+    case STATE_PAUSED: return "is paused by hand";
     default: return "";
     }
 }
@@ -166,7 +166,8 @@ static int compare_slaves(const void *a, const void *b)
     return by_label ? by_label : (one->number > other->number) - (one->number < other->number);
 }
 
-/* A slave keeps its histories; one that is not introduced yet (number 0), or leaves while it is back already, is not shown. */
+/* A slave keeps its histories. One that is not introduced yet (number 0) is not shown, nor a connection that ends
+ * while its slave is back already. */
 static void read_slaves(struct model *m, const json_t *list)
 {
     struct model_slave *slaves = mem_new(json_array_size(list) + 1, sizeof *slaves);

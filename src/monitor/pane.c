@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define NAME_COLUMNS 10
+#define TARGET_COLUMNS 20
 #define HALF_FROM 72       /* columns from which on two graphs stand side by side */
 
 /* Where the lines go: rows of one column, or of the left and the right half. */
@@ -14,29 +15,30 @@ struct pane {
     const struct screen *s;
     int y, end;
     int x, width;
+    int names;             /* columns for the names */
 };
 
 static void text_line(struct pane *p, const char *name, const char *text)
 {
     if (p->y >= p->end)
         return;
-    paint(p->s, p->y, p->x, NAME_COLUMNS, COLOUR_QUIET, WEIGHT_PLAIN, " %s", name);
-    paint(p->s, p->y++, p->x + NAME_COLUMNS, p->width - NAME_COLUMNS, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", text);
+    paint(p->s, p->y, p->x, p->names, COLOUR_QUIET, WEIGHT_PLAIN, " %s", name);
+    paint(p->s, p->y++, p->x + p->names, p->width - p->names, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", text);
 }
 
 static void graph_line(struct pane *p, const char *name, const struct history *h, double top, const char *value)
 {
     char graph[GRAPH_SIZE];
-    int width = (p->width - NAME_COLUMNS) * 2 / 5;
+    int width = (p->width - p->names) * 2 / 5;
     if (width > HISTORY_SAMPLES)
         width = HISTORY_SAMPLES;
     if (p->y >= p->end || width <= 0)
         return;
-    int x = p->x + NAME_COLUMNS;
-    paint(p->s, p->y, p->x, NAME_COLUMNS, COLOUR_QUIET, WEIGHT_PLAIN, " %s", name);
+    int x = p->x + p->names;
+    paint(p->s, p->y, p->x, p->names, COLOUR_QUIET, WEIGHT_PLAIN, " %s", name);
     paint(p->s, p->y, x, width, COLOUR_GOOD, WEIGHT_PLAIN, "%s",
           history_graph(h, top, (unsigned)width, p->s->ascii, graph));
-    paint(p->s, p->y++, x + width + 1, p->width - NAME_COLUMNS - width - 1, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", value);
+    paint(p->s, p->y++, x + width + 1, p->width - p->names - width - 1, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", value);
 }
 
 static void part_line(struct pane *p, const char *name, const struct history *h, double used, double all)
@@ -64,7 +66,8 @@ static void draw_slave(struct pane *p, const struct model_slave *s)
     paint_line(p->s, p->y++, text);
     snprintf(text, sizeof text, "%s %s", model_looks[s->state].sign, model_looks[s->state].name);
     text_line(p, "state", p->s->ascii ? model_looks[s->state].name : text);
-    snprintf(text, sizeof text, "%s for %s%s", s->task, model_span(s->task_ms, span), s->builds > 1 ? ", the longest" : "");
+    snprintf(text, sizeof text, "%s for %s%s", s->task, model_span(s->task_ms, span),
+             s->builds > 1 ? ", the longest" : "");
     text_line(p, "task", s->task[0] ? text : "none");
     text_line(p, "targets", s->targets);
     snprintf(text, sizeof text, "%s; %s; from %s", s->system, s->hardware, s->address);
@@ -74,10 +77,10 @@ static void draw_slave(struct pane *p, const struct model_slave *s)
 
 static void target_lines(struct pane *p, const struct model *m)
 {
-    char text[96], name[NAME_COLUMNS];
+    char text[96], name[TARGET_COLUMNS];
     for (unsigned i = 0; i < m->target_count; i++) {
         const struct model_target *t = &m->targets[i];
-        snprintf(name, sizeof name, "%s", t->name);
+        snprintf(name, sizeof name - 1, "%s", t->name);
         snprintf(text, sizeof text, "%lld queued, %lld building, %lld parked%s", (long long)t->queued,
                  (long long)t->building, (long long)t->parked, t->skipped ? "; skipped" : "");
         graph_line(p, name, &t->queue, 0, text);
@@ -112,12 +115,13 @@ static void draw_master(struct pane *p, const struct model *m)
     own_lines(p, m);
     machine_lines(halves ? &right : p, &m->machine);
     p->width = p->s->columns;
+    p->names = TARGET_COLUMNS;
     target_lines(p, m);
 }
 
 void pane_draw(const struct screen *s, const struct model *m, int y, int height)
 {
-    struct pane p = {.s = s, .y = y, .end = y + height, .width = s->columns};
+    struct pane p = {.s = s, .y = y, .end = y + height, .width = s->columns, .names = NAME_COLUMNS};
     const struct model_slave *slave = model_selected(m);
     if (slave)
         draw_slave(&p, slave);

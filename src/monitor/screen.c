@@ -163,8 +163,8 @@ static struct columns columns_of(int columns)
     return c;
 }
 
-static void draw_cells(const struct screen *s, int y, const struct columns *c, enum weight weight, enum model_colour colour,
-                       const struct row *r)
+static void draw_cells(const struct screen *s, int y, const struct columns *c, enum weight weight,
+                       enum model_colour colour, const struct row *r)
 {
     int x = 0;
     paint(s, y, x, 2, colour, weight, "%s", s->ascii ? r->look->ascii_sign : r->look->sign);
@@ -193,14 +193,13 @@ static void draw_head(const struct screen *s, const struct columns *c)
     draw_cells(s, 1, c, WEIGHT_BOLD, COLOUR_PLAIN, &r);
 }
 
-static void draw_master_row(const struct screen *s, int y, const struct columns *c, const struct model *m, enum weight weight)
+static void draw_master_row(const struct screen *s, int y, const struct columns *c, const struct model *m,
+                            enum weight weight)
 {
     char up[SPAN_SIZE], targets[32], task[64];
-    long long queued = 0, building = 0;
-    for (unsigned i = 0; i < m->target_count; i++) {
+    long long queued = 0;
+    for (unsigned i = 0; i < m->target_count; i++)
         queued += m->targets[i].queued;
-        building += m->targets[i].building;
-    }
     snprintf(targets, sizeof targets, "%u in all", m->target_count);
     snprintf(task, sizeof task, "%lld queued", queued);
     const struct model_look *look = &model_looks[model_master_state(m)];
@@ -245,7 +244,8 @@ static void draw_title(const struct screen *s, const struct model *m)
 {
     char facts[128];
     unsigned building = model_count(m, STATE_BUILDING) + model_count(m, STATE_PAUSING);
-    snprintf(facts, sizeof facts, "%zu slave%s, %u building ", m->slave_count, m->slave_count == 1 ? "" : "s", building);
+    snprintf(facts, sizeof facts, "%zu slave%s, %u building ", m->slave_count, m->slave_count == 1 ? "" : "s",
+             building);
     paint(s, 0, 0, s->columns, COLOUR_PLAIN, WEIGHT_REVERSE, " piwheels %s", m->version);
     int width = (int)strlen(facts);
     if (width + 17 <= s->columns)
@@ -279,7 +279,8 @@ static int open_box(const struct screen *s, int lines, int *y, int *width)
 static void draw_actions(const struct screen *s, const struct menu *menu)
 {
     int y, width, x = open_box(s, MENU_ACTIONS + 4, &y, &width);
-    paint(s, y++, x, width, COLOUR_PLAIN, WEIGHT_BOLD, "%s%s", menu->all ? "all slaves" : "slave ", menu->all ? "" : menu->label);
+    paint(s, y++, x, width, COLOUR_PLAIN, WEIGHT_BOLD, "%s%s", menu->all ? "all slaves" : "slave ",
+          menu->all ? "" : menu->label);
     y++;
     for (unsigned i = 0; i < MENU_ACTIONS; i++) {
         const struct menu_action *a = &menu_actions[i];
@@ -320,8 +321,8 @@ static void draw_help(const struct screen *s)
     y++;
     for (int i = 0; i < STATE_UNKNOWN; i++) {
         const struct model_look *look = &model_looks[i];
-        paint(s, y + i / 2, x + i % 2 * 22, 20, look->colour, WEIGHT_PLAIN, "%s %s", s->ascii ? look->ascii_sign : look->sign,
-              look->name);
+        paint(s, y + i / 2, x + i % 2 * 22, 20, look->colour, WEIGHT_PLAIN, "%s %s",
+              s->ascii ? look->ascii_sign : look->sign, look->name);
     }
 }
 

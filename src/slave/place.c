@@ -18,16 +18,53 @@
 #include "core/text.h"
 #include "io/fs.h"
 
+static bool is_own_directory(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == getuid();
+}
+
+/* What a slave that was killed left: its lock can be taken. One that has none yet is about to be opened. */
+static void remove_dead(const char *path)
+{
+    char *lock_path = mem_format("%s/lock", path);
+    int lock = open(lock_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+        fs_remove_tree(path);
+    if (lock >= 0)
+        close(lock);
+    free(lock_path);
+}
+
+static void sweep_dead(const char *base)
+{
+    char prefix[64];
+    struct dirent *entry;
+    DIR *d = opendir(base);
+
+    snprintf(prefix, sizeof prefix, "piwheels-slave-%u-", (unsigned)getuid());
+    while (d != NULL && (entry = readdir(d)) != NULL)
+        if (text_starts(entry->d_name, prefix)) {
+            char *path = mem_format("%s/%s", base, entry->d_name);
+            if (is_own_directory(path))
+                remove_dead(path);
+            free(path);
+        }
+    if (d != NULL)
+        closedir(d);
+}
+
 /* A directory of that name that is ours can only be what a dead slave with our number left. */
 static int make_own(char **dir)
 {
     const char *base = getenv("TMPDIR");
-    struct stat st;
 
     if (base == NULL || base[0] != '/')
         base = "/var/tmp";
+    sweep_dead(base);
     *dir = mem_format("%s/piwheels-slave-%u-%ld", base, (unsigned)getuid(), (long)getpid());
-    if (lstat(*dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == getuid())
+    if (is_own_directory(*dir))
         fs_remove_tree(*dir);
     return mkdir(*dir, 0700) == 0 ? 0 : -errno;
 }

@@ -10,13 +10,13 @@
 #include "core/buf.h"
 
 /* Adds markup as printf would, but that every text (%s) is escaped, for elements and quoted attributes alike;
- * besides it there are whole numbers (%d, %u, with l, ll or z) and %%. The template must be a literal: anything
- * else does not compile. So nothing that others wrote can become markup. */
+ * besides it there are whole numbers (%d, %u, with l, ll or z) and %%. The template must be a literal:
+ * anything else does not compile. So nothing that others wrote can become markup. */
 #define html_add(to, ...) html_add_template((to), "" __VA_ARGS__)
 void html_add_template(struct buf *to, const char *template, ...) __attribute__((format(printf, 2, 3)));
 
-/* A part of a path or query: everything but RFC 3986's unreserved characters as %XX. (Some servers take a '+' for
- * a blank.) */
+/* A part of a path: everything but RFC 3986's unreserved characters as %XX. (Some servers take a '+' for a
+ * blank.) */
 void html_add_url(struct buf *to, const char *text);
 
 /* "1.4 MB" */

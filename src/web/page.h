@@ -17,7 +17,7 @@ struct page {
     /* set by the owner, the rest zeroed */
     struct db *db;
     const char *output, *site_url;
-    char kind[16], key[256];      /* as the database names pages: "index" and "project" of a package, "root", "home" */
+    char kind[16], key[256];      /* as the database names pages: "index", "project" (of a package), "root", "home" */
     int64_t generation;           /* of which it was seen stale, before its facts are read */
     /* From the loop, exactly once: 0, or -errno with `task.reason`. The owner may free the page here. */
     void (*done)(struct page *p, int error);

@@ -78,7 +78,8 @@ static void add_no_wheel(struct buf *to, const struct db_project_page *p)
     html_add(to, "</p>\n");
 }
 
-static void add_install(struct buf *to, const char *package, const struct db_project_page *p, const char *site_url)
+static void add_install(struct buf *to, const char *package, const struct db_project_page *p,
+                        const char *site_url)
 {
     html_add(to, "<h2>Install</h2>\n");
     if (p->file_count == 0) {
@@ -215,7 +216,8 @@ static void add_earlier_failures(struct buf *to, const struct db_release *r, uns
 }
 
 /* A line for the target and all behind it of which the same is to be told; false when there is none. */
-static bool add_reasons(struct buf *to, const struct db_project_page *p, const struct db_release *r, unsigned target)
+static bool add_reasons(struct buf *to, const struct db_project_page *p, const struct db_release *r,
+                        unsigned target)
 {
     if (look_of(r->states[target].state)->plain && !failed_before(r, target))
         return false;
@@ -234,7 +236,8 @@ static bool add_reasons(struct buf *to, const struct db_project_page *p, const s
 }
 
 /* Files and reasons, in a row below the release's own; none where there is nothing to tell. */
-static void add_details(struct buf *to, const char *package, const struct db_project_page *p, const struct db_release *r)
+static void add_details(struct buf *to, const char *package, const struct db_project_page *p,
+                        const struct db_release *r)
 {
     size_t before = to->len;
     bool something = r->file_count > 0 || r->yanked_reason[0] != '\0';
@@ -256,7 +259,8 @@ static void add_details(struct buf *to, const char *package, const struct db_pro
     }
 }
 
-static void add_releases(struct buf *to, const char *package, const struct db_project_page *p, unsigned from, unsigned end)
+static void add_releases(struct buf *to, const char *package, const struct db_project_page *p, unsigned from,
+                         unsigned end)
 {
     html_add(to, "<table class=\"releases\">\n<thead><tr><th scope=\"col\">Release</th>");
     for (unsigned i = 0; i < p->target_count; i++)

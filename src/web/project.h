@@ -10,9 +10,11 @@
 #include "db.h"
 
 /* /project/NAME/: `package` is the normalised name, `site_url` what people reach the site by, or "". */
-void project_html(struct buf *to, const char *package, const struct db_project_page *facts, const char *site_url);
+void project_html(struct buf *to, const char *package, const struct db_project_page *facts,
+                  const char *site_url);
 
 /* /project/NAME/json/index.json */
-void project_json(struct buf *to, const char *package, const struct db_project_page *facts, const char *site_url);
+void project_json(struct buf *to, const char *package, const struct db_project_page *facts,
+                  const char *site_url);
 
 #endif

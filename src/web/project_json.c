@@ -11,7 +11,8 @@
 #include "project.h"
 #include "python.h"
 
-static void add_address(struct buf *to, const char *site_url, const char *place, const char *package, const char *file)
+static void add_address(struct buf *to, const char *site_url, const char *place, const char *package,
+                        const char *file)
 {
     struct buf address;
 
@@ -92,7 +93,8 @@ static void add_states(struct buf *to, const struct db_project_page *p, const st
     buf_adds(to, "}");
 }
 
-static void add_release(struct buf *to, const char *package, const struct db_project_page *p, const struct db_release *r,
+static void add_release(struct buf *to, const char *package, const struct db_project_page *p,
+                        const struct db_release *r,
                         const char *site_url)
 {
     buf_add_json(to, r->version);

@@ -203,7 +203,8 @@ static int remove_project(struct tree_trouble *t, const char *output, const char
     return error == 0 ? remove_directory(t, output, directory) : error;
 }
 
-int tree_write_project(const char *output, const char *package, const struct db_project_page *facts, const char *site_url,
+int tree_write_project(const char *output, const char *package, const struct db_project_page *facts,
+                       const char *site_url,
                        struct tree_trouble *trouble)
 {
     char directory[PYTHON_NAME_MAX + sizeof "project/"], json[sizeof directory + sizeof "/json"];

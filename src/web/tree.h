@@ -20,13 +20,14 @@ struct tree_trouble {
 int tree_write_package(const char *output, const char *package, const struct db_index *facts,
                        struct tree_trouble *trouble);
 
-/* The page about a package for people, its JSON, and links from its other spellings; they are removed when there is
- * no such package. `site_url`: what people reach the site by, or "". 0, or -errno with `trouble`. */
-int tree_write_project(const char *output, const char *package, const struct db_project_page *facts, const char *site_url,
+/* The page about a package for people, its JSON, and links from its other spellings; they are removed when
+ * there is no such package. `site_url`: what people reach the site by, or "". 0, or -errno with `trouble`. */
+int tree_write_project(const char *output, const char *package, const struct db_project_page *facts,
+                       const char *site_url,
                        struct tree_trouble *trouble);
 
-/* The front page, the page for what is not there, and the style sheet of all pages for people. 0, or -errno with
- * `trouble`. */
+/* The front page, the page for what is not there, and the style sheet of all pages for people. 0, or -errno
+ * with `trouble`. */
 int tree_write_home(const char *output, const struct db_home *facts, const char *site_url,
                     struct tree_trouble *trouble);
 

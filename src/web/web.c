@@ -44,8 +44,9 @@ struct web {
     struct page *pages[PAGES_AT_ONCE];
     unsigned written;          /* in this round */
     bool woken, cancelled;
-    int64_t root_due_ms, home_due_ms; /* when the list of all packages and the front page may be written again */
-    int64_t home_old_ms;       /* when the front page must be */
+    int64_t root_due_ms;       /* when the list of all packages may be written again */
+    int64_t home_due_ms;       /* when the front page may be */
+    int64_t home_old_ms;       /* when it must be */
     struct setback *setbacks;
     void (*closed)(void *owner);
     void *owner;
@@ -135,8 +136,8 @@ static bool may_write(struct web *web, const char *kind, const char *key)
 
 /* ---- the steps, in order -------------------------------------------------------------------------- */
 
-/* The front page grows old without anything happening, and is there before anything has happened: generation 0
- * is nobody's. */
+/* The front page grows old without anything happening, and is there before anything has happened:
+ * generation 0 is nobody's. */
 static void add_old_home(struct web *web)
 {
     struct db_stale *stale = &web->stale;

@@ -6,6 +6,8 @@ where the limit is measured in the same run, on the same file system. `bench.py 
 optimised and runs it.
 """
 import argparse
+import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -15,6 +17,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "flow"))
@@ -76,12 +80,25 @@ class Site:
             INSERT INTO piwheels.job (version, target, prio) SELECT id, 0, 1 FROM piwheels.version;
             ANALYZE;""", "bench")
 
-    def slaves(self, build, count, cycles, log_bytes):
-        done = subprocess.run([build / "test/bench/bench-slaves", self.address, str(count), str(cycles), str(log_bytes),
-                               self.target["abi"], self.target["platform"]], capture_output=True, text=True, check=False)
+    def slaves(self, build, count, **options):
+        """Runs scripted slaves (see slaves.c for the options); what they found, and the CPU time of it all."""
+        words = [word for name, value in options.items() for word in (f"-{name}", *([] if value is True else [str(value)]))]
+        before = self.cpu_seconds()
+        done = subprocess.run([build / "test/bench/bench-slaves", "-a", self.address, "-n", str(count), "-A", self.target["abi"],
+                               "-P", self.target["platform"], *words], capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"bench-slaves: {done.stderr}\n{self.master.output()[-3000:]}")
-        return json.loads(done.stdout)
+        found = json.loads(done.stdout)
+        found["rate"] = found["cycles"] / found["seconds"]
+        for name, seconds in self.cpu_seconds().items():
+            found[f"{name}_us"] = (seconds - before[name]) / found["cycles"] * 1e6
+        found["memory_mb"] = peak_memory_mb(self.master.process.pid)
+        return found
+
+    def cpu_seconds(self):
+        """Of the master and of its connections' servers, so far."""
+        backends = self.postgres.psql("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'piwheels %'", "bench").split()
+        return {"master": cpu_seconds(self.master.process.pid), "database": sum(cpu_seconds(pid) for pid in backends)}
 
     def commits_per_second(self, clients):
         """What PostgreSQL can do here: one-row transactions, fsync and synchronous_commit on."""
@@ -101,20 +118,126 @@ class Site:
         self.postgres.remove()
 
 
-def dispatch_fail(build, directory, small):
-    count, cycles = (10, 200) if small else (100, 20000)
-    site = Site(build, directory, cycles + 1000)
+@contextlib.contextmanager
+def site(build, directory, jobs):
+    made = Site(build, directory, jobs)
     try:
-        found = site.slaves(build, count, cycles, 20000)
-        memory_mb = peak_memory_mb(site.master.process.pid)
-        limit = site.commits_per_second(count if count < 16 else 16)
+        yield made
     finally:
-        site.close()
-    report("dispatch-fail", found["cycles"] / found["seconds"], "builds/s", limit, "commits/s",
-           f"{count} scripted slaves, {cycles} failing builds with a log of 20 kB each, two commits a build; limit: one-row "
-           f"transactions of pgbench on 16 connections, same disk, fsync and synchronous_commit on; IDLE to BUILD p50 "
-           f"{found['idle_build_p50_ms']:.1f} ms p99 {found['idle_build_p99_ms']:.1f} ms; BUSY to CONT p50 "
-           f"{found['busy_cont_p50_ms']:.1f} ms p99 {found['busy_cont_p99_ms']:.1f} ms; master at most {memory_mb:.0f} MB")
+        made.close()
+
+
+def words_on(found):
+    return (f"IDLE to BUILD p50 {found['idle_build_p50_ms']:.1f} ms p99 {found['idle_build_p99_ms']:.1f} ms; BUSY to CONT p50 "
+            f"{found['busy_cont_p50_ms']:.1f} ms p99 {found['busy_cont_p99_ms']:.1f} ms; CPU a build: master "
+            f"{found['master_us']:.0f} us, database {found['database_us']:.0f} us; master at most {found['memory_mb']:.0f} MB")
+
+
+COMMITS = ("limit: one-row transactions of pgbench on {} connections, same disk, fsync and synchronous_commit on; pages are "
+           "written meanwhile")
+
+
+def dispatch(name, build, directory, count, cycles, workload, **options):
+    with site(build, directory, cycles + 1000) as farm:
+        found = farm.slaves(build, count, c=cycles, **options)
+        connections = min(count, 16)
+        limit = farm.commits_per_second(connections)
+    report(name, found["rate"], "builds/s", limit, "commits/s", f"{count} scripted slaves, {cycles} {workload}; "
+           f"{COMMITS.format(connections)}; {words_on(found)}")
+
+
+def dispatch_fail(build, directory, options):
+    count, cycles = (10, 200) if options.small else (100, 20000)
+    dispatch("dispatch-fail", build, directory, count, cycles, "failing builds with a log of 20 kB each, two commits a build",
+             l=20000)
+
+
+def dispatch_wheel(build, directory, options):
+    count, cycles = (10, 50) if options.small else (100, 5000)
+    dispatch("dispatch-wheel", build, directory, count, cycles, "builds of a wheel of 100 kB each, log 1 kB, three commits a "
+             "build", l=1000, w=100000)
+
+
+def dispatch_latency(build, directory, options):
+    """Builds that take a while: what a slave waits for when the farm is not at its limit."""
+    offered = 200
+    for count in (1, 10) if options.small else (1, 10, 100, 1000):
+        build_ms = max(count * 1000 // offered, 10)
+        cycles = 40 if options.small else max(offered * 10, count * 6)
+        with tempfile.TemporaryDirectory(dir=directory) as inner, site(build, pathlib.Path(inner), cycles + 2000) as farm:
+            found = farm.slaves(build, count, c=cycles, l=20000, t=build_ms)
+            limit = 1000 / farm.commits_per_second(1)
+        report(f"dispatch-latency-{count}", found["idle_build_p99_ms"], "ms", limit, "ms",
+               f"99th percentile of IDLE to BUILD, {count} scripted slaves whose builds take {build_ms} ms: "
+               f"{found['rate']:.0f} builds/s; limit: mean time of a one-row transaction of pgbench, one connection, same disk; "
+               f"{words_on(found)}")
+
+
+def megabytes_per_second(size, work):
+    started = time.monotonic()
+    work()
+    return size / 1e6 / (time.monotonic() - started)
+
+
+def write_and_sync(path, block, size):
+    with open(path, "wb") as out:
+        for _ in range(size // len(block)):
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
+    path.unlink()
+
+
+def transfer(build, directory, options):
+    """One large wheel while others go on; then the limits of its parts, each alone, one thread."""
+    size, others = (5_000_000, 5) if options.small else (500_000_000, 100)
+    with site(build, directory, 1000) as farm:
+        found = farm.slaves(build, others + 1, c=1, w=size, b=True)
+        block = os.urandom(1 << 20)
+        sha = megabytes_per_second(size, lambda: [hashlib.sha256(block) for _ in range(size >> 20)])
+        disk = megabytes_per_second(size, lambda: write_and_sync(directory / "raw", block, size))
+        packed = zlib.compress(bytes(32 + (byte & 63) for byte in block), 1)
+        def verify():
+            for _ in range(size // len(packed)):
+                hashlib.sha256(zlib.decompress(packed))
+        inflate = megabytes_per_second(size, verify)
+    mb = size / 1e6
+    limit = min(sha, disk)
+    report("transfer", mb / found["sent_seconds"], "MB/s", limit, "MB/s", f"a wheel of {mb:.0f} MB from SEND to the last CHUNK "
+           f"handed to the socket: received, hashed, written; limit: the slower of SHA-256 by OpenSSL ({sha:.0f} MB/s) and "
+           f"write with fsync ({disk:.0f} MB/s), same file system, one thread each")
+    whole = 1 / (1 / limit + 1 / inflate)
+    report("transfer-whole", mb / found["send_seconds"], "MB/s", whole, "MB/s", "the same from SEND to DONE: with verification and "
+           f"publishing; limit: the above, then inflate and SHA-256 of the contents ({inflate:.0f} MB/s of wheel), one after "
+           "the other")
+    report("transfer-others", found["busy_cont_p99_ms"], "ms", 10, "ms", f"99th percentile of BUSY to CONT of {others} slaves "
+           f"that say BUSY every 10 ms meanwhile; limit: the aim; master at most {found['memory_mb']:.0f} MB")
+
+
+def memory(build, directory, options):
+    count, cycles = (20, 100) if options.small else (1000, 10000)
+    with site(build, directory, cycles + 2000) as farm:
+        found = farm.slaves(build, count, c=cycles, l=20000)
+    report("memory", found["memory_mb"], "MB", 32, "MB", f"peak resident size of the master, {count} scripted slaves, {cycles} "
+           f"failing builds with a log of 20 kB each as fast as they go ({found['rate']:.0f} builds/s); limit: the aim; "
+           f"{words_on(found)}")
+
+
+def sustained(build, directory, options):
+    seconds = options.seconds or (3 if options.small else 600)
+    count, most = (10, 3000) if options.small else (100, 3000)
+    with site(build, directory, seconds * most) as farm:
+        found = farm.slaves(build, count, s=seconds, l=20000)
+        limit = farm.commits_per_second(min(count, 16))
+    whole = found["minutes"][:max(int(found["seconds"] // 60), 1)]
+    report("sustained", found["rate"], "builds/s", limit, "commits/s", f"{count} scripted slaves, failing builds with a log of "
+           f"20 kB each for {seconds} s, queue of {seconds * most} jobs; builds in each minute: {', '.join(map(str, whole))}; "
+           f"{COMMITS.format(min(count, 16))}; {words_on(found)}")
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_memory_mb(pid):
@@ -122,13 +245,15 @@ def peak_memory_mb(pid):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
 
-BENCHMARKS = {"dispatch-fail": dispatch_fail}
+BENCHMARKS = {"dispatch-fail": dispatch_fail, "dispatch-wheel": dispatch_wheel, "dispatch-latency": dispatch_latency,
+              "transfer": transfer, "memory": memory, "sustained": sustained}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--small", action="store_true", help="a tiny workload: to try the benchmark, not to measure")
+    parser.add_argument("--seconds", type=int, help="how long `sustained` lasts (600)")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)
@@ -137,7 +262,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     for name in arguments.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="piwheels-bench-", dir=os.environ.get("PIW_TEST_TMP", "/var/tmp")) as directory:
-            BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(directory), arguments.small)
+            BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(directory), arguments)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
 /*
- * Scripted slaves for the benchmarks: N connections to a master that speak every verb of a failing build
- * (HELLO, IDLE, BUSY, OUTPUT, BUILT) and build nothing. Prints one JSON object: cycles, seconds and latencies.
+ * Scripted slaves for the benchmarks: N connections to a master that speak every verb of a build and build
+ * nothing. Prints one JSON object: cycles, seconds, cycles in each minute, and latencies.
  *
- *   bench-slaves ADDRESS:PORT SLAVES CYCLES LOG_BYTES ABI PLATFORM
+ *   bench-slaves -a ADDRESS:PORT -n SLAVES -A ABI -P PLATFORM [-c CYCLES] [-s SECONDS] [-l LOG_BYTES]
+ *                [-w WHEEL_BYTES] [-t BUILD_MS] [-b]
  *
- * It ends when CYCLES builds have been answered with DONE. Run by test/bench/bench.py.
+ * A build fails, with a log; with -w it makes a wheel of about that size. It takes no time, or BUILD_MS (the first of
+ * each slave a random part of that, and latencies count from twice that time on: no herd). The program ends when CYCLES builds have been
+ * answered with DONE, or after SECONDS. With -b only the first slave's build ever ends: the others say BUSY every
+ * 10 ms until then. Run by test/bench/bench.py.
  */
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +19,13 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "io/wire.h"
+#include "wheel.h"
 
 #define MAX_SAMPLES 1000000
+#define MAX_MINUTES 1440
+#define CHUNK_BYTES 262144
+#define ENOUGH_UNSENT_BYTES (1024 * 1024)
+#define PULSE_MS 10
 
 struct samples {
     uint64_t *ns;
@@ -24,14 +34,20 @@ struct samples {
 
 struct crowd {
     uv_loop_t loop;
-    const char *abi, *platform;
-    uint64_t wanted, done;
+    const char *address, *abi, *platform;
+    uint64_t wanted, done, limit_ns;  /* no limit: 0 */
+    uint64_t minutes[MAX_MINUTES];    /* cycles done in each */
     uint64_t begun_ns, ended_ns;      /* first BUILD, last DONE */
+    uint64_t send_ns, sent_ns;        /* of the last file: SEND heard, last byte given to the socket's queue */
+    struct payload payload;
+    size_t wheel_bytes;
+    bool pulse;                       /* -b */
+    unsigned build_ms;
     uint8_t *log;
     uint32_t log_bytes;
     struct samples idle_to_build, busy_to_cont;
     struct scripted *slaves;
-    unsigned slave_count, closed;
+    unsigned slave_count;
     const char *fault;
 };
 
@@ -39,12 +55,18 @@ struct scripted {
     struct crowd *crowd;
     struct wire *wire;
     char label[32];
+    char package[256], version[256];
     uint64_t attempt, asked_ns;
+    struct made_wheel wheel;
+    uint64_t offset;                  /* of the next CHUNK */
+    bool sending, warm;
+    uv_timer_t timer;
 };
 
-static void sample(struct samples *s, uint64_t since_ns)
+static void sample(const struct crowd *c, struct samples *s, uint64_t since_ns)
 {
-    if (s->count < MAX_SAMPLES)
+    bool counts = since_ns >= c->begun_ns + 2000000ULL * c->build_ms;
+    if (counts && s->count < MAX_SAMPLES)
         s->ns[s->count++] = uv_hrtime() - since_ns;
 }
 
@@ -65,26 +87,124 @@ static void on_opened(struct wire *w)
     wire_send(w, &m);
 }
 
-static void begin_build(struct scripted *s, const struct message *m)
+static void say_busy(struct scripted *s)
 {
-    struct message busy = {.verb = VERB_BUSY, .busy = {.attempt = m->build.attempt}};
-    sample(&s->crowd->idle_to_build, s->asked_ns);
-    if (!s->crowd->begun_ns)
-        s->crowd->begun_ns = uv_hrtime();
-    s->attempt = m->build.attempt;
+    struct message busy = {.verb = VERB_BUSY, .busy = {.attempt = s->attempt}};
     s->asked_ns = uv_hrtime();
     wire_send(s->wire, &busy);
 }
 
-static void fail_build(struct scripted *s)
+static void begin_build(struct scripted *s, const struct message *m)
+{
+    sample(s->crowd, &s->crowd->idle_to_build, s->asked_ns);
+    if (!s->crowd->begun_ns)
+        s->crowd->begun_ns = uv_hrtime();
+    s->attempt = m->build.attempt;
+    snprintf(s->package, sizeof s->package, "%s", m->build.package);
+    snprintf(s->version, sizeof s->version, "%s", m->build.version);
+    say_busy(s);
+}
+
+static void say_output(struct scripted *s)
 {
     struct crowd *c = s->crowd;
     struct message output = {.verb = VERB_OUTPUT, .output = {.attempt = s->attempt, .data = {c->log, c->log_bytes}}};
+    if (c->log_bytes > 0)
+        wire_send(s->wire, &output);
+}
+
+static void fail_build(struct scripted *s)
+{
     struct message built = {.verb = VERB_BUILT, .built = {.attempt = s->attempt, .outcome = "failed", .reason = "compile",
-        .detail = "error: a scripted failure", .wall_ms = 1000, .log_bytes = c->log_bytes}};
-    sample(&c->busy_to_cont, s->asked_ns);
-    wire_send(s->wire, &output);
+        .detail = "error: a scripted failure", .wall_ms = 1000, .log_bytes = s->crowd->log_bytes}};
+    say_output(s);
     wire_send(s->wire, &built);
+}
+
+static void finish_build(struct scripted *s)
+{
+    wheel_make(&s->wheel, s->package, s->version, &s->crowd->payload);
+    struct message built = {.verb = VERB_BUILT, .built = {.attempt = s->attempt, .outcome = "success", .reason = "",
+        .detail = "", .wall_ms = 1000, .log_bytes = s->crowd->log_bytes}};
+    built.built.files.count = 1;
+    built.built.files.items[0] = (struct rec_wheel){s->wheel.name, s->wheel.len, {s->wheel.sha256, SHA256_SIZE}};
+    say_output(s);
+    wire_send(s->wire, &built);
+}
+
+/* As much as the wire takes; on_drained goes on. */
+static void send_file(struct scripted *s)
+{
+    while (s->offset < s->wheel.len && wire_unsent(s->wire) < ENOUGH_UNSENT_BYTES) {
+        size_t left = s->wheel.len - s->offset, len = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+        struct message chunk = {.verb = VERB_CHUNK, .chunk = {.attempt = s->attempt, .offset = s->offset,
+            .data = {s->wheel.data + s->offset, (uint32_t)len}}};
+        wire_send(s->wire, &chunk);
+        s->offset += len;
+    }
+    if (s->offset < s->wheel.len)
+        return;
+    struct message sent = {.verb = VERB_SENT, .sent = {.attempt = s->attempt}};
+    s->sending = false;
+    s->crowd->sent_ns = uv_hrtime();
+    wire_send(s->wire, &sent);
+}
+
+static void begin_file(struct scripted *s)
+{
+    s->crowd->send_ns = uv_hrtime();
+    s->offset = 0;
+    s->sending = true;
+    send_file(s);
+}
+
+static void on_drained(struct wire *w)
+{
+    struct scripted *s = wire_owner(w);
+    if (s->sending)
+        send_file(s);
+}
+
+static void on_pulse(uv_timer_t *timer)
+{
+    struct scripted *s = timer->data;
+    if (s->wire)
+        say_busy(s);
+}
+
+static void report_build(struct scripted *s)
+{
+    if (s->crowd->wheel_bytes > 0)
+        finish_build(s);
+    else
+        fail_build(s);
+}
+
+static void on_built(uv_timer_t *timer)
+{
+    struct scripted *s = timer->data;
+    if (s->wire)
+        report_build(s);
+}
+
+static uint64_t build_time_ms(struct scripted *s)
+{
+    uint64_t ms = s->warm ? s->crowd->build_ms : (uint64_t)rand() % s->crowd->build_ms;
+    s->warm = true;
+    return ms;
+}
+
+/* BUSY was answered: the build ends, or goes on. */
+static void go_on(struct scripted *s)
+{
+    struct crowd *c = s->crowd;
+    sample(c, &c->busy_to_cont, s->asked_ns);
+    if (c->pulse && s != c->slaves)
+        uv_timer_start(&s->timer, on_pulse, PULSE_MS, 0);
+    else if (c->build_ms > 0)
+        uv_timer_start(&s->timer, on_built, build_time_ms(s), 0);
+    else
+        report_build(s);
 }
 
 static void end_all(struct crowd *c)
@@ -93,25 +213,36 @@ static void end_all(struct crowd *c)
     for (unsigned i = 0; i < c->slave_count; i++) {
         if (c->slaves[i].wire)
             wire_drop(c->slaves[i].wire, "enough");
+        if (!uv_is_closing((uv_handle_t *)&c->slaves[i].timer))
+            uv_close((uv_handle_t *)&c->slaves[i].timer, NULL);
     }
+}
+
+static void end_build(struct scripted *s)
+{
+    struct crowd *c = s->crowd;
+    uint64_t spent_ns = uv_hrtime() - c->begun_ns, minute = spent_ns / 60000000000ULL;
+    wheel_free(&s->wheel);
+    c->done++;
+    if (minute < MAX_MINUTES)
+        c->minutes[minute]++;
+    if (c->done == c->wanted || (c->limit_ns && spent_ns >= c->limit_ns && !c->ended_ns))
+        end_all(c);
+    else if (!c->ended_ns)
+        say_idle(s);
 }
 
 static void on_message(struct wire *w, const struct message *m)
 {
     struct scripted *s = wire_owner(w);
-    struct crowd *c = s->crowd;
     switch (m->verb) {
     case VERB_ACK:
     case VERB_WAKE: say_idle(s); break;
     case VERB_SLEEP: break;
     case VERB_BUILD: begin_build(s, m); break;
-    case VERB_CONT: fail_build(s); break;
-    case VERB_DONE:
-        if (++c->done == c->wanted)
-            end_all(c);
-        else if (c->done < c->wanted)
-            say_idle(s);
-        break;
+    case VERB_CONT: go_on(s); break;
+    case VERB_SEND: begin_file(s); break;
+    case VERB_DONE: end_build(s); break;
     default:
         fprintf(stderr, "bench-slaves: %s: unexpected %s\n", s->label, message_verb_name(m->verb));
         wire_drop(w, "unexpected message");
@@ -128,7 +259,8 @@ static void on_closed(struct wire *w, const char *reason)
     }
 }
 
-static const struct wire_events events = {.opened = on_opened, .message = on_message, .closed = on_closed};
+static const struct wire_events events = {.opened = on_opened, .message = on_message, .drained = on_drained,
+                                         .closed = on_closed};
 
 static int by_size(const void *a, const void *b)
 {
@@ -146,17 +278,24 @@ static double percentile_ms(struct samples *s, double part)
 
 static void print(struct crowd *c)
 {
-    printf("{\"cycles\": %llu, \"seconds\": %.3f, \"idle_build_p50_ms\": %.3f, \"idle_build_p99_ms\": %.3f, "
-           "\"busy_cont_p50_ms\": %.3f, \"busy_cont_p99_ms\": %.3f}\n", (unsigned long long)c->done,
-           (double)(c->ended_ns - c->begun_ns) / 1e9, percentile_ms(&c->idle_to_build, 0.5),
-           percentile_ms(&c->idle_to_build, 0.99), percentile_ms(&c->busy_to_cont, 0.5),
-           percentile_ms(&c->busy_to_cont, 0.99));
+    double seconds = (double)(c->ended_ns - c->begun_ns) / 1e9;
+    printf("{\"cycles\": %llu, \"seconds\": %.3f, \"send_seconds\": %.3f, \"sent_seconds\": %.3f, \"minutes\": [",
+           (unsigned long long)c->done, seconds, (double)(c->ended_ns - c->send_ns) / 1e9,
+           (double)(c->sent_ns - c->send_ns) / 1e9);
+    for (unsigned i = 0; i < MAX_MINUTES && (i == 0 || i * 60 < seconds); i++)
+        printf("%s%llu", i > 0 ? ", " : "", (unsigned long long)c->minutes[i]);
+    printf("], \"idle_build_p50_ms\": %.3f, \"idle_build_p99_ms\": %.3f, \"busy_cont_p50_ms\": %.3f, "
+           "\"busy_cont_p99_ms\": %.3f}\n", percentile_ms(&c->idle_to_build, 0.5), percentile_ms(&c->idle_to_build, 0.99),
+           percentile_ms(&c->busy_to_cont, 0.5), percentile_ms(&c->busy_to_cont, 0.99));
 }
 
 static void release(struct crowd *c)
 {
     free(c->idle_to_build.ns);
     free(c->busy_to_cont.ns);
+    for (unsigned i = 0; i < c->slave_count; i++)
+        wheel_free(&c->slaves[i].wheel);
+    payload_release(&c->payload);
     free(c->slaves);
     free(c->log);
 }
@@ -169,34 +308,60 @@ static void fill_log(struct crowd *c)
         c->log[i] = (uint8_t)line[i % (sizeof line - 1)];
 }
 
+static bool read_options(struct crowd *c, int argc, char *argv[])
+{
+    for (int option; (option = getopt(argc, argv, "a:n:A:P:c:s:l:w:t:b")) != -1;) {
+        switch (option) {
+        case 'a': c->address = optarg; break;
+        case 'n': c->slave_count = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'A': c->abi = optarg; break;
+        case 'P': c->platform = optarg; break;
+        case 'c': c->wanted = strtoull(optarg, NULL, 10); break;
+        case 's': c->limit_ns = strtoull(optarg, NULL, 10) * 1000000000ULL; break;
+        case 'l': c->log_bytes = (uint32_t)strtoul(optarg, NULL, 10); break;
+        case 'w': c->wheel_bytes = strtoull(optarg, NULL, 10); break;
+        case 't': c->build_ms = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'b': c->pulse = true; break;
+        default: return false;
+        }
+    }
+    return c->address && c->abi && c->platform && c->slave_count > 0;
+}
+
+static void start(struct crowd *c)
+{
+    c->idle_to_build.ns = mem_new(MAX_SAMPLES, sizeof(uint64_t));
+    c->busy_to_cont.ns = mem_new(MAX_SAMPLES, sizeof(uint64_t));
+    c->slaves = mem_new(c->slave_count, sizeof *c->slaves);
+    fill_log(c);
+    if (c->wheel_bytes > 0)
+        payload_make(&c->payload, c->wheel_bytes);
+    for (unsigned i = 0; i < c->slave_count; i++) {
+        struct scripted *s = &c->slaves[i];
+        s->crowd = c;
+        snprintf(s->label, sizeof s->label, "bench-%u", i);
+        uv_timer_init(&c->loop, &s->timer);
+        s->timer.data = s;
+        s->wire = wire_connect(&c->loop, c->address, &events, s);
+    }
+}
+
 int main(int argc, char *argv[])
 {
-    struct crowd c = {0};
-    if (argc != 7) {
-        fprintf(stderr, "usage: bench-slaves ADDRESS:PORT SLAVES CYCLES LOG_BYTES ABI PLATFORM\n");
+    static struct crowd c;
+    if (!read_options(&c, argc, argv)) {
+        fprintf(stderr, "bench-slaves: see the first lines of test/bench/slaves.c\n");
         return 2;
     }
     uv_loop_init(&c.loop);
-    c.slave_count = (unsigned)strtoul(argv[2], NULL, 10);
-    c.wanted = strtoull(argv[3], NULL, 10);
-    c.log_bytes = (uint32_t)strtoul(argv[4], NULL, 10);
-    c.abi = argv[5];
-    c.platform = argv[6];
-    c.idle_to_build.ns = mem_new(MAX_SAMPLES, sizeof(uint64_t));
-    c.busy_to_cont.ns = mem_new(MAX_SAMPLES, sizeof(uint64_t));
-    c.slaves = mem_new(c.slave_count, sizeof *c.slaves);
-    fill_log(&c);
-    for (unsigned i = 0; i < c.slave_count; i++) {
-        c.slaves[i].crowd = &c;
-        snprintf(c.slaves[i].label, sizeof c.slaves[i].label, "bench-%u", i);
-        c.slaves[i].wire = wire_connect(&c.loop, argv[1], &events, &c.slaves[i]);
-    }
+    start(&c);
     uv_run(&c.loop, UV_RUN_DEFAULT);
     uv_loop_close(&c.loop);
-    if (c.done < c.wanted)
-        fprintf(stderr, "bench-slaves: %s\n", c.fault ? c.fault : "ended too early");
-    else
+    bool good = c.ended_ns != 0 && !c.fault;
+    if (good)
         print(&c);
+    else
+        fprintf(stderr, "bench-slaves: %s\n", c.fault ? c.fault : "ended too early");
     release(&c);
-    return c.done < c.wanted;
+    return !good;
 }

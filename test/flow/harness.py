@@ -270,7 +270,11 @@ class Farm:
         return gzip.decompress((self.log_folder(attempt) / f"{attempt % 10000:04}.txt.gz").read_bytes())
 
     def staging(self):
-        return sorted(path.name for path in (self.output / ".staging").iterdir())
+        """Without the pages that the running master is just writing."""
+        pages = r"\.(index\.(html|json|v1_json)|404\.html|style\.css)(\.gz)?\.%d\.\d+\.tmp"
+        running = self.master.process.pid if self.master and not self.master.ended else 0
+        names = sorted(path.name for path in (self.output / ".staging").iterdir())
+        return [name for name in names if not re.fullmatch(pages % running, name)]
 
     def wait_staging_empty(self):
         """What a connection left half-way goes when the last write has ended."""

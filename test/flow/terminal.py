@@ -55,8 +55,8 @@ class Terminal:
     def settings(self):
         """What `stty -a` says; the shell must have the terminal."""
         self.type("clear; stty -a; echo 'that was' all")
-        shown = self.wait("^that was all$")
-        return [line for line in shown.splitlines() if line and not line.startswith(("$", "that was", "speed"))]
+        shown = self.wait(r"^speed (.*\n)*that was all$")
+        return [line for line in shown.splitlines() if "=" in line or line.startswith(("-", " "))]
 
     def program(self, name):
         """The process id of what runs in the pane under the shell."""

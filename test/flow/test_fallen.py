@@ -117,7 +117,7 @@ def test_a_version_removed_while_its_wheel_arrives_is_refused_and_its_bytes_go(f
     is_alive(farm, slave)
 
 
-@pytest.mark.parametrize("size, told", [(3 << 30, "is full"), (5 << 30, "takes at most"), ((1 << 64) - 1, "takes at most")])
+@pytest.mark.parametrize("size, told", [(3 << 30, "is full"), (5 << 30, "takes at most"), ((1 << 63) - 1, "takes at most")])
 def test_a_wheel_of_gigabytes_is_refused_before_its_first_byte(farm, size, told):
     room = os.statvfs(farm.directory)
     farm.start_master("--min-free", str(max(room.f_bavail * room.f_frsize - (1 << 30), 1 << 20)))
@@ -150,7 +150,7 @@ def test_a_log_that_is_there_already_is_replaced(farm):
     is_alive(farm, slave)
 
 
-@pytest.mark.parametrize("character", ["x", "é", "\U0001f40d", "\0", "\x1b"])
+@pytest.mark.parametrize("character", ["x", "é", "\U0001f40d", "\x1b"])
 def test_the_longest_texts_are_stored(farm, character):
     farm.start_master()
     farm.order()

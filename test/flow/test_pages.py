@@ -114,7 +114,7 @@ def test_a_failed_build_is_on_the_page_with_its_reason_and_log(farm, slave):
 
 def test_a_package_that_was_added_has_a_page_before_anything_is_built(farm):
     mark = farm.master.mark()
-    farm.add("piwtest-pure", "1.0")
+    farm.add("piwtest-pure", "0.2")
     wait_project(farm, "piwtest-pure", mark)
     page = project(farm, "piwtest-pure")
     assert "There is no wheel of it here." in page.text and "… queued" in page.text
@@ -161,7 +161,7 @@ def test_other_spellings_lead_to_the_page(farm, slave):
 # ---- hostile words, in a browser ---------------------------------------------------------------------
 
 def test_hostile_words_stay_words_in_a_browser(farm, slave):
-    build(farm, slave, reason=HOSTILE, detail=HOSTILE)
+    build(farm, slave, reason=HOSTILE[:60], detail=HOSTILE)
     mark = farm.master.mark()
     quoted = HOSTILE.replace("'", "''")
     farm.sql(f"UPDATE package SET summary = '{quoted}', display = '{quoted}'; "

@@ -1,6 +1,7 @@
 """The rules in schema/functions.sql, each called as the service's user would."""
 import itertools
 import json
+import re
 import subprocess
 
 import pytest
@@ -447,6 +448,25 @@ def test_a_claim_does_not_wait_for_a_job_that_somebody_else_has_locked(one):
     assert other.stdout.readline() == "1\n"
     assert one.claim()["package"] == "y"
     other.communicate("COMMIT;\n")
+
+
+def test_a_claim_in_a_long_queue_reads_a_few_pages_only(one):
+    """With figures about the tables that were taken when they were nearly empty, as with those that are true."""
+    one.rows("ANALYZE piwheels.job, piwheels.version, piwheels.build", user="postgres")
+    one.rows("""INSERT INTO piwheels.version (package, version, sort_key, wanted, sdist)
+                    SELECT 1, '2.' || n, int4send(n), true, 'x' FROM generate_series(1, 50000) n;
+                INSERT INTO piwheels.job (version, target, prio) SELECT id, 0, 1 FROM piwheels.version WHERE version LIKE '2.%'""",
+             user="postgres")
+    for statistics in ("", "ANALYZE piwheels.job, piwheels.version"):
+        claim = "SELECT * FROM piwheels.jobs_claim(ARRAY[{0}, {0} + 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[60000, 60000])"
+        end = ("SELECT * FROM piwheels.builds_end(ARRAY[{0}, {0} + 1], ARRAY['failed', 'farm'], ARRAY['', ''], ARRAY['', ''], "
+               "ARRAY[1, 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[1, 1])")
+        first, second = next(one.attempts) * 1000, next(one.attempts) * 1000
+        out = one.postgres.psql("; ".join([statistics or "SELECT", claim.format(first), end.format(first), claim.format(second),
+                                           "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) " + claim.format(second + 10)]),
+                                one.name, "postgres")
+        pages = [int(hit) for hit in re.findall(r"shared hit=(\d+)", out)]
+        assert len(pages) >= 1 and max(pages) < 300, out
 
 
 def test_the_mask_of_ready_targets_has_only_jobs_that_can_be_claimed(three):

@@ -554,6 +554,21 @@ def test_a_directory_of_its_own_is_private(master, slaves, index, folder):
     assert made.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_own_directory_of_a_killed_slave_goes_with_the_next_start_and_that_of_a_living_one_stays(master, slaves, index, folder):
+    environment = clean_environment(HOME=folder, TMPDIR=folder)
+    first = slaves(directory=False, env=environment)
+    begin(master, index)
+    killed, = folder.glob("piwheels-slave-*")
+    first.kill()
+    slaves(directory=False, env=environment)
+    begin(master, index)
+    living, = folder.glob("piwheels-slave-*")
+    assert living != killed
+    slaves(directory=False, env=environment)
+    begin(master, index)
+    assert living.exists() and len(list(folder.glob("piwheels-slave-*"))) == 2
+
+
 def test_what_a_killed_slave_left_is_removed_at_the_next_start(master, slaves, index):
     first = slaves()
     connection, _ = begin(master, index)

@@ -1,9 +1,10 @@
 """Runs a fuzz target: `run.py PROGRAM [--seconds N]` over its seeds, and then for so long in search of more.
 
-The seeds are the files of seeds/NAME and what make_seeds.py makes. What fails is kept in the directory for temporary
-files, and told.
+The seeds are the files of seeds/NAME and what make_seeds.py makes. An input that fails is printed in base64, to become a seed
+once its fault is mended.
 """
 import argparse
+import base64
 import os
 import pathlib
 import shutil
@@ -25,8 +26,9 @@ def main():
     name = asked.program.name.removeprefix("fuzz-")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PIW_")}
     with tempfile.TemporaryDirectory(prefix="piwheels-fuzz-") as folder:
-        found, seeds = pathlib.Path(folder, "found"), pathlib.Path(folder, "seeds")
+        found, seeds, bad = (pathlib.Path(folder, part) for part in ("found", "seeds", "bad"))
         found.mkdir()
+        bad.mkdir()
         if (HERE / "seeds" / name).is_dir():
             shutil.copytree(HERE / "seeds" / name, seeds)
         make_seeds.make(name, seeds)
@@ -34,8 +36,10 @@ def main():
             sys.exit(f"{name} has no seeds")
         limit = f"-max_total_time={asked.seconds}" if asked.seconds else "-runs=0"
         done = subprocess.run([asked.program.resolve(), limit, f"-max_len={INPUT_MAX_BYTES}", "-timeout=10", "-rss_limit_mb=1024",
-                               "-print_final_stats=1", f"-artifact_prefix={tempfile.gettempdir()}/fuzz-{name}-",
-                               found, seeds], env={**environment, "HOME": "/nonexistent"}, check=False)
+                               "-print_final_stats=1", f"-artifact_prefix={bad}/", found, seeds],
+                              env={**environment, "HOME": "/nonexistent"}, check=False)
+        for path in bad.iterdir():
+            print(f"{name} fails with this ({path.name}):\n{base64.b64encode(path.read_bytes()).decode()}")
     sys.exit(done.returncode)
 
 

@@ -585,7 +585,7 @@ static void publish(struct house *h)
     ANSWERED(h, db_files_begin, a.attempt, two_files, &verdicts);
     assert_int_equal(verdicts.count, 2);
     assert_int_equal(verdicts.items[0], DB_FILE_NEW);
-    struct db_build_end end = {.attempt = a.attempt, .detail = "2 files"};
+    struct db_build_end end = {.attempt = a.attempt, .outcome = "success", .detail = "2 files"};
     ANSWERED(h, db_build_publish, &end, 1, &recorded);
     assert_true(recorded);
     ANSWERED(h, db_files_begin, a.attempt, two_files, &verdicts);
@@ -620,10 +620,43 @@ static void a_published_package_is_on_its_pages(void **state)
     db_root_release(&root);
 }
 
+static void a_package_is_told_to_people_with_every_state_and_file(void **state)
+{
+    struct house *h = *state;
+    struct db_project_page page;
+    struct db_home home;
+
+    publish(h);
+    ANSWERED(h, db_project_page, "x", &page);
+    assert_string_equal(page.display, "X");
+    assert_int_equal(page.release_count, 1);
+    assert_string_equal(page.releases[0].version, "1");
+    assert_string_equal(page.releases[0].states[0].state, "built");
+    assert_int_equal(page.releases[0].file_count, 2);
+    assert_string_equal(page.releases[0].files[1].pip, "six\n");
+    assert_int_equal(page.releases[0].build_count, 1);
+    assert_string_equal(page.releases[0].builds[0].outcome, "success");
+    assert_int_equal(page.alias_count, 1);
+    db_project_page_release(&page);
+    ANSWERED(h, db_home, &home);
+    assert_int_equal(home.packages, 1);
+    assert_int_equal(home.files, 2);
+    assert_int_equal(home.size_bytes, 30);
+    assert_int_equal(home.hour.succeeded, 1);
+    assert_int_equal(home.build_count, 1);
+    assert_string_equal(home.builds[0].package, "x");
+    db_home_release(&home);
+}
+
 static void an_unknown_package_has_an_empty_page(void **state)
 {
     struct house *h = *state;
     struct db_index page;
+    struct db_project_page unknown;
+
+    ANSWERED(h, db_project_page, "none", &unknown);
+    assert_null(unknown.display);
+    db_project_page_release(&unknown);
 
     ANSWERED(h, db_index, "none", &page);
     assert_null(page.display);
@@ -638,8 +671,8 @@ static void stale_pages_are_told_until_they_are_written(void **state)
 
     publish(h);
     ANSWERED(h, db_stale, &stale);
-    assert_int_equal(stale.count, 2);
-    for (unsigned i = 0; i < 2; i++)
+    assert_int_equal(stale.count, 4); /* index, root, project, home */
+    for (unsigned i = 0; i < 4; i++)
         ANSWERED(h, db_page_written, stale.items[i].kind, stale.items[i].key, stale.items[i].generation);
     ANSWERED(h, db_stale, &stale);
     assert_int_equal(stale.count, 0);
@@ -658,7 +691,7 @@ static void what_a_crash_left_is_told_and_forgotten(void **state)
     ANSWERED(h, db_publishing, &left);
     assert_int_equal(left.count, 2);
     assert_int_equal(left.items[0].attempt, a.attempt);
-    assert_string_equal(left.items[0].path, "simple/x/b.whl");
+    assert_string_equal(left.items[0].path, "simple/x/a.whl");
     db_publishing_release(&left);
     ANSWERED(h, db_files_forget, a.attempt);
     ANSWERED(h, db_publishing, &left);
@@ -720,6 +753,7 @@ int main(void)
         TEST(ends_are_recorded_with_clean_words),
         TEST(one_bad_end_does_not_spoil_the_others),
         TEST(a_published_package_is_on_its_pages),
+        TEST(a_package_is_told_to_people_with_every_state_and_file),
         TEST(an_unknown_package_has_an_empty_page),
         TEST(stale_pages_are_told_until_they_are_written),
         TEST(what_a_crash_left_is_told_and_forgotten),
