@@ -15,7 +15,7 @@
 #include "core/memory.h"
 
 /* One thread more than all lanes together may take is left for name look-ups. */
-#define POOL_THREADS "19"
+#define POOL_THREADS "13"
 #define WINDOW_MS 60000
 
 struct lane {
@@ -39,7 +39,7 @@ void lane_setup(uv_loop_t *loop)
     } plan[LANE_COUNT] = {
         [LANE_DISK] = {"disk", 8},
         [LANE_VERIFY] = {"verify", 2},
-        [LANE_PAGES] = {"pages", 8},
+        [LANE_PAGES] = {"pages", 2},
     };
 
     setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
