@@ -20,7 +20,13 @@ struct http_request { /* zeroed before its first use; may be used again once com
     const char *url;           /* copied */
     const char *accept;        /* Accept header, or NULL; copied */
     const char *if_none_match; /* ETag of what we have, or NULL; copied */
+    const char *post;          /* a body to POST, or NULL to GET; copied */
+    const char *post_type;     /* its Content-Type; copied */
     size_t max_bytes;          /* of the body, decoded; more is an error (-EFBIG); not 0 */
+    /* Takes the body of an answer of status 200 as it arrives, in pieces of some kB; NULL: it is gathered in `body`.
+     * Called from inside libcurl: it may start, cancel and complete nothing. False: no more for now, until
+     * http_go_on; the clock of timeout_ms goes on meanwhile. */
+    bool (*sink)(struct http_request *r, const char *data, size_t len);
     uint64_t timeout_ms;       /* of the whole exchange, once its turn has come; 0: 60 s. Less than 1 kB/s
                                 * for 20 s ends it too */
     /* Completion. error 0: there was an answer, see `status`; else -errno with `reason`:
@@ -28,8 +34,9 @@ struct http_request { /* zeroed before its first use; may be used again once com
      * (cut off, no HTTP, no valid certificate), -EINVAL (not a URL of http or https), -ECANCELED. */
     void (*done)(struct http_request *r, int error);
     /* the answer: valid until http_request_release */
-    int status;                /* 200, 304, 404, …; of the last answer when redirected */
+    int status;                /* 200, 304, 404, …; of the last answer when redirected; known to the sink too */
     struct buf body;
+    size_t received;           /* bytes of the body, decoded */
     char etag[256];            /* "" when absent */
     char content_type[128];    /* lower case, without parameters */
     int64_t last_serial;       /* X-PyPI-Last-Serial, or -1 */
@@ -39,6 +46,7 @@ struct http_request { /* zeroed before its first use; may be used again once com
     struct http *http;
     struct http_request *prev, *next;
     void *easy, *headers;
+    bool held, resumes;        /* the sink wants no more for now; and then it does */
     char *host;                /* "pypi.org:443": a host is asked for only so much at once */
     int error;                 /* of a completion that is due */
     enum { HTTP_IDLE, HTTP_WAITING, HTTP_RUNNING, HTTP_ENDED } place;
@@ -49,6 +57,8 @@ struct http *http_open(uv_loop_t *loop, const char *user_agent);
 void http_close(struct http *http, void (*closed)(void *owner), void *owner);
 
 void http_get(struct http *http, struct http_request *r);
+/* The sink takes more. It is called from the loop, never from inside this. Harmless on a request that is not held. */
+void http_go_on(struct http_request *r);
 void http_cancel(struct http_request *r);
 void http_request_release(struct http_request *r); /* the body; only when not in flight */
 

@@ -63,11 +63,15 @@ struct pg_request {
     const char *sql;
     char *copy;           /* of sql, on PG_PLAIN */
     struct pg_params params;
+    struct buf rows;      /* of pg_copy */
+    size_t rows_sent;     /* how much of them libpq has */
     unsigned repeats;     /* after serialization failures and deadlocks */
     unsigned flight;      /* its place among those in flight */
     int64_t asked_ms;
     int error;            /* of a completion that is due without an answer */
-    bool script;
+    bool script;          /* sent by the simple query protocol */
+    bool once;            /* never repeated */
+    bool feeds;           /* by pg_copy: the server may ask for its rows */
     enum { PG_IDLE, PG_WAITING, PG_PAUSED, PG_SENT, PG_ENDED } place;
 };
 
@@ -103,6 +107,15 @@ void pg_query(struct pg *pg, struct pg_request *r, const char *sql, struct pg_pa
  * A lost connection is an error here (-ECONNRESET), never a repetition. */
 void pg_script(struct pg *pg, struct pg_request *r, const char *sql,
                void (*done)(struct pg_request *r, int error, const struct pg_result *result));
+
+/* PG_PLAIN only: a script with one COPY … FROM STDIN in it, which is fed with `rows` (their contents are taken, and
+ * it is left as if released). It is one transaction; the result is the last statement's. After a lost
+ * connection it is sent again with the same rows, as pg_query does: what follows the COPY must make the
+ * repetition harmless. Cancelled while the rows are being sent it leaves nothing behind; later it is detached. */
+void pg_copy(struct pg *pg, struct pg_request *r, const char *sql, struct buf *rows,
+             void (*done)(struct pg_request *r, int error, const struct pg_result *result));
+
+/* Hears what the server says outside of answers; of one connection. */
 void pg_on_notice(struct pg *pg, void (*on_notice)(void *owner, const char *text), void *owner);
 
 /* Completes soon with -ECANCELED; harmless on a request not in flight. */

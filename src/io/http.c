@@ -107,13 +107,30 @@ static void complete(struct http_request *r, int error)
 }
 
 static void dispose(struct http *http);
+static void end(struct http *http, struct http_request *r, int error, const char *reason);
+
+/* libcurl hands over at once what it held back, and asks to be called for the rest. */
+static void resume_held(struct http *http)
+{
+    for (struct http_request *r = http->running.first, *next; r != NULL; r = next) {
+        next = r->next;
+        if (!r->resumes)
+            continue;
+        r->resumes = false;
+        if (curl_easy_pause(r->easy, CURLPAUSE_CONT) == CURLE_OK)
+            continue;
+        take_out(&http->running, r);
+        end(http, r, -EFBIG, "the answer is larger than is taken");
+    }
+}
 
 /* Those that end meanwhile wait for the next turn of the loop. */
 static void on_soon(uv_timer_t *timer)
 {
     struct http *http = timer->data;
-    struct http_request *last = http->ended.last;
 
+    resume_held(http);
+    struct http_request *last = http->ended.last;
     for (struct http_request *r = NULL; r != last && http->ended.first != NULL;) {
         r = http->ended.first;
         take_out(&http->ended, r);
@@ -311,7 +328,20 @@ static int on_socket_wanted(CURL *easy, curl_socket_t socket, int what, void *ar
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct http_request *r = arg;
-    return buf_add(&r->body, data, size * count) == 0 ? size * count : 0;
+    size_t len = size * count;
+
+    if (r->held)
+        return CURL_WRITEFUNC_PAUSE;
+    if (len > r->max_bytes - r->received) {
+        r->body.full = true;
+        return 0;
+    }
+    r->received += len;
+    if (r->sink != NULL && r->status == 200)
+        r->held = !r->sink(r, data, len);
+    else if (buf_add(&r->body, data, len) != 0)
+        return 0;
+    return len;
 }
 
 static void read_content_type(struct http_request *r, const char *value)
@@ -357,6 +387,15 @@ static void forget_headers(struct http_request *r)
     r->last_serial = r->retry_after_ms = -1;
 }
 
+static void begin_answer(struct http_request *r)
+{
+    long status = 0;
+
+    curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+    r->status = (int)status;
+    forget_headers(r);
+}
+
 static void read_header(struct http_request *r, const char *name, const char *value)
 {
     if (strcasecmp(name, "etag") == 0) {
@@ -383,7 +422,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     memcpy(line, data, len);
     line[len] = '\0';
     if (text_starts(line, "HTTP/"))
-        forget_headers(r);
+        begin_answer(r);
     char *colon = strchr(line, ':');
     if (colon == NULL)
         return len;
@@ -427,6 +466,8 @@ static void prepare(struct http *http, struct http_request *r)
     r->host = mem_textn(host, strcspn(host, "/?#"));
     add_header(r, "Accept", r->accept);
     add_header(r, "If-None-Match", r->if_none_match);
+    add_header(r, "Content-Type", r->post_type);
+    add_header(r, "Expect", r->post != NULL ? "" : NULL); /* ask without asking whether one may */
     set_limits(easy, r->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_URL, r->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
@@ -440,6 +481,10 @@ static void prepare(struct http *http, struct http_request *r)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->reason);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, r);
+    if (r->post != NULL) {
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, r->post);
+        curl_easy_setopt(easy, CURLOPT_POSTREDIR, (long)CURL_REDIR_POST_ALL);
+    }
 }
 
 /* ---- the public entries ---- */
@@ -514,6 +559,8 @@ void http_get(struct http *http, struct http_request *r)
     forget_headers(r);
     r->http = http;
     r->status = 0;
+    r->received = 0;
+    r->held = r->resumes = false;
     r->reason[0] = '\0';
     if (http->closing) {
         end(http, r, -ECANCELED, "the client is closing");
@@ -526,6 +573,15 @@ void http_get(struct http *http, struct http_request *r)
         put_last(&http->waiting, r, HTTP_WAITING);
         start_waiting(http);
     }
+}
+
+void http_go_on(struct http_request *r)
+{
+    if (r->place != HTTP_RUNNING || !r->held)
+        return;
+    r->held = false;
+    r->resumes = true;
+    uv_timer_start(&r->http->soon, on_soon, 0, 0);
 }
 
 void http_cancel(struct http_request *r)

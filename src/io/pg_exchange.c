@@ -2,6 +2,8 @@
  * The exchange with the server on a connection that is ready: sends what pg_request.c has queued and
  * hands it the answers, in order. pg.c calls pg_serve whenever the socket is ready.
  *
+ * A COPY is fed piece by piece as the socket takes it, so that libpq never holds more than a few pieces.
+ *
  * In a pipeline an answer counts only when its sync is answered, for that is when the transaction
  * commits: a deferred constraint may still refuse it. After each completion the phase is looked at
  * again before libpq is touched, for the owner may have closed the connection.
@@ -14,6 +16,8 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "pg_private.h"
+
+#define PIECE_BYTES ((size_t)64 << 10)
 
 /* ---- what the server says ---- */
 
@@ -122,7 +126,7 @@ static void keep(struct pg_flight *f, PGresult *result)
     f->result = result;
 }
 
-/* Nothing here feeds a COPY, and there is no other way out of one. */
+/* Only pg_copy feeds one, only once, and there is no other way out of a COPY. */
 static void refuse_copy(struct pg *pg, struct pg_flight *f)
 {
     if (f->request != NULL) {
@@ -132,6 +136,18 @@ static void refuse_copy(struct pg *pg, struct pg_flight *f)
         f->request = NULL;
     }
     lose(pg, "a statement began a COPY that cannot be served");
+}
+
+/* One whose owner has cancelled meanwhile is given no rows: send_rows ends it. */
+static void begin_feeding(struct pg *pg, struct pg_flight *f)
+{
+    if (pg->kind != PG_PLAIN || f->fed || (f->request != NULL && !f->request->feeds)) {
+        refuse_copy(pg, f);
+        return;
+    }
+    pg->feeding = f->fed = true;
+    if (f->request != NULL)
+        f->request->rows_sent = 0;
 }
 
 static void take_result(struct pg *pg, PGresult *result)
@@ -149,6 +165,9 @@ static void take_result(struct pg *pg, PGresult *result)
         land(pg);
         break;
     case PGRES_COPY_IN:
+        PQclear(result);
+        begin_feeding(pg, f);
+        break;
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
         PQclear(result);
@@ -163,7 +182,7 @@ static void take_answers(struct pg *pg)
 {
     unsigned ends = 0;
 
-    while (pg->phase == PHASE_READY && !PQisBusy(pg->conn) && pg->in_flight > 0) {
+    while (pg->phase == PHASE_READY && !pg->feeding && !PQisBusy(pg->conn) && pg->in_flight > 0) {
         PGresult *result = PQgetResult(pg->conn);
         if (result != NULL) {
             ends = 0;
@@ -243,7 +262,41 @@ static bool send_first(struct pg *pg)
     return sent;
 }
 
-void pg_send(struct pg *pg)
+/* Hands libpq the next piece, or the end, of what the server waits for. False: the connection is broken. */
+static bool send_piece(struct pg *pg)
+{
+    struct pg_request *r = pg_nth_flight(pg, 0)->request;
+    size_t left = r != NULL ? r->rows.len - r->rows_sent : 0;
+    size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+    int taken;
+
+    if (r == NULL) {
+        taken = PQputCopyEnd(pg->conn, "nobody wants this any more");
+        pg->feeding = taken == 0;
+    } else if (left == 0) {
+        taken = PQputCopyEnd(pg->conn, NULL);
+        pg->feeding = taken == 0;
+    } else {
+        taken = PQputCopyData(pg->conn, r->rows.data + r->rows_sent, (int)piece);
+        r->rows_sent += taken == 1 ? piece : 0;
+    }
+    return taken >= 0;
+}
+
+/* As much of them as the socket takes now. False: the connection is broken. */
+static bool send_rows(struct pg *pg)
+{
+    int unsent = PQflush(pg->conn);
+
+    while (pg->feeding && unsent == 0) {
+        if (!send_piece(pg))
+            return false;
+        unsent = PQflush(pg->conn);
+    }
+    return unsent >= 0;
+}
+
+static void send_what_waits(struct pg *pg)
 {
     unsigned limit = pg->kind == PG_PIPELINED ? PG_MAX_IN_FLIGHT : 1;
 
@@ -253,11 +306,24 @@ void pg_send(struct pg *pg)
             return;
         }
     }
-    int unsent = PQflush(pg->conn);
+    int unsent = send_rows(pg) ? PQflush(pg->conn) : -1;
     if (unsent < 0)
         lose(pg, PQerrorMessage(pg->conn));
     else
         pg_watch(pg, UV_READABLE | (unsent > 0 ? UV_WRITABLE : 0));
+}
+
+/* An answer that came while rows were sent (a refusal) is with libpq already: the socket does not tell of it again. */
+void pg_send(struct pg *pg)
+{
+    bool fed = pg->feeding;
+
+    send_what_waits(pg);
+    if (!fed || pg->feeding || pg->phase != PHASE_READY)
+        return;
+    take_answers(pg);
+    if (pg->phase == PHASE_READY)
+        send_what_waits(pg);
 }
 
 void pg_serve(struct pg *pg)

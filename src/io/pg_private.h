@@ -41,6 +41,7 @@ struct pg_statement {
 struct pg_flight {
     struct pg_request *request;     /* NULL once its owner has cancelled */
     struct pg_statement *preparing; /* whose preparation must be answered first, or NULL */
+    bool fed;                       /* its COPY has begun: there is no second one */
     PGresult *result;               /* the first error, else the newest result; or NULL */
 };
 
@@ -93,6 +94,7 @@ struct pg {
     uv_timer_t repeat;         /* ends the pause of what is paused */
     struct pg_flight flights[PG_MAX_IN_FLIGHT]; /* a ring */
     unsigned first_flight, in_flight;
+    bool feeding;              /* the server waits for the rows of the flight's COPY */
     struct pg_statement statements[PG_MAX_STATEMENTS]; /* known to this connection */
     unsigned statement_count;
 

@@ -90,6 +90,9 @@ static void complete(struct pg_request *r, int error, PGresult *rows)
     free(r->copy);
     r->copy = NULL;
     pg_params_release(&r->params);
+    if (r->rows.data != NULL)
+        buf_release(&r->rows);
+    r->rows = (struct buf){.data = NULL};
     r->place = PG_IDLE;
     r->pg = NULL;
     r->done(r, error, error == 0 ? &result : NULL);
@@ -157,7 +160,7 @@ void pg_answer(struct pg *pg, struct pg_request *r, PGresult *result)
 
     (void)FAULT_STATEMENT("pg_answered", r->sql);
     text_copy(r->sqlstate, sizeof r->sqlstate, refused ? pg_field(result, PG_DIAG_SQLSTATE) : "");
-    if (refused && text_starts(r->sqlstate, "40") && !r->script && r->repeats < MAX_REPEATS) {
+    if (refused && text_starts(r->sqlstate, "40") && !r->once && r->repeats < MAX_REPEATS) {
         pause_request(pg, r);
         return;
     }
@@ -175,7 +178,7 @@ void pg_recall(struct pg *pg)
     while (pg->in_flight > 0) {
         struct pg_flight *f = pg_nth_flight(pg, --pg->in_flight);
         struct pg_request *r = f->request;
-        if (r != NULL && r->script) {
+        if (r != NULL && r->once) {
             text_copy(r->message, sizeof r->message, pg->why);
             pg_end(pg, r, -ECONNRESET);
         } else if (r != NULL) {
@@ -186,6 +189,7 @@ void pg_recall(struct pg *pg)
         *f = (struct pg_flight){.request = NULL};
     }
     pg->first_flight = 0;
+    pg->feeding = false;
     pg->statement_count = 0;
 }
 
@@ -236,6 +240,8 @@ static void begin(struct pg *pg, struct pg_request *r, const char *sql, struct p
     r->sql = r->copy != NULL ? r->copy : sql;
     r->sqlstate[0] = r->message[0] = '\0';
     r->repeats = 0;
+    r->script = r->once = r->feeds = false;
+    r->rows = (struct buf){.data = NULL};
     r->asked_ms = (int64_t)uv_now(pg->loop);
     r->params = params != NULL ? *params : (struct pg_params){.count = 0};
     if (params != NULL)
@@ -264,7 +270,6 @@ void pg_query(struct pg *pg, struct pg_request *r, const char *sql, struct pg_pa
               void (*done)(struct pg_request *r, int error, const struct pg_result *result))
 {
     begin(pg, r, sql, params);
-    r->script = false;
     r->done = done;
     ask(pg, r);
 }
@@ -274,7 +279,19 @@ void pg_script(struct pg *pg, struct pg_request *r, const char *sql,
 {
     assert(pg->kind == PG_PLAIN);
     begin(pg, r, sql, NULL);
-    r->script = true;
+    r->script = r->once = true;
+    r->done = done;
+    ask(pg, r);
+}
+
+void pg_copy(struct pg *pg, struct pg_request *r, const char *sql, struct buf *rows,
+             void (*done)(struct pg_request *r, int error, const struct pg_result *result))
+{
+    assert(pg->kind == PG_PLAIN);
+    begin(pg, r, sql, NULL);
+    r->script = r->feeds = true;
+    r->rows = *rows;
+    *rows = (struct buf){.data = NULL};
     r->done = done;
     ask(pg, r);
 }

@@ -17,6 +17,8 @@
 #include "core/memory.h"
 #include "io/http.h"
 
+#define FLOOD_BYTES (8u << 20)
+
 /* ---- the server: each path has one answer, then the connection is closed ---- */
 
 struct peer {
@@ -72,6 +74,7 @@ static const struct {
              "Connection: close\r\n\r\n"},
     {"/moved", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nETag: \"old\"\r\nContent-Length: 3\r\n"
                "Connection: close\r\n\r\nbye"},
+    {"/moved-post", "HTTP/1.1 301 Moved\r\nLocation: /ok\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
     {"/loop", "HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
     {"/away", "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n"
               "Connection: close\r\n\r\n"},
@@ -82,8 +85,34 @@ static const struct {
     {"/gibberish", "220 mail.example ESMTP ready\r\n\r\n"},
 };
 
+static void on_flood_written(uv_write_t *write, int status)
+{
+    struct peer *peer = write->data;
+
+    free(write);
+    hang_up(peer);
+}
+
+/* FLOOD_BYTES bytes that count up, more than the sockets hold. */
+static void flood(struct peer *peer)
+{
+    static char body[FLOOD_BYTES];
+    static const char head[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    uv_buf_t parts[] = {uv_buf_init((char *)head, sizeof head - 1), uv_buf_init(body, sizeof body)};
+    uv_write_t *write = mem_new(1, sizeof *write);
+
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = (char)(i % 251);
+    write->data = peer;
+    uv_write(write, (uv_stream_t *)&peer->tcp, parts, 2, on_flood_written);
+}
+
 static void answer(struct peer *peer, const char *path)
 {
+    if (strcmp(path, "/flood") == 0) {
+        flood(peer);
+        return;
+    }
     if (strcmp(path, "/stall") == 0)
         return;
     if (strcmp(path, "/zipped") == 0) {
@@ -120,8 +149,11 @@ static void on_heard(uv_stream_t *stream, ssize_t len, const uv_buf_t *b)
     peer->heard[peer->len] = '\0';
     if (strstr(peer->heard, "\r\n\r\n") == NULL)
         return;
+    const char *length = strstr(peer->heard, "Content-Length: ");
+    if (length != NULL && strlen(strstr(peer->heard, "\r\n\r\n") + 4) < strtoul(length + 16, NULL, 10))
+        return;
+    assert_int_equal(sscanf(peer->heard, "%*[A-Z] %255s", path), 1);
     strcpy(peer->server->last_request, peer->heard);
-    assert_int_equal(sscanf(peer->heard, "GET %255s", path), 1);
     answer(peer, path);
 }
 
@@ -157,6 +189,7 @@ struct get {
     unsigned completions;
     bool inside;            /* http_get has not returned yet */
     struct get *then_get, *then_cancel;
+    size_t sunk, hold_at;   /* bytes that its sink took; where it wants no more for now, or 0 */
     bool then_close;
 };
 
@@ -267,6 +300,28 @@ static void wait_for(struct get *g)
     while (g->completions == 0)
         uv_run(&g->world->loop, UV_RUN_ONCE);
     assert_int_equal(g->completions, 1);
+}
+
+/* Holds once at `hold_at`. */
+static bool take_flood(struct http_request *r, const char *data, size_t len)
+{
+    struct get *g = container_of(r, struct get, request);
+
+    assert_false(g->inside);
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal((unsigned char)data[i], (g->sunk + i) % 251);
+    g->sunk += len;
+    if (g->hold_at == 0 || g->sunk < g->hold_at)
+        return true;
+    g->hold_at = 0;
+    return false;
+}
+
+static void begin_sink(struct get *g, struct world *w, const char *path)
+{
+    begin(g, w, path);
+    g->request.sink = take_flood;
+    g->request.max_bytes = FLOOD_BYTES;
 }
 
 static void get(struct get *g, struct world *w, const char *path)
@@ -660,6 +715,124 @@ static void later_is_told_from_no(void **state)
         assert_false(http_is_later(no[i]));
 }
 
+/* ---- posting ---- */
+
+static void a_post_carries_its_body_and_type(void **state)
+{
+    struct world *w = *state;
+    struct get g;
+
+    begin(&g, w, "/ok");
+    g.request.post = "<methodCall/>";
+    g.request.post_type = "text/xml";
+    start(&g);
+    wait_for(&g);
+    assert_int_equal(g.request.status, 200);
+    assert_memory_equal(w->server.last_request, "POST /ok ", 9);
+    assert_non_null(strstr(w->server.last_request, "\r\nContent-Type: text/xml\r\n"));
+    assert_null(strstr(w->server.last_request, "Expect"));
+    assert_string_equal(strstr(w->server.last_request, "\r\n\r\n"), "\r\n\r\n<methodCall/>");
+    http_request_release(&g.request);
+}
+
+static void a_redirected_post_is_posted_again(void **state)
+{
+    struct world *w = *state;
+    struct get g;
+
+    begin(&g, w, "/moved-post");
+    g.request.post = "<methodCall/>";
+    g.request.post_type = "text/xml";
+    start(&g);
+    wait_for(&g);
+    assert_memory_equal(w->server.last_request, "POST /ok ", 9);
+    assert_non_null(strstr(w->server.last_request, "<methodCall/>"));
+    http_request_release(&g.request);
+}
+
+/* ---- sinks ---- */
+
+static void a_sink_takes_the_body_as_it_arrives(void **state)
+{
+    struct get g;
+
+    begin_sink(&g, *state, "/flood");
+    start(&g);
+    wait_for(&g);
+    assert_int_equal(g.error, 0);
+    assert_int_equal(g.sunk, FLOOD_BYTES);
+    assert_int_equal(g.request.received, FLOOD_BYTES);
+    assert_int_equal(g.request.body.len, 0);
+    http_request_release(&g.request);
+}
+
+static void a_sink_that_holds_gets_nothing_until_it_goes_on(void **state)
+{
+    struct world *w = *state;
+    struct get g;
+
+    begin_sink(&g, w, "/flood");
+    g.hold_at = 100000;
+    start(&g);
+    while (g.hold_at > 0)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    size_t held_at = g.sunk;
+    for (unsigned turn = 0; turn < 50; turn++)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(g.sunk, held_at);
+    assert_true(held_at < FLOOD_BYTES / 2);
+    g.inside = true;
+    http_go_on(&g.request);
+    g.inside = false;
+    wait_for(&g);
+    assert_int_equal(g.error, 0);
+    assert_int_equal(g.sunk, FLOOD_BYTES);
+    http_request_release(&g.request);
+}
+
+static void a_held_request_can_be_cancelled(void **state)
+{
+    struct world *w = *state;
+    struct get g;
+
+    begin_sink(&g, w, "/flood");
+    g.hold_at = 1;
+    start(&g);
+    while (g.hold_at > 0)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    http_go_on(&g.request);
+    http_cancel(&g.request);
+    wait_for(&g);
+    assert_int_equal(g.error, -ECANCELED);
+    http_go_on(&g.request);
+    http_request_release(&g.request);
+}
+
+static void a_body_beyond_the_limit_ends_a_sink_too(void **state)
+{
+    struct get g;
+
+    begin_sink(&g, *state, "/flood");
+    g.request.max_bytes = FLOOD_BYTES - 1;
+    start(&g);
+    wait_for(&g);
+    assert_int_equal(g.error, -EFBIG);
+    assert_true(g.sunk < FLOOD_BYTES);
+    http_request_release(&g.request);
+}
+
+static void what_is_no_200_is_gathered_and_not_sunk(void **state)
+{
+    struct get g;
+
+    begin_sink(&g, *state, "/missing");
+    start(&g);
+    wait_for(&g);
+    assert_int_equal(g.sunk, 0);
+    assert_string_equal(g.request.body.data, "no");
+    http_request_release(&g.request);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -692,6 +865,13 @@ int main(void)
         TEST(closing_cancels_what_runs_and_what_comes),
         TEST(a_host_gets_four_connections_at_most),
         TEST(a_request_behind_stalled_ones_has_its_own_time),
+        TEST(a_post_carries_its_body_and_type),
+        TEST(a_redirected_post_is_posted_again),
+        TEST(a_sink_takes_the_body_as_it_arrives),
+        TEST(a_sink_that_holds_gets_nothing_until_it_goes_on),
+        TEST(a_held_request_can_be_cancelled),
+        TEST(a_body_beyond_the_limit_ends_a_sink_too),
+        TEST(what_is_no_200_is_gathered_and_not_sunk),
         cmocka_unit_test(later_is_told_from_no),
     };
 
