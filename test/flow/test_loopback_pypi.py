@@ -5,23 +5,18 @@ Real sockets, the real program, SQL from outside, and Debian's pip.
 import hashlib
 import http.client
 import json
-import os
 import re
-import signal
-import socket
 import sqlite3
 import subprocess
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get('PIW_TEST_BUILD', SOURCE / 'build')) / 'test/pypi/loopback-pypi'
+from world import JSON, PROGRAM, SOURCE, World
+
 WHEELS = Path('/usr/share/python-wheels')
 PIP = ['/usr/bin/python3', '-m', 'pip']
-JSON = 'application/vnd.pypi.simple.v1+json'
 V1_HTML = 'application/vnd.pypi.simple.v1+html'
 PIP_ACCEPT = f'{JSON}, {V1_HTML}; q=0.1, text/html; q=0.01'
 
@@ -31,58 +26,6 @@ def sdists(tmp_path_factory):
     folder = tmp_path_factory.mktemp('sdists')
     subprocess.run([SOURCE / 'test/packages/make-sdists', folder], check=True, stdout=subprocess.DEVNULL)
     return folder
-
-
-class World:
-    """A running loopback PyPI, asked over HTTP and changed with SQL."""
-
-    def __init__(self, folder, *seeds):
-        self.db = folder / 'world.db'
-        seed_options = [word for seed in seeds for word in ('--seed', seed)]
-        self.process = subprocess.Popen([PROGRAM, '--db', self.db, '--print-url', *seed_options],
-                                        stdout=subprocess.PIPE, text=True)
-        self.url = self.process.stdout.readline().strip()
-        self.address = self.url.removeprefix('http://')
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=10) == 0
-        self.process.stdout.close()
-
-    def sql(self, statement, *values):
-        connection = sqlite3.connect(self.db, timeout=10)
-        with connection:
-            rows = connection.execute(statement, values).fetchall()
-        connection.close()
-        return rows
-
-    def ask(self, path, method='GET', body=None, **headers):
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        headers = {name.replace('_', '-'): value for name, value in headers.items()}
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        answer = SimpleNamespace(status=response.status, headers=response.headers, body=response.read())
-        connection.close()
-        return answer
-
-    def json(self, path):
-        return json.loads(self.ask(path, Accept=JSON).body)
-
-    def talk(self, sent):
-        """Everything that comes back for some raw bytes, until the server closes."""
-        with socket.create_connection(self.address.split(':'), timeout=10) as connection:
-            connection.sendall(sent)
-            received = b''
-            while part := connection.recv(65536):
-                received += part
-        return received
-
-    def serial(self, project):
-        return self.sql('SELECT serial FROM project WHERE name = ?', project)[0][0]
-
-    def misbehave(self, path, kind, argument=None, times=None):
-        self.sql('INSERT INTO behaviour (path_prefix, kind, argument, times) VALUES (?, ?, ?, ?)',
-                 path, kind, argument, times)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@
     "SELECT f.filename, f.version, f.upload_time, f.requires_python,"                \
     " coalesce(f.yanked_reason, r.yanked_reason), f.yanked OR r.yanked,"             \
     " f.sha256, f.size, f.metadata, f.path, f.content"                               \
-    " FROM file f JOIN release r ON r.project = f.project AND r.version = f.version"
+    " FROM file f JOIN release r ON r.project = f.project AND r.version = f.version"  \
+    " JOIN project p ON p.name = f.project"
 
 enum {
     FILENAME,
@@ -37,6 +38,7 @@ enum {
 sqlite3_stmt *files_query(struct store *s, const char *project, const char *version)
 {
     return store_query(s, SELECT_FILES " WHERE f.project = ?1 AND (?2 IS NULL OR f.version = ?2)"
+                                       " AND NOT r.quarantined AND NOT p.quarantined"
                                        " ORDER BY f.version COLLATE pep440, f.filename",
                        project, version);
 }

@@ -29,6 +29,7 @@ static const struct {
     {404, "Not Found"},
     {405, "Method Not Allowed"},
     {413, "Content Too Large"},
+    {415, "Unsupported Media Type"},
     {416, "Range Not Satisfiable"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},

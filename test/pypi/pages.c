@@ -132,7 +132,7 @@ void pages_front(struct exchange *x)
 static void index_html(struct exchange *x, const char *type)
 {
     sqlite3_stmt *query = store_query(x->store, "SELECT name, coalesce(display, name) FROM project"
-                                                " ORDER BY name");
+                                                " WHERE NOT quarantined ORDER BY name");
     struct buf *b = &x->response->body;
 
     open_html(b, "Simple index");
@@ -148,7 +148,7 @@ static void index_html(struct exchange *x, const char *type)
 static void index_json(struct exchange *x, const char *type)
 {
     sqlite3_stmt *query = store_query(x->store, "SELECT serial, coalesce(display, name) FROM project"
-                                                " ORDER BY name");
+                                                " WHERE NOT quarantined ORDER BY name");
     json_int_t serial = last_serial(x->store);
     json_t *projects = json_array();
 
@@ -242,7 +242,8 @@ static json_t *simple_file(const struct exchange *x, const struct file *f)
 
 static json_t *list_versions(struct store *s, const char *name)
 {
-    sqlite3_stmt *query = store_query(s, "SELECT version FROM release WHERE project = ?"
+    sqlite3_stmt *query = store_query(s, "SELECT version FROM release r WHERE project = ? AND NOT quarantined"
+                                         " AND NOT (SELECT quarantined FROM project WHERE name = r.project)"
                                          " ORDER BY version COLLATE pep440", name);
     json_t *versions = json_array();
 
@@ -333,7 +334,7 @@ static json_t *facts_releases(const struct exchange *x, const char *name)
 /* The newest release; one that is yanked or not final only where there is no other. */
 static json_t *facts_version(struct store *s, const char *name)
 {
-    sqlite3_stmt *query = store_query(s, "SELECT version FROM release WHERE project = ?"
+    sqlite3_stmt *query = store_query(s, "SELECT version FROM release WHERE project = ? AND NOT quarantined"
                                          " ORDER BY yanked, prerelease(version), version COLLATE pep440 DESC"
                                          " LIMIT 1", name);
     json_t *version = store_next(s, query) ? json_string(store_text(query, 0)) : json_string("");

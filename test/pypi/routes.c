@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "changelog.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "exchange.h"
@@ -25,10 +26,12 @@ static void show_facts(struct exchange *x, const char *word);
 static const struct route {
     const char *pattern;             /* '*' stands for one word: anything but '/' */
     route_run *run;
+    bool posted;                     /* with POST; else it is read with GET and HEAD */
 } routes[] = {
     {"/", show_front},
     {"/simple/", show_index},
     {"/simple/*/", show_project},
+    {"/pypi", changelog_call, .posted = true},
     {"/pypi/*/json", show_facts},
     {"/files/*.metadata", files_send_metadata},
     {"/files/*", files_send},
@@ -106,21 +109,31 @@ static bool route_matches(const char *pattern, const char *path, char *word, siz
     return true;
 }
 
+static bool method_fits(const struct request *q, bool posted)
+{
+    return posted ? strcmp(q->method, "POST") == 0 : strcmp(q->method, "GET") == 0 || request_is_head(q);
+}
+
+static void refuse_method(struct exchange *x, bool posted)
+{
+    const char *allowed = posted ? "POST" : "GET, HEAD";
+
+    response_plain(x->response, 405, "this is asked with %s; the world is changed with SQL", allowed);
+    response_header(x->response, "Allow", "%s", allowed);
+}
+
 static void run_route(struct exchange *x)
 {
-    const struct request *q = x->request;
     char word[1024] = "";
 
-    if (strcmp(q->method, "GET") != 0 && !request_is_head(q)) {
-        response_plain(x->response, 405, "this host is read with GET and HEAD and changed with SQL");
-        response_header(x->response, "Allow", "GET, HEAD");
-        return;
-    }
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        if (route_matches(routes[i].pattern, q->path, word, sizeof(word))) {
+        if (!route_matches(routes[i].pattern, x->request->path, word, sizeof(word)))
+            continue;
+        if (method_fits(x->request, routes[i].posted))
             routes[i].run(x, word);
-            return;
-        }
+        else
+            refuse_method(x, routes[i].posted);
+        return;
     }
     response_plain(x->response, 404, "nothing is here");
 }

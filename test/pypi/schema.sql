@@ -9,8 +9,11 @@
 --                  WHERE project = 'foo' AND version = '1.1';
 --   a removal      DELETE FROM release WHERE project = 'foo' AND version = '1.1';
 --   the project    DELETE FROM project WHERE name = 'foo';
+--   a quarantine   UPDATE project SET quarantined = 1 WHERE name = 'foo';
 --   a bad day      INSERT INTO behaviour (path_prefix, kind, argument)
 --                  VALUES ('/simple/foo/', 'status', '503 7');
+--   a bad answer   INSERT INTO behaviour (path_prefix, method, kind, times)
+--                  VALUES ('/pypi', 'POST', 'fault', 1);
 --   what was asked SELECT method, path, status FROM request ORDER BY id;
 --
 -- Foreign keys are off in every new SQLite connection, hence triggers and no REFERENCES.
@@ -20,7 +23,8 @@ CREATE TABLE IF NOT EXISTS project (
                 name <> '' AND name = lower(name) AND name NOT GLOB '*[_.]*' AND name NOT GLOB '*--*'),
     display TEXT,                       -- as its author spells it; NULL: as `name`
     summary TEXT,
-    serial  INTEGER NOT NULL DEFAULT 0  -- of its newest event; kept by a trigger
+    serial  INTEGER NOT NULL DEFAULT 0, -- of its newest event; kept by a trigger
+    quarantined INTEGER NOT NULL DEFAULT 0  -- its files are not offered, nor is it listed
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS release (
@@ -28,6 +32,7 @@ CREATE TABLE IF NOT EXISTS release (
     version       TEXT NOT NULL,
     yanked        INTEGER NOT NULL DEFAULT 0,
     yanked_reason TEXT,
+    quarantined   INTEGER NOT NULL DEFAULT 0,       -- its files are not offered
     PRIMARY KEY (project, version)
 ) WITHOUT ROWID;
 
@@ -47,10 +52,12 @@ CREATE TABLE IF NOT EXISTS file (
 );
 CREATE INDEX IF NOT EXISTS file_release ON file (project, version);
 
--- Every change, in order, with the words of PyPI's changelog. Its key is the serial.
+-- Every change, in order, with the words of PyPI's changelog: what XML-RPC's changelog_since_serial answers.
+-- Its key is the serial.
 CREATE TABLE IF NOT EXISTS event (
     serial  INTEGER PRIMARY KEY AUTOINCREMENT,
     project TEXT NOT NULL,
+    spelled TEXT,                       -- the name as the changelog has it; a trigger fills in the display name
     version TEXT,
     time    INTEGER NOT NULL DEFAULT (unixepoch()),
     action  TEXT NOT NULL
@@ -63,11 +70,22 @@ CREATE TABLE IF NOT EXISTS event (
 --   stall     (nothing): no answer ever comes
 --   drip      bytes of the body a second; NULL: 10
 --   redirect  where to; NULL: to the same path, for ever
+-- and of the changelog (path '/pypi', method 'POST')
+--   fault     seconds until PyPI's limit of requests may be reset (NULL: 1), or the text of another fault
+--   shape     what comes instead of rows: 'string', 'number', 'flat', rows too 'short' or too 'long', wrong 'types',
+--             'huge' or 'negative' serials, 'references' to control characters, an unknown 'entity', 'bytes' that are
+--             no UTF-8, 'nothing', 'other' XML
+--   reversed  (nothing): the right rows, newest first
+--   repeated  (nothing): rows up to the serial that was given instead of those after it
 CREATE TABLE IF NOT EXISTS behaviour (
     id          INTEGER PRIMARY KEY,
     path_prefix TEXT NOT NULL,
-    kind        TEXT NOT NULL CHECK (kind IN ('status', 'cut', 'html', 'stall', 'drip', 'redirect')),
-    argument    TEXT,
+    method      TEXT,                   -- NULL: with every method
+    kind        TEXT NOT NULL CHECK (kind IN ('status', 'cut', 'html', 'stall', 'drip', 'redirect',
+                                              'fault', 'shape', 'reversed', 'repeated')),
+    argument    TEXT CHECK (kind <> 'shape' OR coalesce(argument, '') IN (
+                    'string', 'number', 'flat', 'short', 'long', 'types', 'huge', 'negative', 'references',
+                    'entity', 'bytes', 'nothing', 'other')),
     times       INTEGER                 -- how many requests more it strikes; NULL: all
 );
 
@@ -87,6 +105,8 @@ END;
 
 CREATE TRIGGER IF NOT EXISTS event_counts AFTER INSERT ON event BEGIN
     UPDATE project SET serial = NEW.serial WHERE name = NEW.project;
+    UPDATE event SET spelled = (SELECT display FROM project WHERE name = NEW.project)
+    WHERE serial = NEW.serial AND spelled IS NULL;
 END;
 
 -- projects
@@ -99,9 +119,15 @@ CREATE TRIGGER IF NOT EXISTS project_changed AFTER UPDATE OF display, summary ON
     INSERT INTO event (project, action) VALUES (NEW.name, 'change project');
 END;
 
+CREATE TRIGGER IF NOT EXISTS project_quarantined AFTER UPDATE OF quarantined ON project
+WHEN NEW.quarantined IS NOT OLD.quarantined BEGIN
+    INSERT INTO event (project, action)
+    VALUES (NEW.name, iif(NEW.quarantined, 'project quarantined', 'project quarantine cleared'));
+END;
+
 CREATE TRIGGER IF NOT EXISTS project_removed AFTER DELETE ON project BEGIN
     DELETE FROM release WHERE project = OLD.name;
-    INSERT INTO event (project, action) VALUES (OLD.name, 'remove project');
+    INSERT INTO event (project, spelled, action) VALUES (OLD.name, OLD.display, 'remove project');
 END;
 
 -- releases: those that go with their project go without an event of their own, as on PyPI
@@ -118,6 +144,12 @@ END;
 CREATE TRIGGER IF NOT EXISTS release_yanked AFTER UPDATE OF yanked, yanked_reason ON release BEGIN
     INSERT INTO event (project, version, action)
     VALUES (NEW.project, NEW.version, iif(NEW.yanked, 'yank release', 'unyank release'));
+END;
+
+CREATE TRIGGER IF NOT EXISTS release_quarantined AFTER UPDATE OF quarantined ON release
+WHEN NEW.quarantined IS NOT OLD.quarantined BEGIN
+    INSERT INTO event (project, version, action)
+    VALUES (NEW.project, NEW.version, iif(NEW.quarantined, 'release quarantined', 'release quarantine cleared'));
 END;
 
 CREATE TRIGGER IF NOT EXISTS release_removed AFTER DELETE ON release BEGIN
