@@ -46,6 +46,10 @@ int fs_read(const char *path, size_t max, char **data, size_t *len);
 /* Free bytes for this user, and free inodes, of the file system that holds `path`. */
 int fs_free(const char *path, uint64_t *bytes, uint64_t *inodes);
 
+/* Where a program keeps what it must not lose: NAME in /var/lib/piwheels where that is there and may be written to, else
+ * in ~/.local/state/piwheels. One that is there already is taken wherever it is. */
+void fs_state_file(const char *name, char *path, size_t size);
+
 /* Where the control socket goes or is looked for (FACTS): writes the path. For the server the first
  * directory that exists and is writable or can be made; for a client the first socket that is there, or
  * -ENOENT with the server's choice in `path`. */

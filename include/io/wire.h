@@ -1,6 +1,6 @@
 /*
  * Connections that carry messages: a 32-bit big-endian length, then one msgpack array
- * (io/message.h), over a transport (plain; TLS later) over TCP or a Unix socket.
+ * (io/message.h), over a Unix socket, or over TCP with TLS 1.3.
  *
  * A `struct wire` belongs to this room from accept or connect until `closed` has been called,
  * which happens exactly once and never from inside another call of this header; the pointer is dead
@@ -8,6 +8,11 @@
  * for its first word) or malformed, takes more than 60 s for one frame,
  * does not say its first word within 10 s, or leaves more than 4 MiB unread, is dropped; the reason is
  * given to `closed` and is fit for the log. A server's wire tells the peer first, in an ERROR, where it can.
+ *
+ * Over TCP both ends show a key (io/key.h): who gives one to wire_listen or wire_connect speaks TLS with it, and learns by
+ * wire_key who the other end is, before the first message and before anything of ours is sent. Whether that is whom one
+ * wants to speak with the owner decides: no key is refused here. Without a key TCP stays on this machine: other addresses
+ * than those of the loopback are refused.
  */
 #ifndef IO_WIRE_H
 #define IO_WIRE_H
@@ -17,6 +22,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "io/key.h"
 #include "io/message.h"
 
 #define WIRE_FIRST_FRAME_MAX_BYTES (16 * 1024) /* over TCP: four times the longest HELLO */
@@ -27,7 +33,8 @@ struct wire;
 struct wire_server;
 
 struct wire_events {
-    void (*opened)(struct wire *w);                           /* clients: the connection stands; or NULL */
+    void (*opened)(struct wire *w);                           /* clients: the connection stands, wire_key tells
+                                                                 with whom; or NULL */
     void (*message)(struct wire *w, const struct message *m); /* m lives during the call */
     void (*drained)(struct wire *w);                          /* unsent fell below WIRE_LOW_WATER; or NULL */
     void (*closed)(struct wire *w, const char *reason);       /* "closed by peer", "a frame took longer …" */
@@ -35,9 +42,9 @@ struct wire_events {
 
 /* Listens. `address` is "ADDR:PORT", "[V6]:PORT" (numeric address, or a name for the loopback) or, with a
  * '/', the path of a Unix socket, which is made with mode 0660; a stale socket is replaced, a live one is
- * -EADDRINUSE. `accepted` gives the new wire its owner with wire_set_owner; `events` serves all its wires.
- * 0, or -errno with `why`. */
-int wire_listen(uv_loop_t *loop, const char *address, const struct wire_events *events,
+ * -EADDRINUSE. `key`, which outlives the server and its wires, is for TCP; NULL: no TLS. `accepted` gives the new wire
+ * its owner with wire_set_owner; `events` serves all its wires. 0, or -errno with `why`. */
+int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, const struct wire_events *events,
                 void (*accepted)(struct wire *w, void *context), void *context, struct wire_server **server,
                 char *why, size_t why_size);
 
@@ -51,9 +58,12 @@ const char *wire_server_address(const struct wire_server *server);
 void wire_server_close(struct wire_server *server);
 
 /* Connects to "HOST", "HOST:PORT" (default port 5555, names resolved on the loop) or a socket's path.
- * Failures come as `closed`. */
-struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct wire_events *events,
-                          void *owner);
+ * `key` as in wire_listen. Failures come as `closed`. */
+struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct key *key,
+                          const struct wire_events *events, void *owner);
+
+/* Whether the host of "HOST" or "HOST:PORT" is this machine, by its looks: localhost, 127.…, ::1. */
+bool wire_is_loopback(const char *address);
 
 void wire_set_owner(struct wire *w, void *owner);
 void *wire_owner(const struct wire *w);
@@ -75,5 +85,8 @@ void wire_drop(struct wire *w, const char *reason);
 
 /* "127.0.0.1:50312", "control client": for the log. */
 const char *wire_peer(const struct wire *w);
+
+/* The fingerprint of the peer's key; "" without TLS, and on a server's wire before the first message. */
+const char *wire_key(const struct wire *w);
 
 #endif

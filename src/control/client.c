@@ -73,7 +73,7 @@ void control_ask(const char *path, const struct message *m, void (*data)(void *o
     }
     struct question q = {m, data, owner, answer, false, path ? path : usual};
     uv_loop_init(&loop);
-    wire_connect(&loop, q.path, &events, &q);
+    wire_connect(&loop, q.path, NULL, &events, &q);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
 }

@@ -276,7 +276,7 @@ int control_open(uv_loop_t *loop, const char *path, const struct control_sources
     o->sources = *sources;
     o->opened_ms = clock_steady_ms();
     text_copy(o->output, sizeof o->output, sources->output);
-    int error = wire_listen(loop, path, &events, on_accepted, o, &o->server, why, why_size);
+    int error = wire_listen(loop, path, NULL, &events, on_accepted, o, &o->server, why, why_size);
     if (error) {
         free(o);
         return error;

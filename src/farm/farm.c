@@ -108,7 +108,7 @@ int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct 
     f->settings = *settings;
     text_copy(f->listen, sizeof f->listen, settings->listen);
     text_copy(f->index_url, sizeof f->index_url, settings->index_url);
-    int error = wire_listen(loop, f->listen, &session_wire_events, on_accepted, f, &f->server, why, why_size);
+    int error = wire_listen(loop, f->listen, NULL, &session_wire_events, on_accepted, f, &f->server, why, why_size);
     if (error) {
         free(f);
         return error;

@@ -23,6 +23,7 @@
 #include "fs_private.h"
 
 #define SOCKET_NAME "control.sock"
+#define STATE_DIR "/var/lib/piwheels"
 #define TEMP_NAME_BYTES 200 /* of the file's name that its temporary name repeats: both must fit NAME_MAX */
 
 /* -- paths --------------------------------------------------------------------------------------- */
@@ -358,6 +359,16 @@ static const char *home(void)
     const char *dir = getenv("HOME");
     struct passwd *user = dir == NULL ? getpwuid(getuid()) : NULL;
     return dir != NULL ? dir : user != NULL ? user->pw_dir : "/";
+}
+
+void fs_state_file(const char *name, char *path, size_t size)
+{
+    char of_user[PATH_MAX];
+    snprintf(of_user, sizeof of_user, "%s/.local/state/piwheels/%s", home(), name);
+    snprintf(path, size, "%s/%s", STATE_DIR, name);
+    if (access(path, F_OK) == 0 || (access(of_user, F_OK) < 0 && access(STATE_DIR, W_OK | X_OK) == 0))
+        return;
+    snprintf(path, size, "%s", of_user);
 }
 
 int fs_control_socket(char *path, size_t size, bool server)

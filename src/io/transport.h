@@ -15,8 +15,10 @@
 #include <uv.h>
 
 #include "core/buf.h"
+#include "io/key.h"
 
-#define TRANSPORT_READ_BYTES (64 * 1024) /* most that `received` gives at once */
+#define TRANSPORT_READ_BYTES (64 * 1024)  /* of one read of a socket */
+#define TRANSPORT_BURST_BYTES (96 * 1024) /* most that `received` gives, in one call or several, after read(off) */
 
 struct transport;
 
@@ -37,6 +39,7 @@ struct transport_kind {
     void (*shut)(struct transport *t);                         /* ends our side after what was written */
     void (*close)(struct transport *t);                        /* once */
     void (*peer)(struct transport *t, char *text, size_t size);/* whom it leads to, for the log */
+    const char *(*key)(struct transport *t);                   /* fingerprint of the peer's; "" if it showed none */
 };
 
 struct transport {
@@ -48,6 +51,11 @@ struct transport {
 /* TCP, or a Unix socket where `local`. */
 struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct transport_events *events,
                                       void *owner);
+
+/* TLS over TCP; shows this key and asks for the peer's, which is told before `opened`, and at an accepting end before
+ * `received`. The key outlives it. */
+struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, const struct transport_events *events,
+                                    void *owner);
 
 /* "127.0.0.1:5555", "[::1]:5555", or a socket's path. */
 void transport_address_text(const struct sockaddr *address, char *text, size_t size);

@@ -184,6 +184,11 @@ static void plain_peer(struct transport *t, char *text, size_t size)
         transport_address_text((struct sockaddr *)&address, text, size);
 }
 
+static const char *plain_key(struct transport *t)
+{
+    return "";
+}
+
 void transport_address_text(const struct sockaddr *address, char *text, size_t size)
 {
     char host[INET6_ADDRSTRLEN];
@@ -209,6 +214,7 @@ static const struct transport_kind plain_kind = {
     .shut = plain_shut,
     .close = plain_close,
     .peer = plain_peer,
+    .key = plain_key,
 };
 
 struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct transport_events *events,

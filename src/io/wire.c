@@ -15,6 +15,9 @@
 #include "wire_private.h"
 
 #define HEADER_BYTES 4
+#define TLS_HANDSHAKE 22        /* content types and version of a record: RFC 8446, 5.1 */
+#define TLS_ALERT 21
+#define TLS_MAJOR_VERSION 3
 #define KEEP_BYTES (64 * 1024) /* a silent wire holds no larger buffer than this */
 
 const struct wire_deadlines wire_default_deadlines = {
@@ -150,6 +153,17 @@ static size_t frame_length(const char *header)
     return len;
 }
 
+/* What a server without TLS hears from a client with it, and the other way round, is worth a word of its own. */
+static void refuse_length(struct wire *w, size_t len)
+{
+    bool is_tls = w->key == NULL && !w->heard && (len >> 24 == TLS_HANDSHAKE || len >> 24 == TLS_ALERT) &&
+                  (len >> 16 & 0xff) == TLS_MAJOR_VERSION;
+    if (is_tls)
+        refuse(w, "the other end speaks TLS, this one does not: --insecure goes on both sides or on none");
+    else
+        refuse(w, "frame of %zu bytes, more than %zu", len, w->max_frame_bytes);
+}
+
 /* Gives away the whole frames that are there, until the owner has had enough. */
 static void read_frames(struct wire *w)
 {
@@ -157,7 +171,7 @@ static void read_frames(struct wire *w)
     while (w->state == WIRE_OPEN && !w->paused && w->in.len - at >= HEADER_BYTES) {
         size_t len = frame_length(w->in.data + at);
         if (len > w->max_frame_bytes) {
-            refuse(w, "frame of %zu bytes, more than %zu", len, w->max_frame_bytes);
+            refuse_length(w, len);
             break;
         }
         if (w->in.len - at - HEADER_BYTES < len)
@@ -174,9 +188,17 @@ static void read_frames(struct wire *w)
     watch_frame(w, at > 0);
 }
 
+/* For who comes later: a transport that is gone is asked no more. */
+static void keep_key(struct wire *w)
+{
+    if (w->peer_key[0] == '\0')
+        snprintf(w->peer_key, sizeof w->peer_key, "%s", w->transport->kind->key(w->transport));
+}
+
 static void on_received(void *owner, const char *data, size_t len)
 {
     struct wire *w = owner;
+    keep_key(w);
     if (w->state != WIRE_OPEN) /* finishing: read only so that the peer's end is seen */
         return;
     buf_add(&w->in, data, len);
@@ -283,6 +305,7 @@ static void on_opened(void *owner)
 {
     struct wire *w = owner;
     w->state = WIRE_OPEN;
+    keep_key(w);
     uv_timer_stop(&w->deadline);
     w->transport->kind->read(w->transport, !w->paused);
     end_turn(w);
@@ -310,20 +333,22 @@ static const struct transport_events transport_events = {
 
 void wire_new_transport(struct wire *w, bool local)
 {
-    w->transport = transport_plain_new(w->loop, local, &transport_events, w);
+    w->transport = w->key != NULL && !local ? transport_tls_new(w->loop, w->key, &transport_events, w)
+                                            : transport_plain_new(w->loop, local, &transport_events, w);
     w->open_parts++;
     uv_timer_start(&w->deadline, on_deadline, w->deadlines.connect_ms, 0);
 }
 
-struct wire *wire_new(uv_loop_t *loop, const struct wire_events *events, void *owner)
+struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_events *events, void *owner)
 {
     struct wire *w = mem_new(1, sizeof *w);
     w->loop = loop;
+    w->key = key;
     w->events = events;
     w->owner = owner;
     w->deadlines = wire_default_deadlines;
     w->max_frame_bytes = FRAME_MAX_BYTES;
-    buf_init(&w->in, HEADER_BYTES + FRAME_MAX_BYTES + TRANSPORT_READ_BYTES);
+    buf_init(&w->in, HEADER_BYTES + FRAME_MAX_BYTES + TRANSPORT_BURST_BYTES);
     buf_init(&w->out, WIRE_MAX_UNSENT + HEADER_BYTES + FRAME_MAX_BYTES);
     uv_timer_init(loop, &w->deadline);
     uv_timer_init(loop, &w->turn);
@@ -332,10 +357,11 @@ struct wire *wire_new(uv_loop_t *loop, const struct wire_events *events, void *o
     return w;
 }
 
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct wire_events *events,
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, const struct key *key, const struct wire_events *events,
                          const struct wire_deadlines *deadlines)
 {
-    struct wire *w = wire_new(loop, events, NULL);
+    struct wire *w = wire_new(loop, key, events, NULL);
+    bool local = server->type == UV_NAMED_PIPE;
     w->accepted = true;
     if (!local) /* whoever can connect could fill our memory before we know who it is */
         w->max_frame_bytes = WIRE_FIRST_FRAME_MAX_BYTES;
@@ -382,6 +408,11 @@ void *wire_owner(const struct wire *w)
 const char *wire_peer(const struct wire *w)
 {
     return w->peer;
+}
+
+const char *wire_key(const struct wire *w)
+{
+    return w->peer_key;
 }
 
 void wire_set_deadlines(struct wire *w, const struct wire_deadlines *deadlines)

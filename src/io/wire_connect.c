@@ -2,6 +2,7 @@
  * How a client's wire begins: its address is taken apart, a name looked up on the loop, and every address
  * found is tried in turn until one answers. The slave and the tools come through here.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,8 +67,32 @@ static void drop_unconnected(struct wire *w, const char *reason)
     wire_drop(w, text);
 }
 
+bool wire_address_is_loopback(const struct sockaddr *address)
+{
+    const struct sockaddr_in *v4 = (const void *)address;
+    const struct sockaddr_in6 *v6 = (const void *)address;
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    return address->sa_family == AF_UNIX || ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+bool wire_is_loopback(const char *address)
+{
+    char host[WIRE_HOST_SIZE], port[WIRE_PORT_SIZE];
+    struct in_addr v4;
+    if (wire_split(address, host, port) < 0)
+        return false;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+}
+
 static void try_address(struct wire *w, const struct sockaddr *to)
 {
+    if (w->key == NULL && !wire_address_is_loopback(to)) {
+        wire_try_next(w, "it is another machine, and without TLS (--insecure) none is spoken with");
+        return;
+    }
     wire_new_transport(w, to->sa_family == AF_UNIX);
     transport_address_text(to, w->peer, sizeof w->peer);
     int rc = w->transport->kind->connect(w->transport, to);
@@ -84,6 +109,7 @@ void wire_try_next(struct wire *w, const char *reason)
     }
     if (w->transport != NULL)
         w->transport->kind->close(w->transport);
+    w->transport = NULL;
     w->next = next->ai_next;
     try_address(w, next->ai_addr);
 }
@@ -111,9 +137,10 @@ static int look_up(struct wire *w, const char *address)
     return rc;
 }
 
-struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct wire_events *events, void *owner)
+struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct key *key,
+                          const struct wire_events *events, void *owner)
 {
-    struct wire *w = wire_new(loop, events, owner);
+    struct wire *w = wire_new(loop, key, events, owner);
     bool local = strchr(address, '/') != NULL;
     text_copy(w->peer, sizeof w->peer, address);
     int rc = FAULT("wire_connect");

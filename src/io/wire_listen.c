@@ -23,6 +23,7 @@ struct wire_server {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     };
+    const struct key *key;
     const struct wire_events *events;
     void (*accepted)(struct wire *w, void *context);
     void *context;
@@ -37,8 +38,7 @@ static void on_connection(uv_stream_t *stream, int status)
         log_warning("io", "%s: cannot accept a connection: %s", s->address, uv_strerror(status));
         return;
     }
-    bool local = stream->type == UV_NAMED_PIPE;
-    s->accepted(wire_accept(stream->loop, stream, local, s->events, &s->deadlines), s->context);
+    s->accepted(wire_accept(stream->loop, stream, s->key, s->events, &s->deadlines), s->context);
 }
 
 /* -- TCP ----------------------------------------------------------------------------------------- */
@@ -51,7 +51,7 @@ static int listen_tcp(struct wire_server *s, const char *address)
     int len = sizeof bound;
     if (wire_split(address, host, port) < 0 || getaddrinfo(host, port, &hints, &found) != 0)
         return -EADDRNOTAVAIL;
-    int rc = uv_tcp_bind(&s->tcp, found->ai_addr, 0);
+    int rc = s->key != NULL || wire_address_is_loopback(found->ai_addr) ? uv_tcp_bind(&s->tcp, found->ai_addr, 0) : -EPERM;
     freeaddrinfo(found);
     if (rc == 0)
         rc = uv_listen(&s->stream, BACKLOG, on_connection);
@@ -120,6 +120,7 @@ static const char *what_went_wrong(int rc, bool local)
     case -EADDRINUSE: return local ? "another master listens there" : "another program listens there";
     case -EACCES: return local ? "its directory is missing or may not be written to" : "permission denied";
     case -EEXIST: return "something that is no socket is in the way";
+    case -EPERM: return "without TLS (--insecure) only the loopback may be listened on: 127.0.0.1:PORT, [::1]:PORT";
     case -EADDRNOTAVAIL: return "not an address of this machine; use ADDR:PORT";
     default: return uv_strerror(rc);
     }
@@ -130,12 +131,13 @@ static void on_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-int wire_listen(uv_loop_t *loop, const char *address, const struct wire_events *events,
+int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, const struct wire_events *events,
                 void (*accepted)(struct wire *w, void *context), void *context, struct wire_server **server,
                 char *why, size_t why_size)
 {
     bool local = strchr(address, '/') != NULL;
     struct wire_server *s = mem_new(1, sizeof *s);
+    s->key = key;
     s->events = events;
     s->accepted = accepted;
     s->context = context;

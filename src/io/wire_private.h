@@ -30,6 +30,7 @@ struct wire {
     uv_loop_t *loop;
     const struct wire_events *events;
     void *owner;
+    const struct key *key;       /* of ours; NULL: no TLS */
     struct transport *transport; /* NULL before the first address is tried and between two */
     enum wire_state state;
     struct wire_deadlines deadlines;
@@ -46,6 +47,7 @@ struct wire {
     unsigned open_parts;         /* handles and requests that must end before `closed` */
     char reason[256];
     char peer[128];
+    char peer_key[KEY_PRINT_SIZE]; /* "" before it is known, and without TLS */
     /* clients: the addresses to try */
     uv_getaddrinfo_t lookup;
     struct addrinfo *found, *next;
@@ -53,10 +55,10 @@ struct wire {
 };
 
 /* A wire without a transport. */
-struct wire *wire_new(uv_loop_t *loop, const struct wire_events *events, void *owner);
+struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_events *events, void *owner);
 
 /* A wire of a server; one whose connection is gone already closes at once. */
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct wire_events *events,
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, const struct key *key, const struct wire_events *events,
                          const struct wire_deadlines *deadlines);
 
 /* What lies beneath for the next address to try. */
@@ -72,6 +74,9 @@ void wire_part_ended(struct wire *w);
 #define WIRE_HOST_SIZE 256
 #define WIRE_PORT_SIZE 6
 int wire_split(const char *address, char host[WIRE_HOST_SIZE], char port[WIRE_PORT_SIZE]);
+
+/* Whether it leads nowhere but to this machine. */
+bool wire_address_is_loopback(const struct sockaddr *address);
 
 /* Fills `to` with a socket's path. 0 or -ENAMETOOLONG. */
 int wire_local_address(const char *path, struct sockaddr_un *to);

@@ -106,7 +106,7 @@ static const struct wire_events watch_events = {.opened = on_opened, .message = 
 static void connect_again(uv_timer_t *timer)
 {
     struct feed *f = container_of(timer, struct feed, timer);
-    f->watching = wire_connect(f->loop, path_of(f), &watch_events, f);
+    f->watching = wire_connect(f->loop, path_of(f), NULL, &watch_events, f);
 }
 
 /* ---- acting -------------------------------------------------------------------------------------- */
@@ -161,7 +161,7 @@ void feed_act(struct feed *f, const char *action, int64_t slave)
     d->slave = slave;
     d->next = f->deeds;
     f->deeds = d;
-    d->wire = wire_connect(f->loop, path_of(f), &deed_events, d);
+    d->wire = wire_connect(f->loop, path_of(f), NULL, &deed_events, d);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */

@@ -279,7 +279,7 @@ static void on_closed(struct wire *w, const char *reason)
 static void connect_now(struct session *s)
 {
     static const struct wire_events events = {on_opened, on_message, on_drained, on_closed};
-    s->wire = wire_connect(s->place.loop, s->master, &events, s);
+    s->wire = wire_connect(s->place.loop, s->master, NULL, &events, s);
 }
 
 /* ---- time ---- */

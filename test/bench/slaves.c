@@ -342,7 +342,7 @@ static void start(struct crowd *c)
         snprintf(s->label, sizeof s->label, "bench-%u", i);
         uv_timer_init(&c->loop, &s->timer);
         s->timer.data = s;
-        s->wire = wire_connect(&c->loop, c->address, &events, s);
+        s->wire = wire_connect(&c->loop, c->address, NULL, &events, s);
     }
 }
 

@@ -39,9 +39,10 @@ struct end {
 struct world {
     uv_loop_t loop;
     struct wire_server *server;
+    struct key *key;         /* of both ends; NULL: no TLS */
     struct end servant, client;
     bool in_call;            /* inside a call of io/wire.h: nothing may be heard meanwhile */
-    char dir[32], path[64];
+    char dir[32], path[64], key_path[64];
 };
 
 static struct world *world;  /* of the running test: events have no other way to find it */
@@ -118,6 +119,17 @@ static int setup(void **state)
     return 0;
 }
 
+/* The same with TLS: both ends show one key. */
+static int setup_tls(void **state)
+{
+    char why[256];
+    bool made;
+    if (setup(state) < 0)
+        return -1;
+    snprintf(world->key_path, sizeof world->key_path, "%s/key", world->dir);
+    return key_open(world->key_path, &world->key, &made, why, sizeof why);
+}
+
 static int teardown(void **state)
 {
     if (world->servant.wire != NULL)
@@ -128,6 +140,8 @@ static int teardown(void **state)
         wire_server_close(world->server);
     uv_run(&world->loop, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&world->loop);
+    key_close(world->key);
+    unlink(world->key_path);
     unlink(world->path);
     rc |= rmdir(world->dir);
     free(world);
@@ -176,7 +190,7 @@ static const char *port_of(const char *address)
 static void listen_at(const char *address)
 {
     char why[256] = "";
-    int rc = wire_listen(&world->loop, address, &events, on_accepted, &world->servant, &world->server, why,
+    int rc = wire_listen(&world->loop, address, world->key, &events, on_accepted, &world->servant, &world->server, why,
                          sizeof why);
     assert_int_equal(rc, 0);
     assert_string_equal(why, "");
@@ -185,7 +199,7 @@ static void listen_at(const char *address)
 static void connect_to(const char *address)
 {
     world->in_call = true;
-    world->client.wire = wire_connect(&world->loop, address, &events, &world->client);
+    world->client.wire = wire_connect(&world->loop, address, world->key, &events, &world->client);
     world->in_call = false;
 }
 
@@ -297,7 +311,7 @@ static void messages_cross_a_unix_socket(void **state)
 static void messages_cross_ipv6(void **state)
 {
     char why[256];
-    int rc = wire_listen(&world->loop, "[::1]:0", &events, on_accepted, &world->servant, &world->server, why,
+    int rc = wire_listen(&world->loop, "[::1]:0", world->key, &events, on_accepted, &world->servant, &world->server, why,
                          sizeof why);
     if (rc < 0) {
         uv_run(&world->loop, UV_RUN_DEFAULT);
@@ -850,7 +864,7 @@ static void assert_not_listening(const char *address, int error, const char *wor
 {
     char why[256];
     struct wire_server *server;
-    int rc = wire_listen(&world->loop, address, &events, on_accepted, NULL, &server, why, sizeof why);
+    int rc = wire_listen(&world->loop, address, world->key, &events, on_accepted, NULL, &server, why, sizeof why);
     assert_int_equal(rc, error);
     assert_non_null(strstr(why, address));
     assert_non_null(strstr(why, words));
@@ -871,8 +885,35 @@ static void an_address_in_use_is_refused(void **state)
 
 static void an_address_of_another_machine_is_refused(void **state)
 {
-    assert_not_listening("192.0.2.1:5555", -EADDRNOTAVAIL, "not an address of this machine");
+    assert_not_listening("192.0.2.1:0", -EADDRNOTAVAIL, "not an address of this machine");
     assert_not_listening("nonsense:port", -EADDRNOTAVAIL, "use ADDR:PORT");
+}
+
+static void without_tls_only_the_loopback_is_listened_on(void **state)
+{
+    assert_not_listening("192.0.2.1:0", -EPERM, "without TLS (--insecure) only the loopback");
+    assert_not_listening("0.0.0.0:0", -EPERM, "without TLS (--insecure) only the loopback");
+    assert_not_listening("[::]:0", -EPERM, "without TLS (--insecure) only the loopback");
+}
+
+static void without_tls_no_other_machine_is_spoken_with(void **state)
+{
+    static const char reason[] = "it is another machine, and without TLS (--insecure) none is spoken with";
+    char text[160];
+    snprintf(text, sizeof text, "cannot connect to 192.0.2.1:5: %s", reason);
+    assert_unconnected("192.0.2.1:5", text);
+    snprintf(text, sizeof text, "cannot connect to [2001:db8::1]:5: %s", reason);
+    assert_unconnected("[2001:db8::1]:5", text);
+}
+
+static void what_is_this_machine_is_told_by_its_looks(void **state)
+{
+    static const char *const here[] = {"localhost", "localhost:5555", "127.0.0.1", "127.9.9.9:1", "::1", "[::1]:5555"};
+    static const char *const there[] = {"10.0.0.1", "localhost.example", "127.example", "[2001:db8::1]:5555", "0.0.0.0", ""};
+    for (unsigned i = 0; i < 6; i++) {
+        assert_true(wire_is_loopback(here[i]));
+        assert_false(wire_is_loopback(there[i]));
+    }
 }
 
 static void a_unix_socket_is_for_owner_and_group_only(void **state)
@@ -934,20 +975,29 @@ static void a_unix_socket_that_cannot_be_made_is_refused(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TLS_TEST(name) {"tls: " #name, name, setup_tls, teardown, NULL}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(messages_cross_in_both_directions),
+        TLS_TEST(messages_cross_in_both_directions),
         TEST(messages_cross_a_unix_socket),
         TEST(messages_cross_ipv6),
+        TLS_TEST(messages_cross_ipv6),
         TEST(what_is_sent_before_the_connection_stands_arrives),
+        TLS_TEST(what_is_sent_before_the_connection_stands_arrives),
         TEST(many_messages_arrive_in_order),
+        TLS_TEST(many_messages_arrive_in_order),
         TEST(the_largest_message_arrives_whole),
+        TLS_TEST(the_largest_message_arrives_whole),
         TEST(texts_of_frames_that_touch_do_not_spoil_each_other),
+        TLS_TEST(texts_of_frames_that_touch_do_not_spoil_each_other),
         TEST(small_messages_of_one_turn_leave_in_one_write),
+        TLS_TEST(small_messages_of_one_turn_leave_in_one_write),
         TEST(a_frame_that_comes_byte_by_byte_arrives),
         TEST(the_peer_is_named_by_its_address),
+        TLS_TEST(the_peer_is_named_by_its_address),
         TEST(a_frame_of_four_gigabytes_is_refused),
         TEST(a_first_frame_one_byte_too_long_is_refused),
         TEST(a_frame_one_byte_too_long_is_refused),
@@ -962,30 +1012,45 @@ int main(void)
         TEST(half_a_first_word_does_not_stop_the_deadline),
         TEST(a_peer_that_never_reads_is_dropped),
         TEST(a_message_of_ours_that_breaks_its_limits_ends_the_wire),
+        TLS_TEST(a_message_of_ours_that_breaks_its_limits_ends_the_wire),
         TEST(the_owner_hears_when_most_is_sent),
+        TLS_TEST(the_owner_hears_when_most_is_sent),
         TEST(little_that_is_sent_makes_no_noise),
+        TLS_TEST(little_that_is_sent_makes_no_noise),
         TEST(a_paused_wire_hears_nothing_until_it_goes_on),
+        TLS_TEST(a_paused_wire_hears_nothing_until_it_goes_on),
         TEST(the_frame_deadline_rests_while_paused),
         TEST(a_peer_that_leaves_is_noticed),
+        TLS_TEST(a_peer_that_leaves_is_noticed),
         TEST(a_peer_that_leaves_within_a_frame_is_told_apart),
         TEST(a_connection_that_is_reset_is_closed_with_a_reason),
         TEST(closed_comes_once_however_often_a_wire_is_dropped),
+        TLS_TEST(closed_comes_once_however_often_a_wire_is_dropped),
         TEST(a_wire_dropped_by_its_owner_hears_no_further_message),
+        TLS_TEST(a_wire_dropped_by_its_owner_hears_no_further_message),
         TEST(what_is_queued_is_sent_before_a_wire_finishes),
+        TLS_TEST(what_is_queued_is_sent_before_a_wire_finishes),
         TEST(a_finishing_wire_hears_no_more),
+        TLS_TEST(a_finishing_wire_hears_no_more),
         TEST(a_peer_that_does_not_close_is_not_waited_for),
         TEST(a_finishing_wire_can_still_be_dropped),
         TEST(wires_outlive_the_server_that_accepted_them),
+        TLS_TEST(wires_outlive_the_server_that_accepted_them),
         TEST(nobody_listening_is_a_reason),
         TEST(a_name_is_looked_up_and_each_address_tried),
+        TLS_TEST(a_name_is_looked_up_and_each_address_tried),
         TEST(what_is_no_address_is_a_reason),
         TEST(a_socket_path_too_long_is_a_reason),
         TEST(a_wire_can_be_dropped_while_it_connects),
+        TLS_TEST(a_wire_can_be_dropped_while_it_connects),
         TEST(an_address_that_does_not_answer_is_given_up),
         TEST(addresses_are_taken_apart),
         TEST(the_address_really_bound_is_told),
         TEST(an_address_in_use_is_refused),
-        TEST(an_address_of_another_machine_is_refused),
+        TLS_TEST(an_address_of_another_machine_is_refused),
+        TEST(without_tls_only_the_loopback_is_listened_on),
+        TEST(without_tls_no_other_machine_is_spoken_with),
+        TEST(what_is_this_machine_is_told_by_its_looks),
         TEST(a_unix_socket_is_for_owner_and_group_only),
         TEST(a_unix_socket_is_removed_with_its_server),
         TEST(a_stale_unix_socket_is_replaced),
