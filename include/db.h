@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "core/buf.h"
 #include "core/hash.h"
 #include "io/pg.h"
 
@@ -128,6 +129,64 @@ void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out,
                      void (*done)(struct db_call *c, int error));
 void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,
                       void (*done)(struct db_call *c, int error));
+
+/* ---- PyPI's events ---- */
+
+struct db_event {             /* a row of the changelog, understood */
+    int64_t serial, happened; /* happened: Unix seconds */
+    char kind;                /* see event_staging in schema/tables.sql */
+    const char *name;         /* normalised */
+    const char *display;      /* as PyPI spells it */
+    const char *version;      /* normalised; NULL: the event is of the project. With it: */
+    const void *sort_key;
+    size_t sort_key_len;
+    bool prerelease;
+    bool legacy;              /* is no version by PEP 440 */
+    const char *file;         /* that came or went, or NULL */
+    const char *tags;         /* of a wheel, or NULL; with it: */
+    uint64_t fits;            /* the targets whose Python may load it */
+};
+/* Appends the event as a row for db_events_store. The texts are clean: no control characters. -ENOBUFS, or 0. */
+int db_event_add(struct buf *rows, const struct db_event *e);
+
+struct db_events {            /* what is said of a batch of them */
+    int64_t from, to;         /* serials: where the changelog was asked from, and the last that is dealt with */
+    bool follow_all;          /* packages that nobody asked for, too */
+    int64_t settle_ms;        /* how old an upload must be before the version is taken up */
+    bool quiet;               /* there is so much that pages wait for db_follow_caught_up */
+};
+struct db_ended {             /* attempts under way that are wanted no more */
+    unsigned count;
+    int64_t *attempts;
+};
+struct db_applied {
+    int64_t applied;          /* events that were new */
+    struct db_ended ended;
+    bool jobs;                /* there may be more to build */
+};
+/* Takes `rows` (db_event_add) and moves the cursor to events->to, in one transaction. Events up to the cursor are
+ * passed over: a repetition changes nothing. Release out->ended. */
+void db_events_store(struct db *db, struct db_call *c, struct buf *rows, const struct db_events *events,
+                     struct db_applied *out, void (*done)(struct db_call *c, int error));
+void db_ended_release(struct db_ended *ended);
+
+/* The serial to go on from. `mode`: "all" or "listed"; `newest`: PyPI's newest serial. */
+void db_follow_begin(struct db *db, struct db_call *c, const char *mode, int64_t newest, int64_t *serial,
+                     void (*done)(struct db_call *c, int error));
+/* Once after a quiet time: all pages are to be written. */
+void db_follow_caught_up(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
+
+/* ---- the sweep ---- */
+
+/* Appends a project of PyPI's list as a row for db_sweep_store; `name` is normalised. -ENOBUFS, or 0. */
+int db_sweep_add(struct buf *rows, const char *name, int64_t serial);
+/* Forgets what an earlier sweep left. */
+void db_sweep_begin(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
+/* Takes a piece of the list. */
+void db_sweep_store(struct db *db, struct db_call *c, struct buf *rows, void (*done)(struct db_call *c, int error));
+/* The list is whole: schedules the comparison of those that differ, over the period. `differ`: how many do. */
+void db_sweep_apply(struct db *db, struct db_call *c, int64_t period_ms, int64_t *differ,
+                    void (*done)(struct db_call *c, int error));
 
 /* ---- slaves, leases ---- */
 

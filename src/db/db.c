@@ -47,6 +47,11 @@ void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_para
     pg_query(pg, &c->request, sql, params, on_answer);
 }
 
+void call_copy(struct db_call *c, struct pg *pg, const char *sql, struct buf *rows)
+{
+    pg_copy(pg, &c->request, sql, rows, on_answer);
+}
+
 void db_cancel(struct db_call *c)
 {
     if (c->batch != NULL)

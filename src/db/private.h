@@ -28,6 +28,9 @@ void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct
 /* Sends the call's statement; `params` (NULL for none) is taken. Its answer goes to decode, then done. */
 void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_params *params);
 
+/* Sends a script with one COPY … FROM STDIN in it, fed with `rows` (taken); only on `bulk`. */
+void call_copy(struct db_call *c, struct pg *pg, const char *sql, struct buf *rows);
+
 /* Keeps what the server said of a request that failed for this call. */
 void call_note(struct db_call *c, const struct pg_request *r);
 

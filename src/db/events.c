@@ -1,0 +1,149 @@
+/*
+ * PyPI's events on their way into the database: the changelog reader (src/pypi) gathers rows here and stores many of
+ * them with one request, which moves the cursor in the same transaction. On the bulk connection, which may COPY.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "private.h"
+
+/* ---- rows, in COPY's text format (PostgreSQL manual, COPY) ----------------------------------------- */
+
+static void add_escaped(struct buf *rows, const char *text)
+{
+    for (size_t plain; *text != '\0'; text += plain) {
+        plain = strcspn(text, "\\\t\n\r");
+        buf_add(rows, text, plain);
+        if (text[plain] == '\0')
+            return;
+        const char *as = text[plain] == '\\' ? "\\\\" : text[plain] == '\t' ? "\\t" : text[plain] == '\n' ? "\\n" : "\\r";
+        buf_adds(rows, as);
+        plain++;
+    }
+}
+
+static void add_text(struct buf *rows, const char *text)
+{
+    buf_addc(rows, '\t');
+    if (text != NULL)
+        add_escaped(rows, text);
+    else
+        buf_adds(rows, "\\N");
+}
+
+static void add_flag(struct buf *rows, const struct db_event *e, bool flag)
+{
+    buf_adds(rows, e->version == NULL ? "\t\\N" : flag ? "\tt" : "\tf");
+}
+
+static void add_key(struct buf *rows, const struct db_event *e)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *key = e->sort_key;
+
+    if (e->version == NULL) {
+        buf_adds(rows, "\t\\N");
+        return;
+    }
+    buf_adds(rows, "\t\\\\x");
+    for (size_t i = 0; i < e->sort_key_len; i++) {
+        const char pair[2] = {digits[key[i] >> 4], digits[key[i] & 15]};
+        buf_add(rows, pair, sizeof pair);
+    }
+}
+
+int db_event_add(struct buf *rows, const struct db_event *e)
+{
+    buf_addf(rows, "%" PRId64 "\t%" PRId64 "\t%c", e->serial, e->happened, e->kind);
+    add_text(rows, e->name);
+    add_text(rows, e->display);
+    add_text(rows, e->version);
+    add_key(rows, e);
+    add_flag(rows, e, e->prerelease);
+    add_flag(rows, e, e->legacy);
+    add_text(rows, e->file);
+    add_text(rows, e->tags);
+    if (e->tags != NULL)
+        buf_addf(rows, "\t%" PRId64, (int64_t)e->fits);
+    else
+        buf_adds(rows, "\t\\N");
+    return buf_addc(rows, '\n');
+}
+
+/* ---- storing them --------------------------------------------------------------------------------- */
+
+/* "{1,2,3}" */
+static void read_ids(const char *text, struct db_ended *ended)
+{
+    unsigned count = 0;
+
+    for (const char *c = text; *c != '\0'; c++)
+        count += *c == ',';
+    ended->attempts = mem_new(count + 1, sizeof *ended->attempts);
+    while (*text != '\0') {
+        char *end;
+        long long id = strtoll(text + 1, &end, 10);
+        if (end == text + 1)
+            return;
+        ended->attempts[ended->count++] = id;
+        text = end;
+    }
+}
+
+static void decode_applied(struct db_call *c, const struct pg_result *result)
+{
+    struct db_applied *applied = c->out;
+
+    if (pg_rows(result) == 0)
+        return;
+    applied->applied = pg_int(result, 0, 0);
+    read_ids(pg_text(result, 0, 1), &applied->ended);
+    applied->jobs = pg_bool(result, 0, 2);
+}
+
+void db_events_store(struct db *db, struct db_call *c, struct buf *rows, const struct db_events *events,
+                     struct db_applied *out, void (*done)(struct db_call *c, int error))
+{
+    char *sql = mem_format("COPY piwheels.event_staging FROM STDIN; "
+                           "SELECT * FROM piwheels.events_apply(%" PRId64 ", %" PRId64 ", %s, %" PRId64 ", %s)",
+                           events->from, events->to, events->follow_all ? "true" : "false", events->settle_ms,
+                           events->quiet ? "true" : "false");
+
+    memset(out, 0, sizeof *out);
+    call_init(c, decode_applied, out, done);
+    call_copy(c, db->bulk, sql, rows);
+    free(sql);
+}
+
+void db_ended_release(struct db_ended *ended)
+{
+    free(ended->attempts);
+    memset(ended, 0, sizeof *ended);
+}
+
+/* ---- beginning, and having caught up -------------------------------------------------------------- */
+
+static void decode_serial(struct db_call *c, const struct pg_result *result)
+{
+    *(int64_t *)c->out = pg_int(result, 0, 0);
+}
+
+void db_follow_begin(struct db *db, struct db_call *c, const char *mode, int64_t newest, int64_t *serial,
+                     void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_text(&params, mode);
+    pg_add_int(&params, newest);
+    call_init(c, decode_serial, serial, done);
+    call_send(c, db->bulk, "SELECT piwheels.follow_begin($1, $2)", &params);
+}
+
+void db_follow_caught_up(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error))
+{
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->bulk, "SELECT piwheels.follow_caught_up()", NULL);
+}
