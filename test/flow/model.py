@@ -11,8 +11,10 @@ The rules:
   `new release`. No other event makes a version.
 - What concerns something that is not there is ignored.
 - Versions are the same when PEP 440 says so. Those that are none (or longer than 250 bytes) are the same when their
-  text is, and nothing is built of them.
-- Time stamps are data; they never decide anything.
+  text is, and nothing is built of them. Control characters in them are dropped; over 255 bytes they are refused.
+- A file whose name no file system takes (over 255 bytes, with a '/' or control characters) is unknown business: the
+  project is to be compared again, and nothing else comes of it. So is an event that needs a version and has none.
+- Time stamps are data; they never decide anything. None is before 1970.
 """
 import collections
 import dataclasses
@@ -27,12 +29,14 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-NAME_MAX, VERSION_MAX = 255, 250
+NAME_MAX, VERSION_MAX, FILE_MAX = 255, 250, 255
+VERSION_STORED_MAX = 255
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SDIST_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz")
 TAG_SET = r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*"
 WHEEL = re.compile(r"(?P<dist>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[A-Za-z0-9._+!]+)"
                    rf"(?:-(?P<build>[0-9][A-Za-z0-9._]*))?-(?P<tags>{TAG_SET}-{TAG_SET}-{TAG_SET})\.whl")
-ROLE = re.compile(r"(?:add|remove|change|invite|accept|decline|revoke_invite) (?:Owner|Maintainer) .+")
+ROLE = re.compile(r"(?:add|remove|change|invite|accept|decline|revoke|revoke_invite) (?:Owner|Maintainer) (?!file ).+")
 
 
 # ---- names and versions ----
@@ -56,13 +60,32 @@ def key_of(version):
     return canonicalize_version(version) if isinstance(version, Version) else version
 
 
-def wheel_tags(filename):
-    """ "py2.py3-none-any", in lower case; None for what is no wheel."""
+def stored_version(text):
+    """As it is kept: without control characters; None where nothing is left."""
+    return text and (CONTROL.sub("", text).strip(" ") or None)
+
+
+def wheel_tags(filename, name):
+    """ "py2.py3-none-any", in lower case; None for what is no wheel of the package."""
     found = WHEEL.fullmatch(filename)
-    return found["tags"].lower() if found else None
+    return found["tags"].lower() if found and canonicalize_name(found["dist"]) == name else None
+
+
+def is_sdist(filename, name):
+    """Whether it is called NAME-VERSION.ending, in any spelling of the name."""
+    stem = next((filename.removesuffix(ending) for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
+    marks = [found.start() for found in re.finditer("-", stem or "")]
+    return any(canonicalize_name(stem[:mark]) == name for mark in marks if mark + 1 < len(stem))
+
+
+def is_file_name(filename):
+    return len(filename.encode()) <= FILE_MAX and "/" not in filename and not CONTROL.search(filename)
 
 
 # ---- the world, event by event ----
+
+UNKNOWN = object()      # what an action comes to that nobody can make sense of
+
 
 @dataclasses.dataclass
 class Release:
@@ -90,24 +113,25 @@ class Project:
 class World:
     def __init__(self):
         self.projects = {}
-        self.refused = set()                    # names that are none
+        self.refused = set()                    # names that are none, and those of versions that are too long
         self.unknown = collections.Counter()    # actions
         self.compare = set()                    # projects that an unknown action may have changed
         self.serial = 0
 
     def apply(self, spelled, version, when, action, serial):
         self.serial = serial
-        name = name_of(spelled)
-        if name is None:
+        name, version = name_of(spelled), stored_version(version)
+        if ROLE.fullmatch(action):
+            return
+        if name is None or version and len(version.encode()) > VERSION_STORED_MAX:
             self.refused.add(spelled)
-        elif not ROLE.fullmatch(action):
-            self.apply_to(name, spelled, version, when, action)
+        else:
+            self.apply_to(name, spelled, version, max(0, when), action)
 
     def apply_to(self, name, spelled, version, when, action):
         for pattern, happens in ACTIONS:
             found = pattern.fullmatch(action)
-            if found:
-                happens(self, name, spelled, version, when, *found.groups())
+            if found and happens(self, name, spelled, version, when, *found.groups()) is not UNKNOWN:
                 break
         else:
             self.unknown[action] += 1
@@ -117,7 +141,7 @@ class World:
 
     def release(self, name, version):
         project = self.projects.get(name)
-        return project.releases.get(version_of(version)) if project and version is not None else None
+        return project.releases.get(version_of(version)) if project else None
 
     # ---- actions ----
 
@@ -125,21 +149,19 @@ class World:
         self.projects.setdefault(name, Project(spelled))
 
     def new_release(self, name, spelled, version, when):
-        if version is None:
-            return None
         self.create(name, spelled, version, when)
         releases = self.projects[name].releases
         release = releases.setdefault(version_of(version), Release(when))
         release.spellings.add(str(version_of(version)))
-        return release
 
     def add_file(self, name, spelled, version, when, tag, filename):
-        release = self.new_release(name, spelled, version, when)
-        if release is None:
-            return
-        if wheel_tags(filename):
-            release.wheels[filename] = wheel_tags(filename)
-        elif tag == "source" and filename.endswith(SDIST_ENDINGS):
+        if not is_file_name(filename):
+            return UNKNOWN
+        self.new_release(name, spelled, version, when)
+        release = self.release(name, version)
+        if tags := wheel_tags(filename, name):
+            release.wheels[filename] = tags
+        elif tag == "source" and is_sdist(filename, name):
             release.sdists.append(filename)
         else:
             release.others.add(filename)
@@ -152,6 +174,8 @@ class World:
             del self.projects[name].releases[version_of(version)]
 
     def remove_file(self, name, spelled, version, when, filename):
+        if not is_file_name(filename):
+            return UNKNOWN
         release = self.release(name, version)
         if release:
             release.wheels.pop(filename, None)
@@ -180,18 +204,25 @@ class World:
             release.quarantined = False
 
 
-ACTIONS = [(re.compile(pattern), happens) for pattern, happens in [
+def of_a_version(happens):
+    """The same, for events that have a version; all others are unknown."""
+    def happens_to_version(world, name, spelled, version, *more):
+        return UNKNOWN if version is None else happens(world, name, spelled, version, *more)
+    return happens_to_version
+
+
+ACTIONS = [(re.compile(pattern, re.DOTALL), happens) for pattern, happens in [
     (r"create", World.create),
-    (r"new release", World.new_release),
-    (r"add (\S+) file (.+)", World.add_file),
+    (r"new release", of_a_version(World.new_release)),
+    (r"add (\S+) file (.+)", of_a_version(World.add_file)),
     (r"remove(?: project)?", World.remove_project),
-    (r"remove release", World.remove_release),
-    (r"remove file (.+)", World.remove_file),
-    (r"(un)?yank release", World.yank),
+    (r"remove release", of_a_version(World.remove_release)),
+    (r"remove file (.+)", of_a_version(World.remove_file)),
+    (r"(un)?yank release", of_a_version(World.yank)),
     (r"project quarantined", World.quarantine_project),
     (r"project quarantine cleared", World.clear_project),
-    (r"release quarantined", World.quarantine_release),
-    (r"release quarantine cleared", World.clear_release),
+    (r"release quarantined", of_a_version(World.quarantine_release)),
+    (r"release quarantine cleared", of_a_version(World.clear_release)),
 ]]
 
 

@@ -76,6 +76,19 @@ def test_what_is_no_version_is_kept_by_its_text_and_never_built(tell):
     assert (latest["legacy"], latest["closed"], latest["open"]) == (True, "no version", None)
 
 
+def test_control_characters_in_a_version_are_dropped_and_too_long_a_one_is_refused(tell):
+    packages = tell(*on("1.\x000\t", "new release"), *on("1.0\x7f\x85 ", "yank release"), *on("x" * 256, "new release"))
+    version = the_version(packages)
+    assert (version["spellings"], version["yanked"]) == ({"1.0"}, True)
+
+
+def test_no_time_is_before_1970():
+    world = World()
+    world.apply("spam", "1.0", -5, "new release", 1)
+    release, = world.projects["spam"].releases.values()
+    assert release.released == 0
+
+
 def test_a_file_makes_its_version_and_package(tell):
     assert the_version(tell(*on("1.0", "add source file spam-1.0.tar.gz")))["released"] == 100
 
@@ -150,11 +163,11 @@ def test_what_is_marked_is_closed_until_it_is_cleared(tell, mark, clear, closed)
 # ---- sdists and wheels
 
 @pytest.mark.parametrize("names, best", [
-    (["a.zip", "a.tar.gz"], "a.tar.gz"),
-    (["a.tar.gz", "a.zip"], "a.tar.gz"),
-    (["a.zip", "a.tar.bz2"], "a.tar.bz2"),
-    (["a.tar.gz", "b.tar.gz", "c.zip"], "b.tar.gz"),
-    (["a.tgz"], "a.tgz"),
+    (["spam-1.zip", "spam-1.tar.gz"], "spam-1.tar.gz"),
+    (["spam-1.tar.gz", "spam-1.zip"], "spam-1.tar.gz"),
+    (["spam-1.zip", "spam-1.tar.bz2"], "spam-1.tar.bz2"),
+    (["spam-1.tar.gz", "Spam-1.tar.gz", "spam-1.zip"], "Spam-1.tar.gz"),
+    (["spam-1.tgz"], "spam-1.tgz"),
 ])
 def test_the_best_of_several_sdists_is_a_tar_gz_or_the_last(tell, names, best):
     assert the_version(tell(*on("1", *(f"add source file {name}" for name in names))))["sdist"] == best
@@ -172,6 +185,26 @@ def test_wheels_are_counted_by_their_tags(tell):
     version = the_version(packages)
     assert version["wheels"] == {"py3-none-any": 2}
     assert version["others"] == {"spam-1-py3.whl", "spam-1-x-py3-none-any.whl"}
+
+
+def test_a_file_of_another_name_is_neither_sdist_nor_wheel(tell):
+    version = the_version(tell(*on("1", "add source file egg-1.tar.gz", "add py3 file egg-1-py3-none-any.whl",
+                                   "add source file spam-.zip")))
+    assert (version["sdist"], version["wheels"], len(version["others"])) == (None, {}, 3)
+
+
+@pytest.mark.parametrize("filename", ["a/b.zip", "a\nb.zip", "a\0b.zip", "x" * 252 + ".zip"])
+def test_a_file_that_no_file_system_takes_is_unknown_business(tell, tmp_path, filename):
+    assert tell(*on("1", f"add source file {filename}", f"remove file {filename}")) == {}
+    world = read(tmp_path / "history.db")
+    assert (world.compare, len(world.unknown)) == ({"spam"}, 2)
+
+
+@pytest.mark.parametrize("action", ["new release", "add source file spam-1.zip", "remove release", "yank release",
+                                    "remove file spam-1.zip", "release quarantined", "release quarantine cleared"])
+def test_an_action_that_lacks_its_version_is_unknown_business(tell, tmp_path, action):
+    assert tell(*on(None, action), *on("\0", action)) == {}
+    assert read(tmp_path / "history.db").unknown == {action: 2}
 
 
 def test_a_target_that_pypi_covers_is_not_missing(tell):

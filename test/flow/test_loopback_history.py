@@ -149,6 +149,23 @@ def test_names_and_versions_are_spelt_in_several_ways(events, model):
     assert any(isinstance(version, str) for project in model.projects.values() for version in project.releases)
 
 
+def test_versions_are_absurd_too(events):
+    versions = {version for _, _, version, _, _ in events if version}
+    assert {"\0", "\x01", "\x7f", "\u00e9", "<", "&", "!", " "} <= set("".join(versions))
+    assert any(len(version) > 255 for version in versions)
+    assert any(200 < len(version) <= 255 for version in versions)
+    assert any(re.fullmatch(r"[0-9]{50,}\.[0-9.]+", version) for version in versions)
+
+
+def test_names_are_long_as_far_as_they_may_be(model):
+    assert any(200 < len(name) <= 255 for name in model.projects)
+
+
+def test_some_events_lack_their_version_and_some_files_cannot_be_stored(model):
+    assert "new release" in model.unknown
+    assert any(action.startswith("add ") and len(action) > 255 for action in model.unknown)
+
+
 def test_names_come_back_afresh(events):
     gone, back = set(), set()
     for _, name, version, _, action in events:
