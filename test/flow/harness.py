@@ -25,6 +25,7 @@ BUILD = pathlib.Path(os.environ.get("PIW_TEST_BUILD", ROOT / "build")).resolve()
 PIWHEELS = BUILD / "piwheels"
 LOOPBACK_PYPI = BUILD / "test" / "pypi" / "loopback-pypi"
 PYTHON = "/usr/bin/python3"
+WORLD = "pypi.sqlite"
 LIMIT_S = int(os.environ.get("PIW_TEST_LIMIT_S", 60))
 
 
@@ -125,11 +126,19 @@ def piwheels(*words, **more):
 VERSION = piwheels("--version").stdout.split()[1]
 
 
+def make_history(folder, events, seed=1):
+    """A world with a long history in the folder, for the LoopbackPyPI that is started there; its path, for model.expected."""
+    path = pathlib.Path(folder) / WORLD
+    done = run(ROOT / "test" / "pypi" / "make-history", "--db", path, "--events", events, "--seed", seed, limit_s=600)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
 class LoopbackPyPI:
     """The loopback PyPI; its world is a SQLite file that `sql` changes."""
 
     def __init__(self, directory, *seeds):
-        self.database = pathlib.Path(directory) / "pypi.sqlite"
+        self.database = pathlib.Path(directory) / WORLD
         words = [word for seed in seeds for word in ("--seed", seed)]
         self.process = Process(LOOPBACK_PYPI, "--db", self.database, "--listen", "127.0.0.1:0", *words, "--print-url")
         self.url = self.process.wait_line(r"(http://127\.0\.0\.1:\d+)").group(1)

@@ -4,12 +4,12 @@ The model (model.py) reads the events; the loopback PyPI serves the world that t
 """
 import re
 import sqlite3
-import subprocess
 import urllib.parse
 import xml.parsers.expat
 
 import pytest
 
+from harness import WORLD, make_history, run
 from model import key_of, read, version_of
 from world import SOURCE, World
 
@@ -18,8 +18,7 @@ EVENTS = 30_000
 
 
 def make(path, *words):
-    return subprocess.run(["/usr/bin/python3", PROGRAM, "--db", path, *map(str, words)], capture_output=True, text=True,
-                          timeout=120)
+    return run(PROGRAM, "--db", path, *words)
 
 
 def rows(path, statement):
@@ -29,15 +28,12 @@ def rows(path, statement):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("history")
-    made = make(folder / "world.db", "--events", EVENTS, "--seed", 7)
-    assert made.returncode == 0, made.stderr
-    return folder
+    return tmp_path_factory.mktemp("history")
 
 
 @pytest.fixture(scope="module")
 def history(folder):
-    return folder / "world.db"
+    return make_history(folder, EVENTS, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +74,7 @@ def test_a_database_that_is_there_is_left_alone(history):
 
 
 def test_strict_xml_can_be_read_by_every_reader(tmp_path):
-    assert make(tmp_path / "world.db", "--events", 8000, "--strict-xml").returncode == 0
+    assert make(tmp_path / WORLD, "--events", 8000, "--strict-xml").returncode == 0
     world = World(tmp_path)
     assert len(world.changelog()) >= 8000
     world.close()

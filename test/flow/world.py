@@ -1,25 +1,23 @@
 """A running loopback PyPI for the tests of itself, asked over HTTP and XML-RPC and changed with SQL."""
 import http.client
 import json
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import xmlrpc.client
-from pathlib import Path
 from types import SimpleNamespace
 
-SOURCE = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get('PIW_TEST_BUILD', SOURCE / 'build')) / 'test/pypi/loopback-pypi'
+from harness import LOOPBACK_PYPI as PROGRAM, ROOT as SOURCE, WORLD
+
 JSON = 'application/vnd.pypi.simple.v1+json'
 
 
 class World:
-    """Its database is `world.db` in the folder given; one that lies there already is served as it is."""
+    """Its database is the file WORLD in the folder given; one that lies there already is served as it is."""
 
     def __init__(self, folder, *seeds):
-        self.db = folder / 'world.db'
+        self.db = folder / WORLD
         seed_options = [word for seed in seeds for word in ('--seed', seed)]
         self.process = subprocess.Popen([PROGRAM, '--db', self.db, '--print-url', *seed_options],
                                         stdout=subprocess.PIPE, text=True)
