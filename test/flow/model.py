@@ -12,6 +12,7 @@ The rules:
 - What concerns something that is not there is ignored.
 - Versions are the same when PEP 440 says so. Those that are none (or longer than 250 bytes) are the same when their
   text is, and nothing is built of them. Control characters in them are dropped; over 255 bytes they are refused.
+- Whose files are a project's, PyPI says, whatever they are called. A `source` file with an sdist's ending is one.
 - A file whose name no file system takes (over 255 bytes, with a '/' or control characters) is unknown business: the
   project is to be compared again, and nothing else comes of it. So is an event that needs a version and has none.
 - Time stamps are data; they never decide anything. None is before 1970.
@@ -24,7 +25,7 @@ import re
 import sqlite3
 
 from packaging import tags as packaging_tags
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
@@ -65,17 +66,10 @@ def stored_version(text):
     return text and (CONTROL.sub("", text).strip(" ") or None)
 
 
-def wheel_tags(filename, name):
-    """ "py2.py3-none-any", in lower case; None for what is no wheel of the package."""
+def wheel_tags(filename):
+    """ "py2.py3-none-any", in lower case; None for what is no wheel."""
     found = WHEEL.fullmatch(filename)
-    return found["tags"].lower() if found and canonicalize_name(found["dist"]) == name else None
-
-
-def is_sdist(filename, name):
-    """Whether it is called NAME-VERSION.ending, in any spelling of the name."""
-    stem = next((filename.removesuffix(ending) for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
-    marks = [found.start() for found in re.finditer("-", stem or "")]
-    return any(canonicalize_name(stem[:mark]) == name for mark in marks if mark + 1 < len(stem))
+    return found["tags"].lower() if found else None
 
 
 def is_file_name(filename):
@@ -159,9 +153,9 @@ class World:
             return UNKNOWN
         self.new_release(name, spelled, version, when)
         release = self.release(name, version)
-        if tags := wheel_tags(filename, name):
+        if tags := wheel_tags(filename):
             release.wheels[filename] = tags
-        elif tag == "source" and is_sdist(filename, name):
+        elif tag == "source" and filename.endswith(SDIST_ENDINGS):
             release.sdists.append(filename)
         else:
             release.others.add(filename)
@@ -305,6 +299,25 @@ class Skip:
                 (not self.prereleases or version.is_prerelease))
 
 
+# ---- Requires-Python ----
+
+def requires_python(path):
+    """{file name: Requires-Python} of the files that are left in a loopback PyPI's world: events do not tell it."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        return dict(connection.execute("SELECT filename, requires_python FROM file WHERE requires_python IS NOT NULL"))
+
+
+@functools.lru_cache(maxsize=None)
+def python_allowed(requires, target):
+    """Whether some patch release of the target's Python would do, as pip judges it; what does not parse allows all."""
+    major, minor = re.match(r"cp(\d)(\d+)", target.abi).groups()
+    try:
+        specifiers = SpecifierSet(requires)
+    except InvalidSpecifier:
+        return True
+    return any(specifiers.contains(f"{major}.{minor}.{patch}") for patch in range(100))
+
+
 # ---- what is expected of a database ----
 
 def why_closed(project, version, release):
@@ -318,12 +331,13 @@ def why_closed(project, version, release):
     return None if release.sdists else "binary only"
 
 
-def expected_version(name, project, version, release, targets, skips):
+def expected_version(name, project, version, release, targets, skips, requires):
     closed = why_closed(project, version, release)
     covered = [t.name for t in targets if any(wheel_fits(tags, t) for tags in release.wheels.values())]
     skipped = [t.name for t in targets if t.skip or isinstance(version, Version) and
                any(skip.fits(name, version, t) for skip in skips)]
-    missing = [t.name for t in targets if t.name not in covered and t.name not in skipped]
+    excluded = [t.name for t in targets if not python_allowed(requires.get(release.sdist(), ""), t)]
+    missing = [t.name for t in targets if t.name not in (*covered, *skipped, *excluded)]
     return {
         "spellings": release.spellings,         # normalised each
         "released": release.released,
@@ -337,22 +351,25 @@ def expected_version(name, project, version, release, targets, skips):
         "others": set(release.others),
         "covered": covered,                     # by PyPI's own wheels
         "skipped": skipped,
-        "missing": missing,                     # neither of both, in the targets' order
+        "excluded": excluded,                   # by Requires-Python
+        "missing": missing,                     # none of these, in the targets' order
         "closed": closed,
         "open": missing[0] if missing and not closed else None,     # what would be built first
     }
 
 
-def expected(path, targets=(), skips=(), until=None):
+def expected(path, targets=(), skips=(), until=None, requires=None):
     """{name: {"display", "quarantined", "versions": {key_of(version): …}}} after the events of a loopback PyPI's database.
 
-    `targets` are Targets in their order. Requires-Python is not in events and is left out of account; so is the time in
-    which an upload settles.
+    `targets` are Targets in their order. `requires` is what is known of Requires-Python, by the sdists' file names
+    (requires_python(path) once all projects have been asked for); nothing, right after the events. The time in which an
+    upload settles is left out of account.
     """
     return {
         name: {
             "display": project.display,
             "quarantined": project.quarantined,
-            "versions": {key_of(version): expected_version(name, project, version, release, targets, skips)
-                         for version, release in project.releases.items()},
+            "versions": {
+                key_of(version): expected_version(name, project, version, release, targets, skips, requires or {})
+                for version, release in project.releases.items()},
         } for name, project in read(path, until).projects.items()}

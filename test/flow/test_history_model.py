@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from model import Skip, Target, World, expected, key_of, name_of, read, version_of, wheel_fits
+from model import Skip, Target, World, expected, key_of, name_of, read, requires_python, version_of, wheel_fits
 
 BULLSEYE = Target("bullseye", "cp39", "linux_armv7l", (2, 31))
 BOOKWORM = Target("bookworm", "cp311", "linux_armv7l", (2, 36))
@@ -47,7 +47,7 @@ def test_a_release_with_an_sdist_is_open_for_the_first_target(tell):
     assert packages == {"spam": {"display": "spam", "quarantined": False, "versions": {"1": {
         "spellings": {"1.0"}, "released": 101, "yanked": False, "quarantined": False, "legacy": False,
         "prerelease": False, "sdist": "spam-1.0.tar.gz", "sdists": {"spam-1.0.tar.gz"}, "wheels": {}, "others": set(),
-        "covered": [], "skipped": [], "missing": ["bullseye", "bookworm"], "closed": None, "open": "bullseye"}}}}
+        "covered": [], "skipped": [], "excluded": [], "missing": ["bullseye", "bookworm"], "closed": None, "open": "bullseye"}}}}
 
 
 def test_all_spellings_of_a_name_are_one_package_and_the_newest_shows(tell):
@@ -187,10 +187,9 @@ def test_wheels_are_counted_by_their_tags(tell):
     assert version["others"] == {"spam-1-py3.whl", "spam-1-x-py3-none-any.whl"}
 
 
-def test_a_file_of_another_name_is_neither_sdist_nor_wheel(tell):
-    version = the_version(tell(*on("1", "add source file egg-1.tar.gz", "add py3 file egg-1-py3-none-any.whl",
-                                   "add source file spam-.zip")))
-    assert (version["sdist"], version["wheels"], len(version["others"])) == (None, {}, 3)
+def test_a_file_is_the_projects_whatever_it_is_called(tell):
+    version = the_version(tell(*on("1", "add source file egg.zip", "add py3 file egg-2-py3-none-any.whl")))
+    assert (version["sdist"], version["wheels"]) == ("egg.zip", {"py3-none-any": 1})
 
 
 @pytest.mark.parametrize("filename", ["a/b.zip", "a\nb.zip", "a\0b.zip", "x" * 252 + ".zip"])
@@ -274,6 +273,27 @@ def test_a_skip_of_prereleases_closes_only_those(tell):
 def test_a_target_that_is_skipped_itself_is_never_open(tell):
     targets = [Target("old", "cp37m", "linux_armv7l", skip="too old"), BOOKWORM]
     assert the_version(tell(*SDIST, targets=targets))["open"] == "bookworm"
+
+
+# ---- Requires-Python
+
+@pytest.mark.parametrize("requires, opened", [
+    (">=3.7", "bullseye"), (">=3.11", "bookworm"), ("<3.9", None), (">=3.9.7", "bullseye"), ("!=3.9.*", "bookworm"),
+    ("==3.11.4", "bookworm"), ("nonsense", "bullseye"), ("", "bullseye"), (">=4", None),
+])
+def test_requires_python_closes_the_targets_it_excludes(tell, requires, opened):
+    version = the_version(tell(*SDIST, requires={"spam-1.0.tar.gz": requires, "spam-1.0.zip": "<2"}))
+    assert version["open"] == opened
+    assert len(version["excluded"]) + len(version["missing"]) == 2
+
+
+def test_requires_python_is_read_from_the_world(tmp_path):
+    connection = sqlite3.connect(tmp_path / "history.db")
+    connection.execute("CREATE TABLE file (filename TEXT, requires_python TEXT)")
+    connection.execute("INSERT INTO file VALUES ('spam-1.0.tar.gz', '>=3.7'), ('spam-2.0.tar.gz', NULL)")
+    connection.commit()
+    connection.close()
+    assert requires_python(tmp_path / "history.db") == {"spam-1.0.tar.gz": ">=3.7"}
 
 
 # ---- versions

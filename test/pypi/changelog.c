@@ -12,10 +12,9 @@
 #include "xmlrpc.h"
 
 #define SELECT_ROWS "SELECT coalesce(spelled, project), version, time, action, serial FROM event"
-#define LIMIT_ROWS " LIMIT 50000"
-
-_Static_assert(CHANGELOG_ROWS_MAX == 50000, "LIMIT_ROWS says the same");
-
+#define TEXT_OF(number) #number
+#define TEXT_OF_VALUE(macro) TEXT_OF(macro)
+#define LIMIT_ROWS " LIMIT " TEXT_OF_VALUE(CHANGELOG_ROWS_MAX)
 #define ROWS_SINCE SELECT_ROWS " WHERE serial > ? ORDER BY serial" LIMIT_ROWS
 #define ROWS_REVERSED "SELECT * FROM (" ROWS_SINCE ") ORDER BY serial DESC"
 #define ROWS_UNTIL SELECT_ROWS " WHERE serial <= ? ORDER BY serial" LIMIT_ROWS

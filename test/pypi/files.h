@@ -20,8 +20,8 @@ struct file {
     char metadata_sha256[SHA256_HEX_SIZE]; /* "": no metadata is offered */
 };
 
-/* The project's files by version and name, without those in quarantine; of one version where `version` is not NULL. Read with
- * files_next until it is false, then store_done. A file lives until the next. */
+/* The project's files by version and name, without those in quarantine; of one version where `version` is not
+ * NULL. Read with files_next until it is false, then store_done. A file lives until the next. */
 sqlite3_stmt *files_query(struct store *s, const char *project, const char *version);
 bool files_next(struct store *s, sqlite3_stmt *query, struct file *f);
 
