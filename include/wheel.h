@@ -45,4 +45,43 @@ int wheel_read(const char *path, const char *file_name, const char *package, con
                const struct wheel_limits *limits, struct wheel *w, char *why, size_t why_size);
 void wheel_release(struct wheel *w);
 
+/* -- machine code in a wheel: ELF objects, read as the dynamic linker would, and never run ---------- */
+
+#define WHEEL_MAX_OBJECTS 4096
+#define WHEEL_MAX_NEEDED 256         /* libraries that one object may name */
+
+struct wheel_object {
+    char *path;                      /* below the directory that it is installed in: "numpy/_core.so" */
+    bool sound;                      /* could be read; without that nothing below is known */
+    bool loadable;                   /* has a dynamic section: a shared library or a program */
+    uint16_t machine;                /* e_machine: EM_ARM, EM_X86_64, … */
+    uint8_t bits;                    /* 32 or 64 */
+    bool big_endian;
+    bool armv6;                      /* 32-bit Arm code that an ARMv6 with VFPv2 can run */
+    char *soname;                    /* or NULL, as the next two */
+    char *rpath, *runpath;           /* directories, divided by colons */
+    unsigned needed_count;
+    char **needed;                   /* names of libraries (DT_NEEDED) */
+    unsigned glibc[3], glibcxx[3];   /* the newest versions of symbols asked for: {2, 34, 0}; zeroes: none */
+};
+
+struct wheel_objects {
+    unsigned count;                  /* at most WHEEL_MAX_OBJECTS: there may be more */
+    struct wheel_object *items;      /* in the order of their paths */
+};
+
+/* Finds and reads the ELF objects of a wheel that wheel_read has found good. An object that cannot be understood
+ * is no error. 0, -EBADMSG or another -errno with `why`. Blocks; needs room for the largest object beside the
+ * wheel. Release in either case. */
+int wheel_objects_read(const char *path, struct wheel_objects *objects, char *why, size_t why_size);
+void wheel_objects_release(struct wheel_objects *objects);
+
+/* All objects in sum. */
+struct wheel_code {
+    bool native;                     /* there are some */
+    bool armv6;                      /* all of them run on an ARMv6 */
+    char glibc[16], glibcxx[16];     /* "2.34", "3.4.30", or "" */
+};
+void wheel_objects_sum(const struct wheel_objects *objects, struct wheel_code *code);
+
 #endif

@@ -343,6 +343,22 @@ int archive_inflate(struct archive *a, const struct member *m, archive_sink *sin
     return rc;
 }
 
+int archive_peek(struct archive *a, const struct member *m, void *start, size_t len)
+{
+    struct zip_file *file = zip_fopen_index(a->zip, (zip_uint64_t)(m - a->members), ZIP_FL_UNCHANGED);
+    int rc = 0;
+
+    if (!file)
+        return fail_zip(a->why, zip_get_error(a->zip), m->name);
+    zip_int64_t got = zip_fread(file, start, len);
+    if (got < 0)
+        rc = fail_zip(a->why, zip_file_get_error(file), m->name);
+    else if ((size_t)got < len)
+        rc = refuse(a->why, "\"%s\" does not inflate to the size it declares", m->name);
+    zip_fclose(file);
+    return rc;
+}
+
 static void append(void *context, const void *data, size_t len)
 {
     char **to = context;

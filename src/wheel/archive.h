@@ -55,6 +55,9 @@ struct member *archive_find(const struct archive *a, const char *name); /* NULL 
 typedef void archive_sink(void *context, const void *data, size_t len);
 int archive_inflate(struct archive *a, const struct member *m, archive_sink *sink, void *context);
 
+/* The first `len` bytes of a member that has so many. */
+int archive_peek(struct archive *a, const struct member *m, void *start, size_t len);
+
 /* The whole member, with a NUL after it; refused when longer than `max_bytes`. Free *data in any case. */
 int archive_read(struct archive *a, const struct member *m, size_t max_bytes, char **data, size_t *len);
 
