@@ -61,7 +61,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 3 /* of the schema that this program needs */
+#define DB_LEVEL 4 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);
@@ -98,6 +98,10 @@ void db_target_add(struct db *db, struct db_call *c, const char *name, const cha
 /* `found` tells whether there is such a target; a NULL reason takes it up again. */
 void db_target_skip(struct db *db, struct db_call *c, const char *name, const char *reason, bool *found,
                     void (*done)(struct db_call *c, int error));
+
+/* Debian packages that every machine of the target has, instead of those named before. The names are copied. */
+void db_target_preinstalled(struct db *db, struct db_call *c, const char *name, const char *const *packages,
+                            size_t count, bool *found, void (*done)(struct db_call *c, int error));
 
 /* ---- projects ---- */
 
@@ -315,6 +319,9 @@ struct db_project_file {
     char *apt, *pip;          /* what it needs at run time: names, each ended by a newline */
     uint64_t size_bytes;
     char sha256[SHA256_HEX_SIZE];
+    char glibc[16], glibcxx[16]; /* least versions that it needs: "2.34", or "" */
+    bool was_native;          /* it has no compiled code, though earlier files of the package had */
+    bool armv6;               /* its code is for Arm, and an ARMv6 can run it */
     unsigned target;          /* that it was built on: its place in the list */
 };
 struct db_project_build {     /* the newest on each target, and failed ones */

@@ -240,6 +240,23 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Debian packages that every machine of the target has, instead of those named before. False: there is no target
+-- of this name.
+CREATE FUNCTION target_preinstalled(p_name text, p_packages text[]) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    t smallint;
+BEGIN
+    SELECT id INTO t FROM target WHERE name = p_name FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM preinstalled WHERE target = t;
+    INSERT INTO preinstalled (target, package) SELECT DISTINCT t, unnest(p_packages);
+    PERFORM people_pages_stale();
+    RETURN true;
+END $$;
+
 -- ---- PyPI ----------------------------------------------------------------------------------------
 
 -- The versions in project_store's argument, one of each sort key.
@@ -611,18 +628,22 @@ END $$;
 
 -- What attempts want to publish, file by file.
 --   p_files: for each attempt [{"path", "name", "size", "sha256", "metadata_sha256", "requires_python",
---            "requires": [text]}]
+--            "requires": [text], "apt": [text], "native", "armv6", "glibc", "glibcxx"}]
 CREATE FUNCTION files_announced(p_attempts bigint[], p_files jsonb[])
     RETURNS TABLE (call bigint, attempt bigint, place bigint, path text, name text, size_bytes bigint, sha256 bytea,
-                   metadata_sha256 bytea, requires_python text, requires jsonb)
+                   metadata_sha256 bytea, requires_python text, requires jsonb, apt jsonb, native boolean,
+                   armv6 boolean, glibc text, glibcxx text)
 LANGUAGE sql STABLE AS $$
     SELECT a.call, a.attempt, f.place, f.path, f.name, f.size, decode(f.sha256, 'hex'), decode(f.metadata_sha256, 'hex'),
-           coalesce(f.requires_python, ''), f.requires
+           coalesce(f.requires_python, ''), coalesce(f.requires, '[]'), coalesce(f.apt, '[]'),
+           coalesce(f.native, false), coalesce(f.armv6, false), coalesce(f.glibc, ''), coalesce(f.glibcxx, '')
         FROM unnest(p_attempts, p_files) WITH ORDINALITY a (attempt, files, call)
             CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(a.files) AS (
                 path text, name text, size bigint, sha256 text, metadata_sha256 text, requires_python text,
-                requires jsonb)) WITH ORDINALITY
-                AS f (path, name, size, sha256, metadata_sha256, requires_python, requires, place)
+                requires jsonb, apt jsonb, native boolean, armv6 boolean, glibc text, glibcxx text))
+                WITH ORDINALITY
+                AS f (path, name, size, sha256, metadata_sha256, requires_python, requires, apt, native, armv6,
+                      glibc, glibcxx, place)
 $$;
 
 -- Announces verified files before they enter the tree. For each place of the arrays, in
@@ -638,16 +659,20 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
 BEGIN
     PERFORM attempts_lock(p_attempts);
     INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
-                      requires_python)
+                      requires_python, native, was_native, armv6, glibc, glibcxx)
         SELECT f.path, f.name, f.attempt, j.version, j.target, 'publishing', f.size_bytes, f.sha256,
-               f.metadata_sha256, f.requires_python
+               f.metadata_sha256, f.requires_python, f.native, p.native AND NOT f.native, f.armv6, f.glibc,
+               f.glibcxx
             FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
+                JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package
             ORDER BY f.path
         ON CONFLICT (path) DO NOTHING;
     INSERT INTO dependency (file, tool, name)
-        SELECT there.id, 'pip', r
+        SELECT there.id, needs.tool, needs.name
             FROM files_announced(p_attempts, p_files) f JOIN file there ON there.path = f.path
-                CROSS JOIN LATERAL jsonb_array_elements_text(f.requires) r
+                CROSS JOIN LATERAL (
+                    SELECT 'pip', jsonb_array_elements_text(f.requires)
+                    UNION ALL SELECT 'apt', jsonb_array_elements_text(f.apt)) needs (tool, name)
             WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
         ON CONFLICT DO NOTHING;
     RETURN QUERY
@@ -667,12 +692,12 @@ BEGIN
     sums := tally_none();
     WITH added AS (
         UPDATE file SET state = 'live', published = now() WHERE attempt = ANY (p_attempts) AND state = 'publishing'
-            RETURNING version, size_bytes),
+            RETURNING version, size_bytes, native),
     parts AS (
-        SELECT v.package, count(*) AS files, sum(a.size_bytes) AS size_bytes
+        SELECT v.package, count(*) AS files, sum(a.size_bytes) AS size_bytes, bool_or(a.native) AS native
             FROM added a JOIN version v ON v.id = a.version GROUP BY v.package),
     grown AS (
-        UPDATE package SET live_files = live_files + parts.files FROM parts WHERE package.id = parts.package
+        UPDATE package SET live_files = live_files + parts.files, native = package.native OR parts.native FROM parts WHERE package.id = parts.package
             RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first)
     SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), count(*) FILTER (WHERE is_first),
            coalesce(array_agg(name ORDER BY name), '{}')

@@ -35,7 +35,8 @@ CREATE TABLE package (
     serial     bigint NOT NULL DEFAULT 0,    -- X-PyPI-Last-Serial of what we know
     etag       text NOT NULL DEFAULT '',     -- of PyPI's page
     refresh_at timestamptz,                  -- when to compare with PyPI again; null: never
-    live_files integer NOT NULL DEFAULT 0
+    live_files integer NOT NULL DEFAULT 0,
+    native     boolean NOT NULL DEFAULT false -- a file of it had compiled code
 );
 CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
 
@@ -128,17 +129,29 @@ CREATE TABLE file (
     sha256          bytea NOT NULL CHECK (length(sha256) = 32),
     metadata_sha256 bytea NOT NULL CHECK (length(metadata_sha256) = 32),
     requires_python text NOT NULL DEFAULT '',
-    published       timestamptz NOT NULL DEFAULT now()
+    published       timestamptz NOT NULL DEFAULT now(),
+    native          boolean NOT NULL DEFAULT false, -- has compiled code
+    was_native      boolean NOT NULL DEFAULT false, -- has none, though an earlier file of the package had
+    armv6           boolean NOT NULL DEFAULT false, -- its code is for Arm, and an ARMv6 can run it
+    glibc           text NOT NULL DEFAULT '', -- the least versions of the libraries that it needs: 2.34
+    glibcxx         text NOT NULL DEFAULT ''  -- 3.4.30
 );
 CREATE INDEX file_version ON file (version);
 CREATE INDEX file_publishing ON file (attempt) WHERE state = 'publishing';
 
--- What a file needs at run time.
+-- What a file needs at run time: Debian packages with libraries ('apt'), and what its metadata requires ('pip').
 CREATE TABLE dependency (
     file bigint NOT NULL REFERENCES file ON DELETE CASCADE,
     tool text NOT NULL CHECK (tool IN ('apt', 'pip')),
     name text NOT NULL,
     PRIMARY KEY (file, tool, name)
+);
+
+-- Debian packages that every machine of a target has: pages do not name them as needed.
+CREATE TABLE preinstalled (
+    target  smallint NOT NULL REFERENCES target,
+    package text NOT NULL,
+    PRIMARY KEY (target, package)
 );
 
 -- Pages that must be written again. A writer removes the row only if its generation is the one it rendered.

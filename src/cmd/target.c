@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/buf.h"
+#include "core/debian.h"
 #include "core/memory.h"
 #include "core/nearest.h"
 #include "core/text.h"
@@ -24,6 +25,8 @@ struct target {
     const char *name;
     const char *abi, *platform, *label;  /* of add */
     const char *reason;                  /* of skip; NULL: unskip */
+    char **packages;                     /* of preinstalled */
+    size_t package_count;
     bool json;                           /* of list */
     bool found;
     struct db_targets targets;
@@ -295,6 +298,80 @@ static int unskip(const struct options *o)
     return target_run(&t, o, skip_steps);
 }
 
+/* ---- preinstalled ---- */
+
+static enum step store_preinstalled(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_target_preinstalled(target->tool.db, &target->tool.call, target->name,
+                           (const char *const *)target->packages, target->package_count, &target->found,
+                           tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step tell_preinstalled(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    if (!target->found)
+        return task_fail(t, -ENOENT, "there is no target %s; see: piwheels target list", target->name);
+    printf("Target %s: its machines have %zu packages; pages do not name these as needed.\n", target->name,
+           target->package_count);
+    return STEP_NEXT;
+}
+
+static const struct task_step preinstalled_steps[] = {
+    {"store preinstalled", store_preinstalled},
+    {"tell preinstalled", tell_preinstalled},
+    {NULL, NULL},
+};
+
+/* The first word of a line, as dpkg-query -W prints it: "libc6:armhf\t2.36-9". */
+static int read_packages(struct target *t, const char *path, FILE *file)
+{
+    char *line = NULL;
+    size_t size = 0;
+    int status = EXIT_OK;
+
+    for (unsigned number = 1; status == EXIT_OK && getline(&line, &size, file) >= 0; number++) {
+        line[strcspn(line, "#\n")] = '\0';
+        char *name = line + strspn(line, " \t");
+        name[strcspn(name, ": \t\r")] = '\0';
+        if (name[0] == '\0')
+            continue;
+        if (debian_name_valid(name)) {
+            t->packages = mem_resize(t->packages, t->package_count + 1, sizeof *t->packages);
+            t->packages[t->package_count++] = mem_text(name);
+        } else {
+            status = command_usage_error(&command_target, "%s:%u: \"%s\" is no name of a Debian package; the list is "
+                                         "what dpkg-query -W prints on a machine of the target", path, number, name);
+        }
+    }
+    free(line);
+    return status;
+}
+
+static int preinstalled(const struct options *o)
+{
+    struct target t = {.name = o->words[1]};
+    const char *path = o->words[2];
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        return command_trouble(&command_target, "cannot read %s: %s", path, strerror(errno));
+    int status = read_packages(&t, path, file);
+    fclose(file);
+    if (status == EXIT_OK)
+        status = target_run(&t, o, preinstalled_steps);
+    for (size_t i = 0; i < t.package_count; i++)
+        free(t.packages[i]);
+    free(t.packages);
+    return status;
+}
+
 /* ---- the command ---- */
 
 static const struct action {
@@ -304,6 +381,7 @@ static const struct action {
 } actions[] = {
     {"add", "add NAME (--native | --abi ABI --platform TAG)", 2, 2, add},
     {"list", "list", 1, 1, list},
+    {"preinstalled", "preinstalled NAME FILE", 3, 3, preinstalled},
     {"skip", "skip NAME REASON", 3, OPTIONS_MAX_WORDS, skip},
     {"unskip", "unskip NAME", 2, 2, unskip},
 };
@@ -315,7 +393,7 @@ static int unknown_action(const char *name)
     for (unsigned i = 0; i < COUNT_OF(actions); i++)
         known[i] = actions[i].name;
     const char *near = nearest_name(name, known, COUNT_OF(known));
-    return command_usage_error(&command_target, "\"%s\" is none of add, list, skip, unskip%s%s%s", name,
+    return command_usage_error(&command_target, "\"%s\" is none of add, list, preinstalled, skip, unskip%s%s%s", name,
                                near != NULL ? "; did you mean " : "", near != NULL ? near : "",
                                near != NULL ? "?" : "");
 }
@@ -338,13 +416,15 @@ static const char *const aliases[] = {NULL};
 const struct command command_target = {
     .name = "target",
     .aliases = aliases,
-    .usage = "add NAME | list | skip NAME REASON | unskip NAME",
+    .usage = "add NAME | list | preinstalled NAME FILE | skip NAME REASON | unskip NAME",
     .summary = "name the kinds of machine that the farm builds for",
     .description =
         "A target is a kind of machine that wheels are built for: a Python's ABI tag and a platform tag. "
         "\"add\" names one, with --abi and --platform, or with --native for the machine and the Python that "
         "it runs on. \"list\" shows them all, in the order in which a package is tried. \"skip\" ends building "
-        "for one and keeps what is published; \"unskip\" takes it up again.\n\n"
+        "for one and keeps what is published; \"unskip\" takes it up again. \"preinstalled\" tells which Debian packages "
+        "every machine of the target has, so that pages name only what is needed beyond: FILE has a name a line, as "
+        "dpkg-query -W prints them.\n\n"
         "It speaks to the database, as the user whom piwheels initdb has given the rights (su - piwheels), "
         "and the master finds out by itself.",
     .bit = FOR_TARGET,

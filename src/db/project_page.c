@@ -2,10 +2,12 @@
  * What the page for people tells of a package: called by the web stage.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/text.h"
 #include "private.h"
 
 /* One statement, for one page must show one moment. Every part has the same columns; releases come the newest
@@ -16,41 +18,42 @@ static const char project_sql[] =
     "release AS (SELECT v.*, row_number() OVER (ORDER BY v.sort_key DESC) - 1 AS place "
     "    FROM piwheels.version v JOIN package p ON p.id = v.package) "
     "SELECT 0 AS part, 0 AS place, 0 AS target, p.display AS a, p.summary AS b, '' AS c, '' AS d, '' AS e, "
-    "       false AS f, false AS g, 0 AS n, 0 AS rank "
+    "       false AS f, false AS g, 0 AS n, '' AS h, 0 AS rank "
     "FROM package p "
     "UNION ALL "
-    "SELECT 1, 0, t.at, t.name, t.abi, t.platform, t.label, '', false, false, 0, 0 FROM target t "
+    "SELECT 1, 0, t.at, t.name, t.abi, t.platform, t.label, '', false, false, 0, '', 0 FROM target t "
     "UNION ALL "
     "SELECT 2, r.place, 0, r.version, coalesce(to_char(r.released AT TIME ZONE 'UTC', "
     "       'YYYY-MM-DD HH24:MI:SS'), ''), r.yanked_reason, r.requires_python, coalesce(r.skip, ''), "
-    "       r.prerelease, r.yanked, 0, 0 "
+    "       r.prerelease, r.yanked, 0, '', 0 "
     "FROM release r "
     "UNION ALL "
-    "SELECT 3, r.place, t.at, s.state, s.reason, '', '', '', false, false, 0, 0 "
+    "SELECT 3, r.place, t.at, s.state, s.reason, '', '', '', false, false, 0, '', 0 "
     "FROM package p CROSS JOIN LATERAL piwheels.package_states(p.id) s "
     "    JOIN release r ON r.id = s.version JOIN target t ON t.id = s.target "
     "UNION ALL "
     "SELECT 4, r.place, t.at, f.name, encode(f.sha256, 'hex'), f.requires_python, "
     "       (SELECT coalesce(string_agg(d.name || E'\\n', '' ORDER BY d.name), '') "
-    "            FROM piwheels.dependency d WHERE d.file = f.id AND d.tool = 'apt'), "
+    "            FROM piwheels.dependency d WHERE d.file = f.id AND d.tool = 'apt' AND NOT EXISTS "
+    "                (SELECT FROM piwheels.preinstalled i WHERE i.target = f.target AND i.package = d.name)), "
     "       (SELECT coalesce(string_agg(d.name || E'\\n', '' ORDER BY d.name), '') "
     "            FROM piwheels.dependency d WHERE d.file = f.id AND d.tool = 'pip'), "
-    "       false, false, f.size_bytes, 0 "
+    "       f.was_native, f.armv6, f.size_bytes, concat(f.glibc, '/', f.glibcxx), 0 "
     "FROM release r JOIN piwheels.file f ON f.version = r.id JOIN target t ON t.id = f.target "
     "WHERE f.state = 'live' "
     "UNION ALL "
-    "SELECT 5, b.place, b.at, b.outcome, '', '', '', '', b.log_bytes > 0, false, b.id, -b.id "
+    "SELECT 5, b.place, b.at, b.outcome, '', '', '', '', b.log_bytes > 0, false, b.id, '', -b.id "
     "FROM (SELECT l.*, r.place, t.at, "
     "             row_number() OVER (PARTITION BY l.version, l.target ORDER BY l.id DESC) AS nth "
     "      FROM release r JOIN piwheels.build l ON l.version = r.id JOIN target t ON t.id = l.target) b "
     "WHERE b.nth = 1 OR b.outcome = 'failed' AND b.nth <= 5 "
     "UNION ALL "
-    "SELECT 6, 0, 0, l.name, '', '', '', '', false, false, 0, 0 "
+    "SELECT 6, 0, 0, l.name, '', '', '', '', false, false, 0, '', 0 "
     "FROM package p JOIN piwheels.package_alias l ON l.package = p.id "
     "ORDER BY part, place, target, rank, a";
 
 enum { PART_PACKAGE, PART_TARGET, PART_RELEASE, PART_STATE, PART_FILE, PART_BUILD, PART_ALIAS, PART_COUNT };
-enum { COL_PART, COL_PLACE, COL_TARGET, COL_A, COL_B, COL_C, COL_D, COL_E, COL_F, COL_G, COL_N };
+enum { COL_PART, COL_PLACE, COL_TARGET, COL_A, COL_B, COL_C, COL_D, COL_E, COL_F, COL_G, COL_N, COL_H };
 
 static char *text_of(const struct pg_result *result, unsigned row, unsigned column)
 {
@@ -100,7 +103,12 @@ static void read_file(struct db_project_page *p, struct db_release *release, con
     file->requires_python = text_of(result, row, COL_C);
     file->apt = text_of(result, row, COL_D);
     file->pip = text_of(result, row, COL_E);
+    file->was_native = pg_bool(result, row, COL_F);
+    file->armv6 = pg_bool(result, row, COL_G);
     file->size_bytes = (uint64_t)pg_int(result, row, COL_N);
+    const char *versions = pg_text(result, row, COL_H);
+    snprintf(file->glibc, sizeof file->glibc, "%.*s", (int)strcspn(versions, "/"), versions);
+    text_copy(file->glibcxx, sizeof file->glibcxx, versions + strcspn(versions, "/") + 1);
 }
 
 static void read_build(struct db_project_page *p, struct db_release *release, const struct pg_result *result,

@@ -64,3 +64,15 @@ void db_target_skip(struct db *db, struct db_call *c, const char *name, const ch
     call_init(c, decode_found, found, done);
     call_send(c, db->bulk, "SELECT piwheels.target_skip($1, $2)", &params);
 }
+
+void db_target_preinstalled(struct db *db, struct db_call *c, const char *name, const char *const *packages,
+                            size_t count, bool *found, void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_text(&params, name);
+    pg_add_texts(&params, packages, count);
+    call_init(c, decode_found, found, done);
+    call_send(c, db->bulk, "SELECT piwheels.target_preinstalled($1, $2)", &params);
+}

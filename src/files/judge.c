@@ -35,6 +35,18 @@ static uint64_t targets_served(const struct receipt *r, const struct wheel_name 
     return serves;
 }
 
+/* What is not compiled needs no library, whatever the slave says. */
+static int read_code(struct receipt_file *f, char *why, size_t why_size)
+{
+    struct wheel_objects objects;
+    int error = wheel_objects_read(f->path, &objects, why, why_size);
+    wheel_objects_sum(&objects, &f->code);
+    wheel_objects_release(&objects);
+    if (!f->code.native)
+        f->apt[0] = '\0';
+    return error;
+}
+
 void receipt_judge(struct receipt *r)
 {
     struct receipt_file *f = &r->files_made[r->at];
@@ -51,5 +63,6 @@ void receipt_judge(struct receipt *r)
                  own ? own->abi : "", own ? own->platform : "");
         return;
     }
-    f->judged = true;
+    r->work_error = read_code(f, r->why, sizeof r->why);
+    f->judged = r->work_error == 0;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/debian.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
@@ -226,6 +227,8 @@ static int check_report(const struct receipt *r, const struct msg_built *b, char
             return snprintf(why, size, "BUILT names a file \"%s\"", w->name), -EPROTO;
         if (w->sha256.len != SHA256_SIZE)
             return snprintf(why, size, "BUILT gives %s a SHA-256 of %u bytes", w->name, w->sha256.len), -EPROTO;
+        if (!debian_names_valid(w->apt))
+            return snprintf(why, size, "BUILT has names for what %s needs that are not Debian's, or in disorder", w->name), -EPROTO;
         for (unsigned j = 0; j < i; j++) {
             if (strcmp(w->name, b->files.items[j].name) == 0)
                 return snprintf(why, size, "BUILT names %s twice", w->name), -EPROTO;
@@ -243,6 +246,7 @@ static void note_files(struct receipt *r, const struct msg_built *b)
         struct receipt_file *f = &r->files_made[i];
         text_copy(f->name, sizeof f->name, w->name);
         f->size_bytes = w->size_bytes;
+        f->apt = mem_text(w->apt);
         memcpy(f->sha256, w->sha256.data, SHA256_SIZE);
         snprintf(f->path, sizeof f->path, "%s/%lld-%llu-%u.part", r->files->staging, (long long)r->attempt.attempt,
                  (unsigned long long)r->number, i);
@@ -362,8 +366,10 @@ void receipt_free(struct receipt *r)
         return; /* a thread still writes: on_log_written comes back here */
     remove_staging(r);
     stream_release(&r->log);
-    for (unsigned i = 0; i < r->file_count; i++)
+    for (unsigned i = 0; i < r->file_count; i++) {
         wheel_release(&r->files_made[i].wheel);
+        free(r->files_made[i].apt);
+    }
     if (r->next)
         r->next->prev = r->prev;
     if (r->prev)

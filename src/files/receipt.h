@@ -48,7 +48,9 @@ struct receipt_file {
     uint8_t sha256[SHA256_SIZE];     /* as announced */
     char path[512];                  /* in staging */
     char public_path[768];           /* below the output directory */
-    struct wheel wheel;              /* what we read ourselves */
+    char *apt;                       /* Debian packages with the libraries it needs, as announced: names, each ended by a newline */
+    struct wheel wheel;              /* what we read ourselves, as the next */
+    struct wheel_code code;
     bool judged;
     unsigned tries;
     uint64_t serves;                 /* targets that can use it */

@@ -104,16 +104,26 @@ static enum step keep_log(struct task *t)
 
 /* ---- publishing ---------------------------------------------------------------------------------- */
 
+static json_t *lines_of(const char *text)
+{
+    json_t *lines = json_array();
+    for (size_t len; (len = strcspn(text, "\n")) > 0; text += len + 1)
+        json_array_append_new(lines, json_stringn(text, len));
+    return lines;
+}
+
 static json_t *describe_file(const struct receipt_file *f)
 {
     char sha256[SHA256_HEX_SIZE], metadata_sha256[SHA256_HEX_SIZE];
     json_t *requires = json_array();
     for (size_t i = 0; i < f->wheel.metadata.requires_dist_count; i++)
         json_array_append_new(requires, json_string(f->wheel.metadata.requires_dist[i]));
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "path", f->public_path, "name", f->name,
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s, s:s}", "path", f->public_path, "name", f->name,
                      "size", (json_int_t)f->size_bytes, "sha256", hash_hex(f->sha256, sha256),
                      "metadata_sha256", hash_hex(f->wheel.metadata_sha256, metadata_sha256), "requires_python",
-                     f->wheel.metadata.requires_python ? f->wheel.metadata.requires_python : "", "requires", requires);
+                     f->wheel.metadata.requires_python ? f->wheel.metadata.requires_python : "", "requires", requires,
+                     "apt", lines_of(f->apt), "native", f->code.native, "armv6", f->code.armv6, "glibc", f->code.glibc,
+                     "glibcxx", f->code.glibcxx);
 }
 
 static enum step announce_files(struct task *t)

@@ -80,7 +80,8 @@ static void say_built(struct attempt *a)
     for (unsigned i = 0; i < b->file_count; i++) {
         const struct build_file *f = &b->files[i];
         m.built.files.items[i] = (struct rec_wheel){
-            .name = f->name, .size_bytes = f->size_bytes, .sha256 = {f->sha256, SHA256_SIZE}};
+            .name = f->name, .size_bytes = f->size_bytes, .sha256 = {f->sha256, SHA256_SIZE},
+            .apt = b->needs->apt[i].len > 0 ? b->needs->apt[i].data : ""};
     }
     a->told = true;
     wire_send(a->wire, &m);

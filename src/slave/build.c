@@ -23,12 +23,16 @@ static enum step prepare_directory(struct task *t);
 static enum step run_pip(struct task *t);
 static enum step judge_pip(struct task *t);
 static enum step read_wheels(struct task *t);
+static enum step find_needs(struct task *t);
+static enum step note_needs(struct task *t);
 
 static const struct task_step build_steps[] = {
     {"prepare directory", prepare_directory},
     {"run pip", run_pip},
     {"judge pip", judge_pip},
     {"read wheels", read_wheels},
+    {"find needs", find_needs},
+    {"note needs", note_needs},
     {NULL, NULL},
 };
 
@@ -245,15 +249,49 @@ static enum step judge_pip(struct task *t)
 static void collect(struct lane_work *w)
 {
     struct build *b = container_of(w, struct build, work);
-    char *dir = mem_format("%s/wheels", b->dir);
-    collect_wheels(dir, b->package, b->version, b->files, &b->file_count, &b->verdict);
-    free(dir);
+    collect_wheels(b->wheels, b->package, b->version, b->files, &b->file_count, &b->verdict);
 }
 
 static enum step read_wheels(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
     return b->verdict.outcome != NULL ? STEP_DONE : work(b, LANE_VERIFY, collect);
+}
+
+/* ---- find needs, note needs ---- */
+
+static void on_needs_ended(struct needs *n)
+{
+    struct build *b = n->owner;
+    b->needs_running = false;
+    task_resume(&b->task);
+}
+
+static enum step find_needs(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+
+    if (b->file_count == 0)
+        return STEP_DONE;
+    b->needs = mem_new(1, sizeof *b->needs);
+    b->needs->owner = b;
+    b->needs->dir = b->wheels;
+    b->needs->files = b->files;
+    b->needs->file_count = b->file_count;
+    b->needs->ended = on_needs_ended;
+    b->needs_running = true;
+    needs_start(t->timer.loop, b->needs);
+    return STEP_WAIT;
+}
+
+static enum step note_needs(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+    char *rest = b->needs->told.data, *line;
+
+    while (b->needs->told.len > 0 && (line = strsep(&rest, "\n")) != NULL)
+        build_log_note(&b->log, "%s", line);
+    return STEP_NEXT;
 }
 
 /* ---- beginning and end ---- */
@@ -265,6 +303,8 @@ static void on_cancel(struct task *t)
         child_kill(&b->child);
     if (b->work_running)
         lane_cancel(&b->work);
+    if (b->needs_running)
+        needs_stop(b->needs);
 }
 
 static void on_finished(struct task *t)
@@ -290,6 +330,7 @@ void build_init(struct build *b, const struct msg_build *m, const char *slave_di
     b->platform = mem_text(m->platform);
     b->index_url = mem_text(index_url);
     b->dir = mem_format("%s/attempt-%llu", slave_dir, (unsigned long long)m->attempt);
+    b->wheels = mem_format("%s/wheels", b->dir);
     b->timeout_ms = m->timeout_ms > 0 && m->timeout_ms < timeout_ms ? m->timeout_ms : timeout_ms;
     b->sdist_known = m->sdist_sha256.len == SHA256_SIZE;
     if (b->sdist_known)
@@ -324,5 +365,9 @@ void build_release(struct build *b)
     free(b->platform);
     free(b->index_url);
     free(b->dir);
+    free(b->wheels);
+    if (b->needs != NULL)
+        needs_release(b->needs);
+    free(b->needs);
     build_log_release(&b->log);
 }

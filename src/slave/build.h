@@ -14,6 +14,7 @@
 #include "io/child.h"
 #include "io/message.h"
 #include "log.h"
+#include "needs.h"
 #include "verdict.h"
 
 struct build {
@@ -23,7 +24,7 @@ struct build {
     uint8_t sdist_sha256[SHA256_SIZE];
     bool sdist_known;                 /* its hash is */
     uint64_t timeout_ms;
-    char *dir;                        /* "…/attempt-7" */
+    char *dir, *wheels;               /* "…/attempt-7", "…/attempt-7/wheels" */
     /* set by the owner before build_start */
     void (*grown)(struct build *b);   /* its log has */
     void (*ended)(struct build *b);   /* exactly once, after success, failure and build_stop */
@@ -32,13 +33,14 @@ struct build {
     struct build_log log;
     struct build_file files[BUILD_MAX_FILES];
     unsigned file_count;
+    struct needs *needs;              /* of the files; NULL where it did not come so far */
     struct child child;               /* its times and peak */
     bool running;                     /* from build_start until `ended` */
     /* private */
     struct task task;
     struct lane_work work;
     int work_error;
-    bool child_running, work_running;
+    bool child_running, work_running, needs_running;
     const char *argv[32];
     char *env[16];
     char *trusted_host;               /* or NULL */

@@ -12,7 +12,8 @@
 #include "core/memory.h"
 
 #define NOTE_MAX_BYTES 1200
-#define ALL_MAX_BYTES (BUILD_LOG_HEAD_BYTES + BUILD_LOG_TAIL_BYTES + 4 * NOTE_MAX_BYTES)
+#define NOTES_MAX_BYTES 65536 /* of all that come after the end */
+#define ALL_MAX_BYTES (BUILD_LOG_HEAD_BYTES + BUILD_LOG_TAIL_BYTES + NOTES_MAX_BYTES)
 #define PARTIAL_LINE_BYTES 4096 /* the tail begins at a line's start if there is one so near */
 
 void build_log_init(struct build_log *l)

@@ -4,6 +4,7 @@
  */
 #include "project.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -185,6 +186,22 @@ static void add_cells(struct buf *to, const struct db_project_page *p, const str
     }
 }
 
+/* What the machine must have beside the wheel. */
+static void add_needs(struct buf *to, const struct db_project_file *file)
+{
+    char *names = mem_text(file->apt), *rest = names, *name;
+
+    if (names[0] != '\0') {
+        html_add(to, "<br><span class=\"needs\">needs <code>apt install");
+        while ((name = strsep(&rest, "\n")) != NULL && name[0] != '\0')
+            html_add(to, " %s", name);
+        html_add(to, "</code></span>");
+    }
+    free(names);
+    if (file->was_native)
+        html_add(to, "<br><span class=\"needs\">has no compiled code, though earlier files of this package had</span>");
+}
+
 static void add_file(struct buf *to, const char *package, const struct db_project_file *file)
 {
     char digest[SHA256_SHOWN + 1];
@@ -196,7 +213,9 @@ static void add_file(struct buf *to, const char *package, const struct db_projec
     html_add_url(to, file->name);
     html_add(to, "#sha256=%s\">%s</a> <span class=\"facts\">", file->sha256, file->name);
     html_add_size(to, file->size_bytes);
-    html_add(to, ", sha256 <code title=\"%s\">%s…</code></span></li>\n", file->sha256, digest);
+    html_add(to, ", sha256 <code title=\"%s\">%s…</code></span>", file->sha256, digest);
+    add_needs(to, file);
+    html_add(to, "</li>\n");
 }
 
 /* What failed on the target before its newest build. */

@@ -76,6 +76,10 @@ static void add_file(struct buf *to, const char *package, const struct db_projec
     add_text(to, "requires_python", or_null(file->requires_python));
     add_names(to, "apt_dependencies", file->apt);
     add_names(to, "pip_dependencies", file->pip);
+    add_text(to, "glibc", or_null(file->glibc));
+    add_text(to, "glibcxx", or_null(file->glibcxx));
+    add_bool(to, "armv6", file->armv6);
+    add_bool(to, "was_native", file->was_native);
     buf_adds(to, "}");
 }
 

@@ -127,7 +127,7 @@ static void finish_build(struct scripted *s)
     struct message built = {.verb = VERB_BUILT, .built = {.attempt = s->attempt, .outcome = "success", .reason = "",
         .detail = "", .wall_ms = 1000, .log_bytes = s->crowd->log_bytes}};
     built.built.files.count = 1;
-    built.built.files.items[0] = (struct rec_wheel){s->wheel.name, s->wheel.len, {s->wheel.sha256, SHA256_SIZE}};
+    built.built.files.items[0] = (struct rec_wheel){s->wheel.name, s->wheel.len, {s->wheel.sha256, SHA256_SIZE}, ""};
     say_output(s);
     wire_send(s->wire, &built);
 }

@@ -157,9 +157,9 @@ class Slave(Connection):
             self.output(attempt, at, log[at:at + PIECE_BYTES])
 
     def built(self, attempt, outcome="success", files=(), *, reason="", detail="", log_bytes=0):
-        """Files: [(name, size, sha256)]."""
+        """Files: [(name, size, sha256)], or with the Debian packages needed behind."""
         self.say("BUILT", attempt, outcome, reason, detail, 1234, 900, 50 << 20, log_bytes,
-                 [list(file) for file in files])
+                 [[*file, *[""] * (4 - len(file))] for file in files])
 
     def chunk(self, attempt, file, offset, data):
         self.say("CHUNK", attempt, file, offset, data)

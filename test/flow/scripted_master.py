@@ -75,7 +75,7 @@ class Connection:
     def fetch(self, built, file):
         """Asks for a file and returns its bytes, checked against what BUILT said of it."""
         attempt, files = built[1], built[9]
-        name, size, digest = files[file]
+        name, size, digest, _ = files[file]
         self.say("SEND", attempt, file)
         data = b""
         while (message := self.hear_any())[0] == "CHUNK":

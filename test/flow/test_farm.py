@@ -171,6 +171,43 @@ def test_the_targets_index_is_that_of_all(built):
     assert (built.output / "native" / "simple" / "piwtest-pure" / "index.html").exists()
 
 
+# ---- what the wheels need ----------------------------------------------------------------------------
+
+def facts_of(farm, package):
+    """The one file's, as the JSON tells them."""
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    pages = farm.output / "project" / package
+    releases = json.loads((pages / "json" / "index.json").read_text())["releases"].values()
+    file, = [file for release in releases for file in release["files"].values()]
+    return file
+
+
+def owner_of(library):
+    """The Debian package that has the library, by the name that the linker knows it by."""
+    path = re.search(rf"^\s*{re.escape(library)} .* => (\S+)$", run("/sbin/ldconfig", "-p").stdout, flags=re.M).group(1)
+    found = subprocess.run(["dpkg-query", "-S", path, path.removeprefix("/usr"), f"/usr{path}"], capture_output=True, text=True)
+    return found.stdout.split(":")[0]
+
+
+def test_the_debian_packages_that_a_wheel_needs_are_told(built):
+    assert facts_of(built, "piwtest-zlib")["apt_dependencies"] == sorted([owner_of("libc.so.6"), owner_of("libz.so.1")])
+    assert "apt install " in (built.output / "project" / "piwtest-zlib" / "index.html").read_text()
+
+
+def test_a_pure_wheel_needs_none(built):
+    facts = facts_of(built, "piwtest-pure")
+    assert facts["apt_dependencies"] == [] and facts["glibc"] is None and not facts["armv6"]
+
+
+def test_the_least_glibc_is_told(built):
+    assert re.fullmatch(r"2\.\d+(\.\d+)?", facts_of(built, "piwtest-zlib")["glibc"])
+
+
+def test_the_log_names_the_libraries(built):
+    text = built.log_of(built.attempts["piwtest-zlib"]).decode()
+    assert re.search(r"piwheels: needs libz\.so\.1 \(/\S+\) of the package zlib1g\]", text), text
+
+
 # ---- what pip makes of it ----------------------------------------------------------------------------
 
 @pytest.fixture(params=["nginx", "python_server"])

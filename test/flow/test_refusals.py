@@ -338,9 +338,16 @@ DIGEST = hashlib.sha256(b"").digest()
     ("success", [("a\n.whl", 1, DIGEST)], {}, 'BUILT names a file "a\n.whl"'),
     ("success", [("a.whl", 1, DIGEST[:20])], {}, "BUILT gives a.whl a SHA-256 of 20 bytes"),
     ("success", [("a.whl", 1, DIGEST)] * 2, {}, "BUILT names a.whl twice"),
+    ("success", [("a.whl", 1, DIGEST, "zlib1g; rm -rf /\n")], {},
+     "BUILT has names for what a.whl needs that are not Debian's, or in disorder"),
+    ("success", [("a.whl", 1, DIGEST, "zlib1g\nlibc6\n")], {},
+     "BUILT has names for what a.whl needs that are not Debian's, or in disorder"),
+    ("success", [("a.whl", 1, DIGEST, "libc6")], {},
+     "BUILT has names for what a.whl needs that are not Debian's, or in disorder"),
     ("failed", [], {"log_bytes": 5}, "BUILT speaks of 5 bytes of log, OUTPUT brought 0"),
 ], ids=["success without files", "failure with files", "farm's failure with files", "unknown outcome", "parent", "absolute",
-        "two dots", "hidden", "no name", "backslash", "newline", "short hash", "twice", "log that did not come"])
+        "two dots", "hidden", "no name", "backslash", "newline", "short hash", "twice", "no package", "disorder", "no newline",
+        "log that did not come"])
 def test_a_lie_in_built_is_refused(farm, building, outcome, files, more, said):
     slave, attempt = building
     slave.built(attempt, outcome, files, **more)

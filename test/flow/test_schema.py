@@ -11,7 +11,7 @@ from harness import piwheels
 ALL = (1 << 63) - 1
 SHA = "ab" * 32
 OTHER_SHA = "cd" * 32
-TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "slave", "stale_page",
+TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "preinstalled", "slave", "stale_page",
           "tally", "target", "version")
 
 
@@ -60,9 +60,9 @@ class World:
         return self.one(f"SELECT piwheels.builds_end(ARRAY[{attempt}], ARRAY['{outcome}'], ARRAY['{reason}'], "
                         f"ARRAY['{detail}'], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[{retry_ms}])")
 
-    def begin(self, attempt, *files):
+    def begin(self, attempt, *files, **more):
         listed = json.dumps([{"path": path, "name": path, "size": 10, "sha256": sha, "metadata_sha256": SHA,
-                              "requires_python": ">=3.8", "requires": ["six", "six"]} for path, sha in files])
+                              "requires_python": ">=3.8", "requires": ["six", "six"], **more} for path, sha in files])
         return [row[1] for row in self.rows(f"SELECT * FROM piwheels.files_begin(ARRAY[{attempt}], ARRAY['{listed}'::jsonb])")]
 
     def publish(self, attempt, serves):
@@ -761,6 +761,26 @@ def test_the_status_counts_the_jobs_of_each_target(three):
     assert [(t["name"], t["queued"], t["building"], t["parked"]) for t in facts["targets"]] == [
         ("t0", 0, 0, 0), ("t1", 0, 1, 0), ("t2", 1, 0, 0)]
     assert facts["stale_pages"] == 4
+
+
+# ---- what files need ----
+
+def test_debian_packages_are_kept_beside_what_the_metadata_requires(one):
+    attempt = one.claim()["attempt"]
+    one.begin(attempt, ("simple/a/a.whl", SHA), apt=["libc6", "zlib1g"], native=True, glibc="2.34", armv6=True)
+    assert one.rows("SELECT tool, name FROM piwheels.dependency ORDER BY 1, 2") == [
+        ("apt", "libc6"), ("apt", "zlib1g"), ("pip", "six")]
+    assert one.rows("SELECT native, was_native, armv6, glibc, glibcxx FROM piwheels.file") == [("t", "f", "t", "2.34", "")]
+
+
+@pytest.mark.parametrize("first, second, told", [(True, False, "t"), (True, True, "f"), (False, False, "f")])
+def test_a_file_without_code_is_told_apart_where_an_earlier_one_had_some(one, first, second, told):
+    one.store("x", version("1.0"), version("2.0"), want={"key": version("2.0")["key"]})
+    for number, native in ((1, first), (2, second)):
+        attempt = one.claim()["attempt"]
+        one.begin(attempt, (f"simple/x/x-{number}.whl", SHA), native=native)
+        one.publish(attempt, 0b1)
+    assert one.rows("SELECT was_native FROM piwheels.file ORDER BY id") == [("f",), (told,)]
 
 
 # ---- the service's rights ----

@@ -203,7 +203,7 @@ def test_a_pure_package_is_built_and_sent(master, slaves, index):
     _, attempt, outcome, reason, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, files = message
     assert (attempt, outcome, reason, detail) == (7, "success", "", "")
     assert wall_ms > 0 and cpu_ms > 0 and peak_bytes > 1000000
-    assert [name for name, _, _ in files] == ["piwtest_pure-0.2-py3-none-any.whl"]
+    assert [name for name, *_ in files] == ["piwtest_pure-0.2-py3-none-any.whl"]
     assert len(connection.log[7]) == log_bytes and b"piwtest-pure==0.2" in connection.log[7]
     wheel = connection.fetch(message, 0)
     assert metadata_name(wheel) == "Name: piwtest-pure"
@@ -217,7 +217,7 @@ def test_a_pure_package_is_built_and_sent(master, slaves, index):
 def test_a_c_extension_gets_the_tags_of_the_machine(master, slaves, index):
     slaves()
     _, message = built(master, index, "piwtest-cext")
-    assert [name for name, _, _ in message[FILES]] == [f"piwtest_cext-0.1-{ABI}-{ABI}-{PLATFORM}.whl"]
+    assert [name for name, *_ in message[FILES]] == [f"piwtest_cext-0.1-{ABI}-{ABI}-{PLATFORM}.whl"]
 
 
 def test_the_right_hash_of_the_sdist_is_asked_of_pip(master, slaves, index):

@@ -15,6 +15,7 @@ def bare(postgres, empty_database):
     def target(*words):
         return piwheels("target", *words, "-d", postgres.dsn(empty_database, "piwheels"))
     target.database = empty_database
+    target.postgres = postgres
     return target
 
 
@@ -174,3 +175,47 @@ def test_a_user_without_rights_is_told_so(postgres, bare):
     postgres.psql("DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
     done = piwheels("target", "list", "-d", postgres.dsn(bare.database, "stranger"))
     assert done.returncode == 1 and "permission denied" in done.stderr
+
+
+# ---- preinstalled ----
+
+def packages(bare, name):
+    world = bare.postgres.psql("SELECT package FROM piwheels.preinstalled p JOIN piwheels.target t ON t.id = p.target "
+                               f"WHERE t.name = '{name}' ORDER BY 1", bare.database)
+    return world.split()
+
+
+def test_what_a_target_has_preinstalled_is_read_as_dpkg_prints_it(bare, tmp_path):
+    add(bare, "a")
+    listed = tmp_path / "listed"
+    listed.write_text("libc6:armhf\t2.36-9\n\n# a comment\n  zlib1g install\nlibc6\n")
+    done = bare("preinstalled", "a", listed)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Target a: its machines have 3 packages; pages do not name these as needed.\n"
+    assert packages(bare, "a") == ["libc6", "zlib1g"]
+
+
+def test_a_new_list_takes_the_place_of_the_old(bare, tmp_path):
+    add(bare, "a")
+    for text, there in (("libc6\n", ["libc6"]), ("zlib1g\n", ["zlib1g"]), ("", [])):
+        (tmp_path / "listed").write_text(text)
+        assert bare("preinstalled", "a", tmp_path / "listed").returncode == 0
+        assert packages(bare, "a") == there
+
+
+@pytest.mark.parametrize("text, said", [
+    ("libc6\nLib C\n", 'listed:2: "Lib" is no name of a Debian package'), ("x\n", 'listed:1: "x" is no name')])
+def test_a_list_of_something_else_is_refused(bare, tmp_path, text, said):
+    add(bare, "a")
+    (tmp_path / "listed").write_text(text)
+    done = bare("preinstalled", "a", tmp_path / "listed")
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert packages(bare, "a") == []
+
+
+def test_a_list_for_a_target_that_is_not_there_is_refused(bare, tmp_path):
+    (tmp_path / "listed").write_text("libc6\n")
+    done = bare("preinstalled", "a", tmp_path / "listed")
+    assert done.returncode == 1 and "there is no target a" in done.stderr
+    done = bare("preinstalled", "a", tmp_path / "nowhere")
+    assert done.returncode == 1 and "cannot read" in done.stderr

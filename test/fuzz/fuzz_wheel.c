@@ -32,6 +32,19 @@ static int judge(bool whole)
     return rc;
 }
 
+/* What a sound wheel has of machine code can be read, whatever it is. */
+static void look_inside(void)
+{
+    struct wheel_objects objects;
+    struct wheel_code code;
+    char why[512] = "";
+
+    assert(wheel_objects_read(path, &objects, why, sizeof why) == 0);
+    wheel_objects_sum(&objects, &code);
+    assert(code.native == (objects.count > 0) && (code.native || !code.armv6));
+    wheel_objects_release(&objects);
+}
+
 static void remove_file(void)
 {
     unlink(path);
@@ -52,7 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0)
         fd = make_file();
     assert(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
-    if (judge(true) == 0)
+    if (judge(true) == 0) {
         assert(judge(false) == 0);
+        look_inside();
+    }
     return 0;
 }

@@ -77,7 +77,7 @@ static struct db_project_state unwanted[] = {
 
 static struct db_project_file files[] = {
     {.name = FACT("ab_c-1.0-cp311-cp311-linux_armv7l.whl"), .requires_python = FACT(">=3.8"), .apt = FACT("libffi8\nlibssl3\n"),
-     .pip = FACT("pycparser\n"), .size_bytes = 401234, .sha256 = SHA},
+     .pip = FACT("pycparser\n"), .size_bytes = 401234, .sha256 = SHA, .glibc = "2.34", .armv6 = true, .was_native = true},
 };
 static struct db_project_build builds[] = {
     {.id = 16011502, .target = 0, .outcome = "success", .logged = true},
