@@ -1,5 +1,5 @@
 /*
- * The build attributes of 32-bit Arm code: which processor it was made for. elf.c asks for each object.
+ * The build attributes of 32-bit Arm code: which processor it was made for. object.c asks for each object.
  *
  *     'A' { length vendor NUL { tag length { attribute value }… }… }…
  *
@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "elf.h"
+#include "object.h"
 
 #define FORMAT_VERSION 'A'
 #define WORD_BYTES 4
@@ -150,7 +150,7 @@ static bool vendor_allows_v6(struct bytes_left *b, bool *told)
     return true;
 }
 
-bool elf_arm_runs_on_v6(const uint8_t *section, size_t len, bool big_endian)
+bool object_arm_runs_on_v6(const uint8_t *section, size_t len, bool big_endian)
 {
     struct bytes_left b = {section, section + len, big_endian}, part;
     const char *vendor;

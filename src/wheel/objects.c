@@ -1,6 +1,6 @@
 /*
  * The machine code in a wheel: each member that begins as an ELF object does is unpacked into a file without a
- * name, and read (elf.c). The slave asks, to tell what the wheel needs; the master asks again, for it believes
+ * name, and read (object.c). The slave asks, to tell what the wheel needs; the master asks again, for it believes
  * nobody.
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "archive.h"
 #include "core/memory.h"
 #include "core/text.h"
-#include "elf.h"
+#include "object.h"
 
 /* ---- unpacking ---- */
 
@@ -66,7 +66,7 @@ static const char *installed_path(const char *name)
     return name;
 }
 
-static int read_object(struct archive *a, const struct member *m, const char *wheel_path, struct wheel_object *o)
+static int unpack_object(struct archive *a, const struct member *m, const char *wheel_path, struct wheel_object *o)
 {
     struct spool s = {.fd = open_nameless(wheel_path)};
 
@@ -77,7 +77,7 @@ static int read_object(struct archive *a, const struct member *m, const char *wh
         rc = fail(a->why, s.error, "unpacking it");
     if (rc == 0) {
         o->path = mem_text(installed_path(m->name));
-        elf_read(s.fd, o);
+        object_read(s.fd, o);
     }
     close(s.fd);
     return rc;
@@ -85,7 +85,7 @@ static int read_object(struct archive *a, const struct member *m, const char *wh
 
 static int read_members(struct archive *a, const char *wheel_path, struct wheel_objects *objects)
 {
-    char start[ELF_MAGIC_BYTES];
+    char start[OBJECT_MAGIC_BYTES];
     unsigned room = 0;
 
     for (size_t i = 0; i < a->count && objects->count < WHEEL_MAX_OBJECTS; i++) {
@@ -95,7 +95,7 @@ static int read_members(struct archive *a, const char *wheel_path, struct wheel_
         int rc = archive_peek(a, m, start, sizeof start);
         if (rc < 0)
             return rc;
-        if (!elf_is_magic(start, sizeof start))
+        if (!object_is_magic(start, sizeof start))
             continue;
         if (objects->count == room) {
             room = room * 2 + 8;
@@ -103,7 +103,7 @@ static int read_members(struct archive *a, const char *wheel_path, struct wheel_
         }
         struct wheel_object *o = &objects->items[objects->count++];
         memset(o, 0, sizeof *o);
-        rc = read_object(a, m, wheel_path, o);
+        rc = unpack_object(a, m, wheel_path, o);
         if (rc < 0)
             return rc;
     }
@@ -128,7 +128,7 @@ int wheel_objects_read(const char *path, struct wheel_objects *objects, char *wh
 void wheel_objects_release(struct wheel_objects *objects)
 {
     for (unsigned i = 0; i < objects->count; i++)
-        elf_release(&objects->items[i]);
+        object_release(&objects->items[i]);
     free(objects->items);
     *objects = (struct wheel_objects){0};
 }

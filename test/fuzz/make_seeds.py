@@ -91,7 +91,7 @@ def arm_object(attributes):
 ARMV6 = b"A\x15\0\0\0aeabi\0\1\x0b\0\0\0\x06\x06\x09\x01\x0a\x02"
 
 
-def of_elf():
+def of_object():
     yield "library", library("libffi.so.8", "libc.so.6", version="GLIBC_2.34")
     yield "no-needs", library(version="GLIBCXX_3.4.30")
     yield "arm", arm_object(ARMV6)

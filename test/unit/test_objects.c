@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "../../src/wheel/elf.h"
+#include "../../src/wheel/object.h"
 #include "core/memory.h"
 #include "make_elf.h"
 #include "make_wheel.h"
@@ -25,7 +25,7 @@ static struct wheel_object read_bytes(const void *bytes, size_t len)
     int fd = memfd_create("object", MFD_CLOEXEC);
 
     assert_true(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
-    elf_read(fd, &o);
+    object_read(fd, &o);
     close(fd);
     return o;
 }
@@ -51,7 +51,7 @@ static void a_library_names_whom_it_needs_and_where_it_looks(void **state)
     assert_string_equal(o.soname, "_cffi.so");
     assert_string_equal(o.runpath, "$ORIGIN/../cffi.libs");
     assert_null(o.rpath);
-    elf_release(&o);
+    object_release(&o);
 }
 
 static void the_highest_version_is_found_as_numbers(void **state)
@@ -66,7 +66,7 @@ static void the_highest_version_is_found_as_numbers(void **state)
     assert_int_equal(o.glibc[0], 2);
     assert_int_equal(o.glibc[1], 34);
     assert_int_equal(o.glibcxx[0], 0);
-    elf_release(&o);
+    object_release(&o);
 }
 
 static void names_that_are_no_versions_are_passed_over(void **state)
@@ -80,7 +80,7 @@ static void names_that_are_no_versions_are_passed_over(void **state)
     struct wheel_object o = read_bytes(&l, MADE_LIBRARY_BYTES);
     assert_int_equal(o.glibc[0], 0);
     assert_int_equal(o.glibcxx[2], 30);
-    elf_release(&o);
+    object_release(&o);
 }
 
 static void the_program_that_tests_needs_the_c_library(void **state)
@@ -89,13 +89,13 @@ static void the_program_that_tests_needs_the_c_library(void **state)
     FILE *self = fopen("/proc/self/exe", "r");
     bool found = false;
 
-    assert_true(elf_read(fileno(self), &o) && o.loadable);
+    assert_true(object_read(fileno(self), &o) && o.loadable);
     fclose(self);
     for (unsigned i = 0; i < o.needed_count; i++)
         found = found || strcmp(o.needed[i], "libc.so.6") == 0;
     assert_true(found);
     assert_int_equal(o.glibc[0], 2);
-    elf_release(&o);
+    object_release(&o);
 }
 
 /* ---- lies ---------------------------------------------------------------------------------------- */
@@ -111,7 +111,7 @@ static void versions_that_go_in_a_circle_come_to_an_end(void **state)
     l.versions[0].vna_next = (Elf64_Word)-(int)sizeof l.versions[0];
     struct wheel_object o = read_bytes(&l, MADE_LIBRARY_BYTES);
     assert_int_equal(o.glibc[1], 34);
-    elf_release(&o);
+    object_release(&o);
 }
 
 static void names_outside_of_the_file_are_passed_over(void **state)
@@ -125,7 +125,7 @@ static void names_outside_of_the_file_are_passed_over(void **state)
     struct wheel_object o = read_bytes(&l, MADE_LIBRARY_BYTES);
     assert_int_equal(o.needed_count, 1);
     assert_null(o.soname);
-    elf_release(&o);
+    object_release(&o);
 }
 
 static void an_object_cut_anywhere_is_read_without_harm(void **state)
@@ -135,10 +135,10 @@ static void an_object_cut_anywhere_is_read_without_harm(void **state)
     make_library(&l);
     make_entry(&l, DT_NEEDED, "libz.so.1");
     make_version(&l, "GLIBC_2.34");
-    for (size_t len = ELF_MAGIC_BYTES; len < MADE_LIBRARY_BYTES; len += 3) {
+    for (size_t len = OBJECT_MAGIC_BYTES; len < MADE_LIBRARY_BYTES; len += 3) {
         struct wheel_object o = read_bytes(&l, len);
         assert_true(o.needed_count <= 1);
-        elf_release(&o);
+        object_release(&o);
     }
 }
 
@@ -153,12 +153,12 @@ static void addresses_at_the_edge_of_numbers_lead_nowhere(void **state)
         l.load.p_offset = edges[i];
         struct wheel_object o = read_bytes(&l, MADE_LIBRARY_BYTES);
         assert_int_equal(o.needed_count, 0);
-        elf_release(&o);
+        object_release(&o);
         make_library(&l);
         l.dynamic.p_offset = edges[i];
         o = read_bytes(&l, MADE_LIBRARY_BYTES);
         assert_false(o.loadable);
-        elf_release(&o);
+        object_release(&o);
     }
 }
 
@@ -206,7 +206,7 @@ static void code_for_an_armv6_is_told_by_its_attributes(void **state)
     for (size_t i = 0; i < COUNT_OF(processors); i++) {
         uint8_t *copy = mem_new(processors[i].len + 1, 1);
         memcpy(copy, processors[i].bytes, processors[i].len);
-        if (elf_arm_runs_on_v6(copy, processors[i].len, false) != processors[i].runs)
+        if (object_arm_runs_on_v6(copy, processors[i].len, false) != processors[i].runs)
             fail_msg("%s: expected %s", processors[i].what, processors[i].runs ? "yes" : "no");
         free(copy);
     }
@@ -217,7 +217,7 @@ static void attributes_cut_anywhere_allow_nothing(void **state)
     for (size_t len = 0; len < processors[0].len; len++) {
         uint8_t *copy = mem_new(len + 1, 1);
         memcpy(copy, processors[0].bytes, len);
-        assert_false(elf_arm_runs_on_v6(copy, len, false));
+        assert_false(object_arm_runs_on_v6(copy, len, false));
         free(copy);
     }
 }
@@ -232,13 +232,13 @@ static void an_arm_object_is_judged_by_its_section(void **state)
         assert_true(o.sound && !o.loadable);
         assert_int_equal(o.bits, 32);
         assert_int_equal(o.armv6, processors[i].runs);
-        elf_release(&o);
+        object_release(&o);
     }
     make_arm(&a, processors[0].bytes, processors[0].len);
     a.sections[1].sh_offset = 1u << 30;
     struct wheel_object o = read_bytes(&a, sizeof a);
     assert_false(o.armv6);
-    elf_release(&o);
+    object_release(&o);
 }
 
 /* ---- wheels -------------------------------------------------------------------------------------- */

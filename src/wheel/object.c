@@ -6,7 +6,7 @@
  * file may have no section headers, or ones that lie. Source: System V ABI, chapters 4 and 5; Linux Standard Base,
  * Symbol Versioning.
  */
-#include "elf.h"
+#include "object.h"
 
 #include <gelf.h>
 #include <libelf.h>
@@ -37,7 +37,7 @@ struct dynamic {
     size_t strings_len;
 };
 
-bool elf_is_magic(const void *start, size_t len)
+bool object_is_magic(const void *start, size_t len)
 {
     return len >= SELFMAG && memcmp(start, ELFMAG, SELFMAG) == 0;
 }
@@ -234,7 +234,7 @@ static bool arm_runs_on_v6(Elf *elf, bool big_endian)
         if (gelf_getshdr(section, &header) == NULL || header.sh_type != SHT_ARM_ATTRIBUTES)
             continue;
         Elf_Data *data = header.sh_size <= ATTRIBUTES_MAX_BYTES ? elf_rawdata(section, NULL) : NULL;
-        if (data == NULL || data->d_buf == NULL || !elf_arm_runs_on_v6(data->d_buf, data->d_size, big_endian))
+        if (data == NULL || data->d_buf == NULL || !object_arm_runs_on_v6(data->d_buf, data->d_size, big_endian))
             return false;
         told = true;
     }
@@ -258,7 +258,7 @@ static void read_dynamic(Elf *elf, size_t file_len, struct wheel_object *o)
     read_versions(&d, o);
 }
 
-bool elf_read(int fd, struct wheel_object *o)
+bool object_read(int fd, struct wheel_object *o)
 {
     GElf_Ehdr header;
     struct stat st;
@@ -277,7 +277,7 @@ bool elf_read(int fd, struct wheel_object *o)
     return o->sound;
 }
 
-void elf_release(struct wheel_object *o)
+void object_release(struct wheel_object *o)
 {
     for (unsigned i = 0; i < o->needed_count; i++)
         free(o->needed[i]);
