@@ -81,7 +81,7 @@ def is_file_name(filename):
 UNKNOWN = object()      # what an action comes to that nobody can make sense of
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Release:
     released: int                       # unix time of the event that made it
     spellings: set = dataclasses.field(default_factory=set)
@@ -97,7 +97,7 @@ class Release:
         return best[-1] if best else None
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Project:
     display: str
     quarantined: bool = False

@@ -4,7 +4,6 @@
  */
 #include "misbehave.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,12 +18,11 @@ typedef void spoil(struct exchange *x, const char *argument);
 
 static void spoil_status(struct exchange *x, const char *argument)
 {
-    int status = 500, retry_after_s = -1;
+    const char *retry_after = argument ? strchr(argument, ' ') : NULL;
 
-    sscanf(argument ? argument : "", "%d %d", &status, &retry_after_s);
-    response_plain(x->response, status, "as the test wishes");
-    if (retry_after_s >= 0)
-        response_header(x->response, "Retry-After", "%d", retry_after_s);
+    response_plain(x->response, argument ? atoi(argument) : 500, "as the test wishes");
+    if (retry_after)
+        response_header(x->response, "Retry-After", "%s", retry_after + 1);
 }
 
 static void spoil_cut(struct exchange *x, const char *argument)

@@ -10,6 +10,8 @@
 --   a removal      DELETE FROM release WHERE project = 'foo' AND version = '1.1';
 --   the project    DELETE FROM project WHERE name = 'foo';
 --   a quarantine   UPDATE project SET quarantined = 1 WHERE name = 'foo';
+--   a stale page   UPDATE project SET serial = serial - 1 WHERE name = 'foo';
+--   a lost event   DELETE FROM event WHERE serial = 42;
 --   a bad day      INSERT INTO behaviour (path_prefix, kind, argument)
 --                  VALUES ('/simple/foo/', 'status', '503 7');
 --   a bad answer   INSERT INTO behaviour (path_prefix, method, kind, times)
@@ -64,7 +66,7 @@ CREATE TABLE IF NOT EXISTS event (
 );
 
 -- How to misbehave below a path; the longest prefix wins. By kind, `argument` is
---   status    the status, perhaps with seconds for Retry-After: '500', '429 30'
+--   status    the status, perhaps with a value for Retry-After: '500', '429 30', '503 Wed, 21 Oct 2026 07:28:00 GMT'
 --   cut       after how many bytes of the body the connection ends; NULL: half of them
 --   html      (nothing): a page for people comes instead, with status 200
 --   stall     (nothing): no answer ever comes
