@@ -9,11 +9,11 @@ import xml.parsers.expat
 
 import pytest
 
-from harness import WORLD, make_history, run
+from harness import ROOT, WORLD, make_history, run
 from model import key_of, read, version_of
-from world import SOURCE, World
+from world import World
 
-PROGRAM = SOURCE / "test/pypi/make-history"
+PROGRAM = ROOT / "test/pypi/make-history"
 EVENTS = 30_000
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from world import JSON, PROGRAM, SOURCE, World
+from harness import LOOPBACK_PYPI, ROOT
+from world import JSON, World
 
 WHEELS = Path('/usr/share/python-wheels')
 PIP = ['/usr/bin/python3', '-m', 'pip']
@@ -24,7 +25,7 @@ PIP_ACCEPT = f'{JSON}, {V1_HTML}; q=0.1, text/html; q=0.01'
 @pytest.fixture(scope='module')
 def sdists(tmp_path_factory):
     folder = tmp_path_factory.mktemp('sdists')
-    subprocess.run([SOURCE / 'test/packages/make-sdists', folder], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([ROOT / 'test/packages/make-sdists', folder], check=True, stdout=subprocess.DEVNULL)
     return folder
 
 
@@ -524,7 +525,7 @@ def test_the_address_is_the_one_the_client_used(world):
     (['--db', ':memory:', '--listen', 'nonsense'], 1),
 ])
 def test_the_command_says_what_is_wrong(words, code):
-    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([LOOPBACK_PYPI, *words], capture_output=True, text=True, timeout=10)
     assert done.returncode == code
     assert 'loopback-pypi' in done.stdout + done.stderr
 
@@ -563,6 +564,6 @@ def test_a_package_that_cannot_be_built_says_why(world, tmp_path, name, said):
 
 
 def test_sdists_are_always_packed_into_the_same_bytes(sdists, tmp_path):
-    subprocess.run([SOURCE / 'test/packages/make-sdists', tmp_path], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([ROOT / 'test/packages/make-sdists', tmp_path], check=True, stdout=subprocess.DEVNULL)
     for first in sdists.iterdir():
         assert first.read_bytes() == (tmp_path / first.name).read_bytes()

@@ -8,7 +8,7 @@ import subprocess
 import xmlrpc.client
 from types import SimpleNamespace
 
-from harness import LOOPBACK_PYPI as PROGRAM, ROOT as SOURCE, WORLD
+from harness import LOOPBACK_PYPI, WORLD
 
 JSON = 'application/vnd.pypi.simple.v1+json'
 
@@ -19,7 +19,7 @@ class World:
     def __init__(self, folder, *seeds):
         self.db = folder / WORLD
         seed_options = [word for seed in seeds for word in ('--seed', seed)]
-        self.process = subprocess.Popen([PROGRAM, '--db', self.db, '--print-url', *seed_options],
+        self.process = subprocess.Popen([LOOPBACK_PYPI, '--db', self.db, '--print-url', *seed_options],
                                         stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
         self.address = self.url.removeprefix('http://')
