@@ -68,6 +68,11 @@ bool db_configuration_newer(const struct db_configuration *found);
 /* Whether this program can work with the database: 0, or -EPROTO with `why`, which says what to do. */
 int db_configuration_check(const struct db_configuration *found, char *why, size_t why_size);
 
+/* What the master wants: whether versions are built of which PyPI itself has wheels that fit, and how long an upload
+ * must have settled. */
+void db_policy(struct db *db, struct db_call *c, bool build_all, int64_t settle_ms,
+               void (*done)(struct db_call *c, int error));
+
 /* ---- targets ---- */
 
 struct db_target {
@@ -75,6 +80,8 @@ struct db_target {
     char name[64], abi[32], platform[65], label[128];
     bool skipped;
     char skip[256];
+    unsigned glibc_major, glibc_minor; /* of the distribution; 0: unknown, or another libc */
+    bool judging;        /* nothing is built for it yet */
 };
 struct db_targets {
     unsigned count;      /* in the targets' order */
@@ -93,8 +100,30 @@ struct db_target_set *db_target_set_of(struct db_target_set *old, const struct d
 struct db_target_set *db_target_set_hold(struct db_target_set *set);
 void db_target_set_release(struct db_target_set *set); /* NULL is fine; the last one frees it */
 
+/* `glibc`: of the distribution, as "2.36"; NULL: unknown, or another libc. `id`: of the target. */
 void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
-                   const char *label, void (*done)(struct db_call *c, int error));
+                   const char *label, const char *glibc, unsigned *id, void (*done)(struct db_call *c, int error));
+
+/* A target that was added to a database with versions is built for only when it has been judged (judging above): every set
+ * of wheel tags, and every Requires-Python, must be held against it by whoever added it. */
+struct db_words {
+    unsigned count;
+    struct { int64_t id; char *text; } *items;
+};
+void db_tagsets(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error));
+void db_requires_python(struct db *db, struct db_call *c, struct db_words *out,
+                        void (*done)(struct db_call *c, int error));
+void db_words_release(struct db_words *out);
+/* Notes which sets of tags the target can load. */
+void db_tagsets_judge(struct db *db, struct db_call *c, unsigned target, const int64_t *fits, size_t count,
+                      void (*done)(struct db_call *c, int error));
+/* Holds some packages' versions against the target, from the package *next on; *next is then where to go on, or -1. */
+void db_target_judge(struct db *db, struct db_call *c, unsigned target, const char *const *excluded, size_t count,
+                     int64_t *next, void (*done)(struct db_call *c, int error));
+/* It is judged: makes its jobs, package by package in the same way. */
+void db_target_judged(struct db *db, struct db_call *c, unsigned target, int64_t *next,
+                      void (*done)(struct db_call *c, int error));
+
 /* `found` tells whether there is such a target; a NULL reason takes it up again. */
 void db_target_skip(struct db *db, struct db_call *c, const char *name, const char *reason, bool *found,
                     void (*done)(struct db_call *c, int error));
@@ -198,6 +227,16 @@ void db_slave_seen(struct db *db, struct db_call *c, const char *label, const ch
                    const char *hardware,
                    int64_t *slave, void (*done)(struct db_call *c, int error));
 
+/* What it can do: `targets` is a mask; 0 bytes or ms: it did not tell. */
+struct db_claimant {
+    int64_t slave;
+    uint64_t targets;
+    uint64_t memory_bytes, timeout_ms;
+};
+/* Noted for builds that want more than other slaves have. */
+void db_slave_told(struct db *db, struct db_call *c, const struct db_claimant *slave,
+                   void (*done)(struct db_call *c, int error));
+
 struct db_attempt {           /* all zero: none */
     int64_t attempt, version_id;
     unsigned target;
@@ -205,16 +244,21 @@ struct db_attempt {           /* all zero: none */
     uint8_t sdist_sha256[SHA256_SIZE];
     bool has_sha256;
     int64_t started_ms;       /* wall clock */
+    int64_t rank;             /* its place in the queue: see job_rank in schema/functions.sql */
+    int64_t uploaded_ms;      /* when the sdist came to PyPI, since 1970; 0: unknown */
 };
-/* Claims a job of one of the targets for the slave; attempt 0 when there is none. Batched: what arrives while
+/* Claims a job that the slave may have; attempt 0 when there is none. Batched: what arrives while
  * a claim is in flight goes together in the next statement. Cancelled in flight it may still take a job,
  * whose lease then runs out: rather wait for it and db_release. */
-void db_claim(struct db *db, struct db_call *c, int64_t slave, uint64_t targets, int64_t lease_ms,
+void db_claim(struct db *db, struct db_call *c, const struct db_claimant *slave, int64_t lease_ms,
               struct db_attempt *out, void (*done)(struct db_call *c, int error));
+/* Claims look for jobs behind the last one that was claimed of each target: what has come before it meanwhile is seen
+ * after this. */
+void db_claims_look_again(struct db *db);
 /* Attempt 0 when the job is not the slave's under this attempt any more. */
 void db_adopt(struct db *db, struct db_call *c, int64_t attempt, int64_t slave, int64_t lease_ms,
               struct db_attempt *out, void (*done)(struct db_call *c, int error));
-/* The targets (as a mask) for which a job could be claimed now. */
+/* Jobs whose time has come become ready; then the targets (as a mask) for which a job could be claimed. */
 void db_ready_targets(struct db *db, struct db_call *c, uint64_t *targets,
                       void (*done)(struct db_call *c, int error));
 /* Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it. */
@@ -228,6 +272,9 @@ struct db_expired {
     int64_t attempts[1000];
 };
 void db_leases_expire(struct db *db, struct db_call *c, int64_t retry_ms, struct db_expired *out,
+                      void (*done)(struct db_call *c, int error));
+/* Those of the attempts, at most 1000, that are under way no more: given to others, or not wanted. */
+void db_attempts_gone(struct db *db, struct db_call *c, const int64_t *attempts, size_t count, struct db_expired *out,
                       void (*done)(struct db_call *c, int error));
 
 /* ---- ends of attempts, files ---- */

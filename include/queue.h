@@ -23,6 +23,7 @@ struct queue_settings {
 struct queue_events {
     void (*work)(void *owner, uint64_t targets);   /* there are jobs for these targets */
     void (*lost)(void *owner, int64_t attempt);    /* its lease ran out: the job is somebody else's now */
+    void (*unwanted)(void *owner, int64_t attempt);/* nobody wants it built any more, or it ended otherwise */
 };
 
 struct queue *queue_open(uv_loop_t *loop, struct db *db, const struct queue_settings *settings,
@@ -33,7 +34,7 @@ void queue_close(struct queue *q, void (*closed)(void *owner), void *owner);
 void queue_wake(struct queue *q);
 
 /* Claims a job for the slave (db_claim with the lease of the settings). */
-void queue_take(struct queue *q, struct db_call *c, int64_t slave, uint64_t targets, struct db_attempt *out,
+void queue_take(struct queue *q, struct db_call *c, const struct db_claimant *slave, struct db_attempt *out,
                 void (*done)(struct db_call *c, int error));
 
 /* A slave came back with an attempt of an earlier connection (db_adopt). */

@@ -12,42 +12,126 @@ SET LOCAL search_path = piwheels, pg_temp;
 
 -- ---- versions and jobs ---------------------------------------------------------------------------
 
--- The targets for which a version should be built and is not, enabled or not.
-CREATE FUNCTION version_open(v version, p package) RETURNS bigint
+-- The targets for which a version should be built and is not, enabled or not. `p_builds`: configuration.builds.
+CREATE FUNCTION version_open(v version, p package, p_builds text) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN NOT v.wanted OR v.sdist IS NULL OR v.skip IS NOT NULL OR p.skip IS NOT NULL
-             OR (v.yanked AND NOT v.by_hand) THEN 0
-        ELSE v.judged_mask & ~(v.built_mask | v.failed_mask | v.na_mask)
+             OR v.quarantined OR p.quarantined OR ((v.yanked OR v.legacy) AND NOT v.by_hand) THEN 0
+        ELSE ~(v.built_mask | v.failed_mask | v.na_mask | v.skipped_mask
+               | CASE WHEN p_builds = 'missing' AND NOT v.yanked THEN v.covered_mask ELSE 0 END)
+             | (v.forced_mask & ~v.na_mask)
     END
 $$;
 
--- Makes the jobs of versions agree with their facts. First one target, in the targets' order, is built;
--- a result that serves others as well has set their bits, a native one opens the rest, a failure the next. A
--- parked job stays where it is, and the next target is tried.
-CREATE FUNCTION versions_settle(p_versions bigint[]) RETURNS void
-LANGUAGE plpgsql AS $$
+-- The first of the targets in a mask, in the targets' order, as a mask.
+CREATE FUNCTION target_first(p_mask bigint) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT 1::bigint << id FROM target WHERE (p_mask >> id) & 1 = 1 ORDER BY position LIMIT 1), 0)
+$$;
+
+-- Where a job stands in its target's queue; lower goes first. From the highest bits to the lowest: asked for by hand,
+-- a new release of what people install, the rest; within each by demand, in powers of two; then the younger release.
+CREATE FUNCTION job_rank(p_by_hand boolean, p_downloads integer, p_released timestamptz) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT (CASE WHEN p_by_hand THEN 0
+                 WHEN p_downloads > 0 AND p_released > now() - interval '7 days' THEN 1
+                 ELSE 2 END::bigint << 40)
+        | (CASE WHEN p_downloads > 0 THEN 31 - floor(log(2, p_downloads)) ELSE 32 END::bigint << 32)
+        | (4294967295 - least(greatest(coalesce(extract(epoch FROM p_released), 0), 0), 4294967295)::bigint)
+$$;
+
+-- Makes the jobs of versions agree with their facts; the caller holds the versions' locks. First one target, in the
+-- targets' order, is built; a result that serves others as well has set their bits, a native one opens the rest, a
+-- failure the next. A parked job stays where it is, and the next target is tried. What a person forces is built at once.
+CREATE FUNCTION jobs_settle(p_versions bigint[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    enabled bigint := (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE skip IS NULL);
+    c configuration;
+    enabled bigint;
 BEGIN
-    PERFORM FROM version WHERE id = ANY (p_versions) ORDER BY id FOR NO KEY UPDATE;
+    SELECT * INTO c FROM configuration;
+    SELECT coalesce(bit_or(1::bigint << id), 0) INTO enabled FROM target WHERE skip IS NULL AND NOT judging;
     WITH facts AS MATERIALIZED (
-        SELECT v.id, v.by_hand, v.built_mask, version_open(v, p) & enabled AS open -- sooner or later
+        SELECT v.id, v.built_mask, v.forced_mask, v.judged_mask, job_rank(v.by_hand, p.downloads, v.released) AS rank,
+               CASE WHEN v.by_hand THEN now()
+                    ELSE greatest(now(), v.uploaded + make_interval(secs => c.settle_ms / 1000.0)) END AS ready_at,
+               version_open(v, p, c.builds) & enabled AS open -- sooner or later
             FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)),
+    there AS MATERIALIZED (
+        SELECT version, bit_or(CASE WHEN attempt IS NOT NULL THEN 1::bigint << target ELSE 0 END) AS under_way,
+               bit_or(CASE WHEN attempt IS NULL AND need = 'parked' THEN 1::bigint << target ELSE 0 END) AS parked
+            FROM job WHERE version = ANY (p_versions) GROUP BY version),
     plan AS MATERIALIZED (
-        SELECT f.id, f.by_hand, f.open, CASE WHEN f.open = 0 OR f.built_mask <> 0 THEN f.open ELSE coalesce((
-                -- the one under way, or else the first
-                SELECT 1::bigint << t.id FROM target t LEFT JOIN job j ON j.version = f.id AND j.target = t.id
-                    WHERE (f.open >> t.id) & 1 = 1 AND j.need IS NULL
-                    ORDER BY j.attempt IS NULL, t.position LIMIT 1), 0) END AS now_open
-            FROM facts f),
+        SELECT f.*, f.open & f.forced_mask
+                | CASE WHEN f.open = 0 OR f.built_mask <> 0 THEN f.open
+                       WHEN f.open & t.under_way <> 0 THEN target_first(f.open & t.under_way)
+                       ELSE target_first(f.open & ~coalesce(t.parked, 0)) END AS now_open
+            FROM facts f LEFT JOIN there t ON t.version = f.id),
     gone AS (
         DELETE FROM job USING plan WHERE job.version = plan.id AND job.attempt IS NULL
-            AND (CASE WHEN job.need IS NULL THEN plan.now_open ELSE plan.open END >> job.target) & 1 = 0)
-    INSERT INTO job (version, target, prio)
-        SELECT plan.id, t.id, CASE WHEN plan.by_hand THEN 0 ELSE 1 END
+            AND (CASE WHEN job.need = 'parked' THEN plan.open ELSE plan.now_open END >> job.target) & 1 = 0),
+    moved AS (
+        UPDATE job SET rank = least(job.rank, plan.rank), need = job_need(job, plan.judged_mask)
+            FROM plan WHERE job.version = plan.id AND job.attempt IS NULL AND (plan.now_open >> job.target) & 1 = 1
+                AND (job.rank > plan.rank OR job.need IS DISTINCT FROM job_need(job, plan.judged_mask)))
+    INSERT INTO job (version, target, rank, ready_at, need)
+        SELECT plan.id, t.id, plan.rank, plan.ready_at,
+               CASE WHEN plan.ready_at > now() THEN 'later' WHEN (plan.judged_mask >> t.id) & 1 = 0 THEN 'info' END
             FROM plan JOIN target t ON (plan.now_open >> t.id) & 1 = 1 ORDER BY plan.id, t.id
-        ON CONFLICT (version, target) DO UPDATE SET prio = excluded.prio WHERE job.prio > excluded.prio;
+        ON CONFLICT (version, target) DO NOTHING;
+END $$;
+
+-- What must happen before a job that nobody builds can be handed out.
+CREATE FUNCTION job_need(j job, p_judged bigint) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN j.need = 'parked' THEN 'parked'
+                WHEN j.ready_at > now() THEN 'later'
+                WHEN (p_judged >> j.target) & 1 = 0 THEN 'info' END
+$$;
+
+CREATE FUNCTION versions_settle(p_versions bigint[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    PERFORM FROM version WHERE id = ANY (p_versions) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM jobs_settle(p_versions);
+END $$;
+
+-- Ends the attempts at versions that shall not be built any more, and answers them: somebody must tell the slaves.
+CREATE FUNCTION attempts_end_unwanted(p_versions bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    policy text := (SELECT builds FROM configuration);
+    ended bigint[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM job USING version v JOIN package p ON p.id = v.package
+            WHERE job.version = v.id AND v.id = ANY (p_versions) AND job.attempt IS NOT NULL
+                AND (v.yanked OR v.quarantined OR p.quarantined OR v.sdist IS NULL)
+                AND version_open(v, p, policy) = 0
+            RETURNING job.attempt)
+    SELECT coalesce(array_agg(attempt), '{}') INTO ended FROM gone;
+    RETURN ended;
+END $$;
+
+-- Jobs whose time has come: they can be handed out, or PyPI can be asked about them. At most a thousand a call; answers
+-- their versions.
+CREATE FUNCTION jobs_due() RETURNS bigint[]
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    due tid[] := ARRAY (
+        SELECT ctid FROM job WHERE attempt IS NULL AND need = 'later' AND ready_at <= now()
+            ORDER BY ready_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    versions bigint[];
+BEGIN
+    WITH moved AS (
+        UPDATE job SET need = job_need(job, v.judged_mask) FROM version v
+            WHERE job.ctid = ANY (due) AND v.id = job.version RETURNING job.version)
+    SELECT coalesce(array_agg(version), '{}') INTO versions FROM moved;
+    RETURN versions;
 END $$;
 
 -- The state of a version on a target and the reason in words; `j`: the job, if there is one.
@@ -55,8 +139,11 @@ CREATE FUNCTION state_of(p package, v version, t target, j job, OUT state text, 
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     bit bigint := 1::bigint << t.id;
+    forced boolean := v.forced_mask & bit <> 0;
 BEGIN
-    IF v.built_mask & bit <> 0 THEN
+    IF p.quarantined OR v.quarantined THEN
+        state := 'quarantined'; reason := 'PyPI has quarantined it';
+    ELSIF v.built_mask & bit <> 0 AND NOT forced THEN
         state := 'built'; reason := 'a wheel is published';
     ELSIF j.attempt IS NOT NULL THEN
         state := 'building';
@@ -68,11 +155,13 @@ BEGIN
         state := 'skipped'; reason := 'the version is skipped: ' || v.skip;
     ELSIF t.skip IS NOT NULL THEN
         state := 'skipped'; reason := 'the target is skipped: ' || t.skip;
+    ELSIF v.skipped_mask & bit <> 0 AND NOT forced THEN
+        state := 'skipped'; reason := 'skipped by a rule: ' || coalesce(skip_words(v.id, t.id), 'no reason is known');
     ELSIF v.sdist IS NULL THEN
         state := 'binary only'; reason := 'PyPI has no source distribution of it';
     ELSIF v.na_mask & bit <> 0 THEN
         state := 'not applicable'; reason := 'Requires-Python ' || v.requires_python || ' excludes ' || t.abi;
-    ELSIF v.failed_mask & bit <> 0 THEN
+    ELSIF v.failed_mask & bit <> 0 AND NOT forced THEN
         state := 'failed';
         SELECT nullif(concat_ws(': ', nullif(b.class, ''), nullif(b.detail, '')), '') INTO reason
             FROM build b WHERE b.version = v.id AND b.target = t.id AND b.outcome = 'failed'
@@ -80,22 +169,61 @@ BEGIN
         reason := coalesce(reason, 'it does not build');
     ELSIF NOT v.wanted THEN
         state := 'not wanted'; reason := 'nobody asked for this version';
+    ELSIF v.legacy AND NOT v.by_hand THEN
+        state := 'skipped'; reason := 'its version is none by PEP 440, so pip cannot choose it';
     ELSIF v.yanked AND NOT v.by_hand THEN
         state := 'yanked'; reason := concat_ws(': ', 'PyPI has yanked it', nullif(v.yanked_reason, ''));
-    ELSIF j.need = 'parked' THEN
-        state := 'parked'; reason := 'the farm failed ' || j.tries || ' times to build it';
-    ELSIF j.ready_at > now() THEN
-        state := 'waiting';
-        reason := to_char(j.ready_at AT TIME ZONE 'UTC',
-                          '"to be tried again at" YYYY-MM-DD HH24:MI:SS "UTC"');
-    ELSIF j.version IS NOT NULL THEN
-        state := 'queued'; reason := 'waits for a slave';
-    ELSIF v.judged_mask & bit = 0 THEN
+    ELSIF v.covered_mask & bit <> 0 AND NOT v.yanked AND NOT forced
+            AND (SELECT builds FROM configuration) = 'missing' THEN
+        state := 'covered'; reason := 'PyPI itself has a wheel that fits: ' || coalesce(covering_tags(v.id, t.id), '');
+    ELSE
+        SELECT w.state, w.reason INTO state, reason FROM waiting_words(v, t, j) w;
+    END IF;
+END $$;
+
+-- The rules that strike a version on a target.
+CREATE FUNCTION skip_words(p_version bigint, p_target smallint) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT string_agg(DISTINCT r.reason, '; ')
+        FROM skip_reason s JOIN skip_rule r ON r.id = s.rule WHERE s.version = p_version AND s.target = p_target
+$$;
+
+-- The tags of a wheel of PyPI's that fits.
+CREATE FUNCTION covering_tags(p_version bigint, p_target smallint) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT t.tags FROM version_wheel w JOIN tagset t ON t.id = w.tagset
+        WHERE w.version = p_version AND (t.mask >> p_target) & 1 = 1 ORDER BY t.tags LIMIT 1
+$$;
+
+-- The last part of state_of: of what is to be built.
+CREATE FUNCTION waiting_words(v version, t target, j job, OUT state text, OUT reason text)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF j.need = 'parked' THEN
+        state := 'parked';
+        reason := CASE WHEN j.losses >= 3 THEN j.losses || ' slaves were lost over it'
+                       ELSE 'the farm failed ' || j.tries || ' times to build it' END;
+    ELSIF j.need = 'later' AND j.tries = 0 THEN
+        state := 'waiting'; reason := 'its upload is to settle until ' || utc(j.ready_at);
+    ELSIF j.need = 'later' THEN
+        state := 'waiting'; reason := 'to be tried again at ' || utc(j.ready_at);
+    ELSIF j.need = 'info' THEN
         state := 'waiting'; reason := 'PyPI is to be asked whether it is meant for ' || t.abi;
+    ELSIF j.version IS NOT NULL THEN
+        state := 'queued';
+        reason := CASE
+            WHEN j.beyond_bytes > 0 THEN 'waits for a slave with more memory than ' || pg_size_pretty(j.beyond_bytes)
+            WHEN j.beyond_ms > 0 THEN 'waits for a slave that allows more time than ' || j.beyond_ms / 60000 || ' min'
+            ELSE 'waits for a slave' END;
+    ELSIF t.judging THEN
+        state := 'waiting'; reason := 'PyPI''s wheels are still held against the new target';
     ELSE
         state := 'waiting'; reason := 'another target is tried first';
     END IF;
 END $$;
+
+CREATE FUNCTION utc(p timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$ SELECT to_char(p AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') $$;
 
 CREATE FUNCTION version_state(p_version bigint, p_target smallint, OUT state text, OUT reason text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
@@ -193,8 +321,11 @@ END $$;
 
 -- ---- targets -------------------------------------------------------------------------------------
 
--- Adds a target; of one that exists with this ABI and platform only the label changes.
-CREATE FUNCTION target_add(p_name text, p_abi text, p_platform text, p_label text) RETURNS smallint
+-- Adds a target; of one that exists with this ABI and platform only the label and the libc change. A new one is judged
+-- first: what PyPI's wheels and Requires-Python say about it is worked out by the program (target_judge), and only
+-- then is anything built for it.
+CREATE FUNCTION target_add(p_name text, p_abi text, p_platform text, p_label text, p_glibc text DEFAULT NULL)
+    RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
     t target;
@@ -207,7 +338,9 @@ BEGIN
             RAISE EXCEPTION 'target % exists with ABI % and platform %; choose another name',
                 p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
-        UPDATE target SET label = p_label WHERE id = t.id;
+        UPDATE target SET label = p_label, glibc = coalesce(p_glibc, glibc),
+                judging = judging OR p_glibc IS DISTINCT FROM coalesce(glibc, p_glibc)
+            WHERE id = t.id;
         PERFORM people_pages_stale();
         RETURN t.id;
     END IF;
@@ -216,14 +349,73 @@ BEGIN
         RAISE EXCEPTION 'there are 64 targets already, which is the most'
             USING ERRCODE = 'program_limit_exceeded';
     END IF;
-    INSERT INTO target (id, name, abi, platform, label, position)
-        SELECT new_id, p_name, p_abi, p_platform, p_label, coalesce(max(position) + 1, 0) FROM target;
-    -- whether a version is meant for the new target must be judged anew, with what PyPI says about it
-    PERFORM 1 FROM package ORDER BY id FOR NO KEY UPDATE;
-    UPDATE package p SET refresh_at = now(), etag = '', serial = 0
-        WHERE EXISTS (SELECT FROM version v WHERE v.package = p.id AND v.wanted);
+    INSERT INTO target (id, name, abi, platform, label, position, glibc, judging)
+        SELECT new_id, p_name, p_abi, p_platform, p_label, coalesce(max(position) + 1, 0), p_glibc,
+               EXISTS (SELECT FROM version) FROM target;
     PERFORM people_pages_stale();
     RETURN new_id;
+END $$;
+
+-- What the program must judge a new target by: every set of tags, and every Requires-Python.
+CREATE FUNCTION tagsets_all() RETURNS TABLE (id integer, tags text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT id, tags FROM tagset ORDER BY id
+$$;
+
+CREATE FUNCTION requires_python_all() RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT DISTINCT requires_python FROM version WHERE judged_mask <> 0
+$$;
+
+-- The sets of tags that the target can load. Until target_judged nothing is built for it.
+CREATE FUNCTION tagsets_judge(p_target integer, p_fits bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE tagset SET mask = mask & ~(1::bigint << p_target)
+            | CASE WHEN id = ANY (p_fits) THEN 1::bigint << p_target ELSE 0 END
+        WHERE (mask >> p_target) & 1 <> (id = ANY (p_fits))::integer
+$$;
+
+-- Holds the versions of the packages from p_from on, so many packages, against the target, whose sets of tags are judged;
+-- p_excluded: every Requires-Python that excludes it. Answers the package to go on from, or null at the end.
+CREATE FUNCTION target_judge(p_target integer, p_excluded text[], p_from bigint, p_packages integer) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    bit bigint := 1::bigint << p_target;
+    packages bigint[] := ARRAY (SELECT id FROM package WHERE id >= p_from ORDER BY id LIMIT p_packages);
+    versions bigint[];
+BEGIN
+    IF packages = '{}' THEN
+        RETURN NULL;
+    END IF;
+    versions := ARRAY (SELECT id FROM version WHERE package = ANY (packages) ORDER BY id FOR NO KEY UPDATE);
+    WITH facts AS (
+        SELECT v.id, EXISTS (SELECT FROM version_wheel w JOIN tagset t ON t.id = w.tagset
+                             WHERE w.version = v.id AND (t.mask & bit) <> 0) AS covered,
+               v.judged_mask <> 0 AS judged, v.judged_mask <> 0 AND v.requires_python = ANY (p_excluded) AS excluded
+            FROM version v WHERE v.id = ANY (versions))
+    UPDATE version v SET
+            covered_mask = v.covered_mask & ~bit | CASE WHEN f.covered THEN bit ELSE 0 END,
+            judged_mask = v.judged_mask & ~bit | CASE WHEN f.judged THEN bit ELSE 0 END,
+            na_mask = v.na_mask & ~bit | CASE WHEN f.excluded THEN bit ELSE 0 END
+        FROM facts f
+        WHERE v.id = f.id AND ((v.covered_mask & bit <> 0) <> f.covered OR (v.judged_mask & bit <> 0) <> f.judged
+                               OR (v.na_mask & bit <> 0) <> f.excluded);
+    RETURN packages[cardinality(packages)] + 1;
+END $$;
+
+-- The target is judged: from now on it is built for. Settles the versions of so many packages from p_from on.
+CREATE FUNCTION target_judged(p_target integer, p_from bigint, p_packages integer) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    packages bigint[] := ARRAY (SELECT id FROM package WHERE id >= p_from ORDER BY id LIMIT p_packages);
+BEGIN
+    UPDATE target SET judging = false WHERE id = p_target AND judging;
+    IF packages = '{}' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM versions_settle(ARRAY (SELECT id FROM version WHERE package = ANY (packages)));
+    PERFORM pages_stale('project', ARRAY (SELECT name FROM package WHERE id = ANY (packages)));
+    RETURN packages[cardinality(packages)] + 1;
 END $$;
 
 -- With a reason: nothing more is built for the target. With null: it is taken up again. False: there is none
@@ -257,151 +449,6 @@ BEGIN
     RETURN true;
 END $$;
 
--- ---- PyPI ----------------------------------------------------------------------------------------
-
--- The versions in project_store's argument, one of each sort key.
-CREATE FUNCTION project_versions(p jsonb)
-    RETURNS TABLE (version text, key bytea, released timestamptz, prerelease boolean, yanked boolean,
-                   yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
-                   sdist_sha256 bytea)
-LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT ON (r.key) r.version, decode(r.key, 'hex'), r.released, coalesce(r.prerelease, false),
-           coalesce(r.yanked, false), coalesce(r.yanked_reason, ''), coalesce(r.requires_python, ''),
-           coalesce(r.judged_mask, 0), coalesce(r.na_mask, 0), r.sdist, decode(r.sdist_sha256, 'hex')
-        FROM jsonb_to_recordset(p -> 'versions') AS r (
-            version text, key text, released timestamptz, prerelease boolean, yanked boolean,
-            yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
-            sdist_sha256 text)
-        ORDER BY r.key, r.version
-$$;
-
--- Brings a package's row and its aliases up to date; the pages that show them become stale.
-CREATE FUNCTION project_package(p jsonb) RETURNS package
-LANGUAGE plpgsql AS $$
-DECLARE
-    old package;
-    pkg package;
-    new_alias boolean;
-BEGIN
-    SELECT * INTO old FROM package WHERE name = p ->> 'name' FOR NO KEY UPDATE;
-    INSERT INTO package AS k (name, display, summary, follow, serial, etag)
-        VALUES (p ->> 'name', p ->> 'display', coalesce(p ->> 'summary', ''), coalesce(p ->> 'follow', 'no'),
-                coalesce((p ->> 'serial')::bigint, 0), coalesce(p ->> 'etag', ''))
-        ON CONFLICT (name) DO UPDATE SET
-            display = excluded.display,
-            summary = coalesce(p ->> 'summary', k.summary),
-            follow = CASE WHEN k.follow = 'all' THEN 'all' ELSE coalesce(p ->> 'follow', k.follow) END,
-            serial = greatest(k.serial, excluded.serial),
-            etag = excluded.etag
-        RETURNING * INTO pkg;
-    UPDATE package SET refresh_at = CASE WHEN follow <> 'no'
-            THEN now() + make_interval(secs => (p ->> 'refresh_s')::float8) END
-        WHERE id = pkg.id;
-    INSERT INTO package_alias (name, package)
-        SELECT pkg.display, pkg.id WHERE pkg.display <> pkg.name ON CONFLICT (name) DO NOTHING;
-    new_alias := FOUND;
-    IF pkg.live_files > 0 AND (new_alias OR pkg.display <> old.display) THEN
-        PERFORM page_stale('index', pkg.name);
-        PERFORM page_stale('root', '');
-    END IF;
-    RETURN pkg;
-END $$;
-
--- Records what PyPI says about a project, and what a person or the follower wants of it.
---   p: {"name", "display", "summary" (null: unknown), "serial", "etag", "refresh_s",
---       "follow": null | "new" | "all",        -- null leaves it as it is
---       "want": null | "newest" | "all" | {"key": hex of the sort key},
---       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
---                     "requires_python", "judged_mask", "na_mask", "sdist", "sdist_sha256" (hex or null)}]}
--- "versions" is all that PyPI has: a known version that is not among them has no source any more.
--- Answers what became of each version asked for on each enabled target, or on "" when there is none.
-CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    followed_new boolean := EXISTS (SELECT FROM package WHERE name = p ->> 'name' AND follow = 'new');
-    pkg package := project_package(p);
-    want jsonb := p -> 'want';
-    fresh bigint[];
-    changed bigint[];
-    other_source bigint[];
-    gone bigint[];
-    asked bigint[];
-BEGIN
-    PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
-
-    -- new versions, the newest with the lowest id, for jobs are taken in the order of ids
-    WITH added AS (
-        INSERT INTO version (package, version, sort_key, released, prerelease, yanked, yanked_reason, wanted,
-                             requires_python, sdist, sdist_sha256, judged_mask, na_mask)
-            SELECT pkg.id, i.version, i.key, i.released, i.prerelease, i.yanked, i.yanked_reason,
-                   followed_new OR pkg.follow = 'all', i.requires_python, i.sdist, i.sdist_sha256,
-                   i.judged_mask, i.na_mask
-            FROM project_versions(p) i
-            WHERE NOT EXISTS (SELECT FROM version o WHERE o.package = pkg.id AND o.sort_key = i.key)
-            ORDER BY i.key DESC
-            RETURNING id)
-    SELECT coalesce(array_agg(id), '{}') INTO fresh FROM added;
-
-    -- known versions that PyPI now describes otherwise; one that failed has another chance with another sdist
-    WITH updated AS (
-        UPDATE version o SET released = i.released, yanked = i.yanked, yanked_reason = i.yanked_reason,
-                requires_python = i.requires_python, sdist = i.sdist, sdist_sha256 = i.sdist_sha256,
-                judged_mask = i.judged_mask, na_mask = i.na_mask,
-                failed_mask = CASE WHEN b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 THEN 0
-                                   ELSE o.failed_mask END
-            FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key
-            WHERE o.id = b.id
-              AND (b.released, b.yanked, b.yanked_reason, b.requires_python, b.sdist, b.sdist_sha256,
-                   b.judged_mask, b.na_mask)
-                  IS DISTINCT FROM
-                  (i.released, i.yanked, i.yanked_reason, i.requires_python, i.sdist, i.sdist_sha256,
-                   i.judged_mask, i.na_mask)
-            RETURNING o.id, b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 AS other)
-    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(id) FILTER (WHERE other), '{}')
-        INTO changed, other_source FROM updated;
-
-    WITH updated AS (
-        UPDATE version o SET sdist = NULL, sdist_sha256 = NULL
-            WHERE o.package = pkg.id AND o.sdist IS NOT NULL
-              AND NOT EXISTS (SELECT FROM project_versions(p) i WHERE i.key = o.sort_key)
-            RETURNING id)
-    SELECT coalesce(array_agg(id), '{}') INTO gone FROM updated;
-
-    -- what is asked for
-    SELECT coalesce(array_agg(s.id), '{}') INTO asked FROM (
-        SELECT id FROM version WHERE package = pkg.id
-            AND (want = '"all"' OR sort_key = decode(want ->> 'key', 'hex'))
-        UNION ALL
-        (SELECT id FROM version WHERE package = pkg.id AND want = '"newest"'
-            ORDER BY sdist IS NULL, yanked, prerelease, sort_key DESC LIMIT 1)) s;
-    UPDATE version SET wanted = true, by_hand = by_hand OR want <> '"all"' WHERE id = ANY (asked);
-    -- and what the farm had given up is taken up again
-    UPDATE job SET need = NULL, tries = 0, ready_at = now()
-        WHERE version = ANY (asked || other_source) AND attempt IS NULL AND tries > 0;
-
-    PERFORM versions_settle(fresh || changed || gone || asked);
-    IF pkg.live_files > 0 AND changed <> '{}' THEN
-        PERFORM page_stale('index', pkg.name);
-    END IF;
-    PERFORM page_stale('project', pkg.name);
-    PERFORM page_stale('home', '');
-
-    RETURN QUERY
-        SELECT v.version, coalesce(t.name, ''), coalesce(s.state, 'waiting'), coalesce(s.reason,
-                   CASE WHEN EXISTS (SELECT FROM target) THEN 'every target is skipped'
-                        ELSE 'no target exists; add one with piwheels target add' END)
-            FROM version v LEFT JOIN target t ON t.skip IS NULL
-                LEFT JOIN LATERAL version_state(v.id, t.id) s ON t.id IS NOT NULL
-            WHERE v.id = ANY (asked) ORDER BY v.sort_key, t.position;
-END $$;
-
--- PyPI's page of a followed package has not changed, or could not be had: look again later.
-CREATE FUNCTION project_later(p_name text, p_ms bigint) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    UPDATE package SET refresh_at = now() + make_interval(secs => p_ms / 1000.0) WHERE name = p_name
-$$;
-
 -- ---- slaves and leases ---------------------------------------------------------------------------
 
 CREATE FUNCTION slave_seen(p_label text, p_system text, p_hardware text) RETURNS bigint
@@ -412,15 +459,22 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         RETURNING id
 $$;
 
--- Everything BUILD has to say about an attempt.
+-- What the slave can do, when it first asks for work.
+CREATE FUNCTION slave_told(p_slave bigint, p_targets bigint, p_memory bigint, p_timeout bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE slave SET targets = p_targets, memory_bytes = p_memory, timeout_ms = p_timeout, last_seen = now()
+        WHERE id = p_slave
+$$;
+
+-- Everything BUILD has to say about an attempt, and its place in the queue.
 CREATE TYPE attempt_facts AS (
     attempt bigint, version_id bigint, target smallint, package text, version text, sdist text,
-    sdist_sha256 bytea, started_ms bigint);
+    sdist_sha256 bytea, started_ms bigint, rank bigint, uploaded_ms bigint);
 
 CREATE FUNCTION attempt_describe(j job) RETURNS SETOF attempt_facts
 LANGUAGE sql STABLE AS $$
     SELECT j.attempt, v.id, j.target, p.name, v.version, v.sdist, v.sdist_sha256,
-           (extract(epoch FROM j.started) * 1000)::bigint
+           (extract(epoch FROM j.started) * 1000)::bigint, j.rank, (extract(epoch FROM v.uploaded) * 1000)::bigint
         FROM version v JOIN package p ON p.id = v.package WHERE v.id = j.version
 $$;
 
@@ -430,38 +484,89 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     SELECT nextval('attempt_id') FROM generate_series(1, p_count)
 $$;
 
+-- Whether a slave may have a job that its targets allow: after a failure of the farm rather another one, after one for
+-- want of memory or time one that has more. (0: the slave did not tell.)
+CREATE FUNCTION slave_may(j job, p_slave bigint, p_memory bigint, p_timeout bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT (j.avoid IS DISTINCT FROM p_slave OR j.avoid_until <= now())
+        AND (j.beyond_bytes = 0 OR j.beyond_bytes < p_memory) AND (j.beyond_ms = 0 OR j.beyond_ms < p_timeout)
+$$;
+
+-- The first jobs of the targets in the mask that can be handed out, at most p_count; for one slave those that it may
+-- have, for none (null) those that everybody may. In no target is anything looked at before its front: what stands there
+-- has been handed out, but the index may have to keep it while somebody holds an old snapshot, and would step over it
+-- again and again. What is put before the front meanwhile is found when its owner resets it, or nothing else is.
+-- (Without scans of whole tables a plan is right whatever the statistics were when it was made.)
+CREATE FUNCTION jobs_first(p_mask bigint, p_count integer, p_ranks bigint[], p_versions bigint[], p_slave bigint,
+                           p_memory bigint, p_timeout bigint) RETURNS tid[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    found tid[];
+BEGIN
+    found := ARRAY (
+        SELECT w.at FROM generate_series(0, 63) t
+            CROSS JOIN LATERAL (
+                SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
+                    WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL
+                        AND (q.rank, q.version) >= (p_ranks[t + 1], p_versions[t + 1])
+                        AND CASE WHEN p_slave IS NULL THEN q.avoid IS NULL AND q.beyond_bytes = 0 AND q.beyond_ms = 0
+                                 ELSE slave_may(q, p_slave, p_memory, p_timeout) END
+                    ORDER BY q.target, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) w
+            WHERE (p_mask >> t) & 1 = 1
+            ORDER BY w.rank, w.version, w.target LIMIT p_count);
+    RETURN found;
+END $$;
+
+-- The same from the front on, and from the very beginning when there is too little.
+CREATE FUNCTION jobs_find(p_mask bigint, p_count integer, p_ranks bigint[], p_versions bigint[], p_slave bigint,
+                          p_memory bigint, p_timeout bigint) RETURNS tid[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    found tid[] := jobs_first(p_mask, p_count, p_ranks, p_versions, p_slave, p_memory, p_timeout);
+BEGIN
+    IF cardinality(found) < p_count THEN
+        found := jobs_first(p_mask, p_count, array_fill(0::bigint, ARRAY[64]), array_fill(0::bigint, ARRAY[64]),
+                            p_slave, p_memory, p_timeout);
+    END IF;
+    RETURN found;
+END $$;
+
+-- Hands jobs to claims, place by place.
+CREATE FUNCTION jobs_give(p_jobs tid[], p_places bigint[], p_attempts bigint[], p_slaves bigint[], p_leases_ms bigint[])
+    RETURNS void
+LANGUAGE sql AS $$
+    UPDATE job SET attempt = p_attempts[f.place], slave = p_slaves[f.place], started = clock_timestamp(),
+            lease_until = now() + make_interval(secs => p_leases_ms[f.place] / 1000.0)
+        FROM unnest(p_jobs, p_places) f (at, place) WHERE job.ctid = f.at
+$$;
+
 -- For each place of the arrays: claims a job of the targets in the mask for the slave, as this attempt, if this
 -- very statement did not do so before. A row of nulls where there is none. Those who can build for the same
--- targets take the first jobs of these in one sweep.
--- (Without scans of whole tables a plan is right whatever the statistics were when it was made.)
-CREATE FUNCTION jobs_claim(p_attempts bigint[], p_slaves bigint[], p_masks bigint[], p_leases_ms bigint[])
+-- targets take the first jobs of these in one sweep; one by one while jobs wait that not everybody may have.
+-- p_ranks, p_versions: for each target the front (see jobs_first).
+CREATE FUNCTION jobs_claim(p_attempts bigint[], p_slaves bigint[], p_masks bigint[], p_leases_ms bigint[],
+                           p_memories bigint[], p_timeouts bigint[], p_ranks bigint[], p_versions bigint[])
     RETURNS SETOF attempt_facts
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
+    picky boolean := EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL
+                                 AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0));
     alike record;
-    found tid[];
 BEGIN
     IF EXISTS (SELECT FROM build WHERE id = ANY (p_attempts)) THEN
         RAISE EXCEPTION 'attempt % has ended meanwhile',
             (SELECT min(id) FROM build WHERE id = ANY (p_attempts));
     END IF;
     FOR alike IN
-            SELECT c.mask, array_agg(c.place ORDER BY c.place) AS places, count(*) AS count
+            SELECT c.mask, array_agg(c.place ORDER BY c.place) AS places, count(*)::integer AS count,
+                   CASE WHEN picky THEN min(c.place) END AS one
             FROM unnest(p_attempts, p_masks) WITH ORDINALITY c (attempt, mask, place)
             WHERE NOT EXISTS (SELECT FROM job WHERE job.attempt = c.attempt)
-            GROUP BY c.mask ORDER BY min(c.place) LOOP
-        found := ARRAY (
-            SELECT w.at FROM generate_series(0, 63) t
-                CROSS JOIN LATERAL (
-                    SELECT q.ctid AS at, q.prio, q.version, q.target FROM job q
-                        WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL AND q.ready_at <= now()
-                        ORDER BY q.target, q.prio, q.version LIMIT alike.count FOR UPDATE SKIP LOCKED) w
-                WHERE (alike.mask >> t) & 1 = 1
-                ORDER BY w.prio, w.version, w.target LIMIT alike.count);
-        UPDATE job SET attempt = p_attempts[f.place], slave = p_slaves[f.place], started = clock_timestamp(),
-                lease_until = now() + make_interval(secs => p_leases_ms[f.place] / 1000.0)
-            FROM unnest(found, alike.places) f (at, place) WHERE job.ctid = f.at;
+            GROUP BY c.mask, CASE WHEN picky THEN c.place END ORDER BY min(c.place) LOOP
+        PERFORM jobs_give(jobs_find(alike.mask, alike.count, p_ranks, p_versions, p_slaves[alike.one],
+                                    p_memories[alike.one], p_timeouts[alike.one]),
+                          alike.places, p_attempts, p_slaves, p_leases_ms);
     END LOOP;
     RETURN QUERY
         SELECT d.* FROM unnest(p_attempts) WITH ORDINALITY c (attempt, place)
@@ -483,13 +588,14 @@ BEGIN
     END IF;
 END $$;
 
--- The targets for which a job could be claimed now, as a mask.
+-- The queue's round: jobs whose time has come become ready; then the targets for which a job could be claimed, as a mask.
 CREATE FUNCTION targets_ready() RETURNS bigint
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t
-        WHERE EXISTS (SELECT FROM job q
-            WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL AND q.ready_at <= now())
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    PERFORM projects_stale(jobs_due());
+    RETURN (SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t
+        WHERE EXISTS (SELECT FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL));
+END $$;
 
 -- Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it.
 CREATE FUNCTION attempt_release(p_attempt bigint) RETURNS void
@@ -500,6 +606,9 @@ BEGIN
     PERFORM attempts_lock(ARRAY[p_attempt]);
     UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL
         WHERE attempt = p_attempt RETURNING * INTO j;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     -- it may not be wanted any more
     PERFORM versions_settle(ARRAY[j.version]);
     PERFORM projects_stale(ARRAY[j.version]);
@@ -509,6 +618,12 @@ CREATE FUNCTION leases_extend(p_attempts bigint[], p_lease_ms bigint) RETURNS vo
 LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0)
         WHERE attempt = ANY (p_attempts)
+$$;
+
+-- Those of the attempts that are under way no more: their jobs were given to others, or nobody wants them built.
+CREATE FUNCTION attempts_gone(p_attempts bigint[]) RETURNS SETOF bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT a FROM unnest(p_attempts) a WHERE NOT EXISTS (SELECT FROM job WHERE attempt = a)
 $$;
 
 -- ---- ends of attempts ----------------------------------------------------------------------------
@@ -547,15 +662,45 @@ BEGIN
     RETURN sums;
 END $$;
 
--- Gives jobs back whose attempts are recorded as failures of the farm: later and later, and parked after five.
+-- Gives jobs back whose attempts are recorded as failures of the farm: later and later, rather to another slave; after
+-- five, or when three slaves were lost, a person must look at it.
 CREATE FUNCTION jobs_give_back(p_attempts bigint[], p_retries_ms bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    WITH given AS (
+        SELECT b.id, make_interval(secs => r.ms / 1000.0 * 3 ^ j.tries * (0.8 + 0.4 * random())) AS pause,
+               j.losses + (b.class = 'lost slave')::integer AS losses
+            FROM unnest(p_attempts, p_retries_ms) r (attempt, ms) JOIN build b ON b.id = r.attempt
+                JOIN job j ON j.attempt = r.attempt
+            WHERE b.outcome = 'farm')
     UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL, tries = tries + 1,
-            need = CASE WHEN tries + 1 >= 5 THEN 'parked' END,
-            ready_at = now() + make_interval(secs => r.ms / 1000.0 * 3 ^ tries * (0.8 + 0.4 * random()))
-        FROM unnest(p_attempts, p_retries_ms) r (attempt, ms) JOIN build b ON b.id = r.attempt
-        WHERE job.attempt = r.attempt AND b.outcome = 'farm';
+            losses = given.losses, avoid = job.slave, ready_at = now() + pause, avoid_until = now() + 2 * pause,
+            need = CASE WHEN tries + 1 >= 5 OR given.losses >= 3 THEN 'parked'
+                        WHEN pause > interval '0' THEN 'later' END
+        FROM given WHERE job.attempt = given.id;
+END $$;
+
+-- Gives jobs back whose builds wanted more memory or time than their slave allowed, once, if there is a slave that allows
+-- more; answers their attempts.
+CREATE FUNCTION jobs_give_bigger(p_attempts bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    given bigint[];
+BEGIN
+    WITH bigger AS (
+        UPDATE job SET attempt = NULL, slave = NULL, started = NULL, lease_until = NULL,
+                beyond_bytes = CASE b.class WHEN 'memory' THEN s.memory_bytes ELSE 0 END,
+                beyond_ms = CASE b.class WHEN 'timeout' THEN s.timeout_ms ELSE 0 END
+            FROM build b JOIN slave s ON s.id = b.slave
+            WHERE job.attempt = b.id AND b.id = ANY (p_attempts) AND b.outcome = 'failed'
+                AND b.class IN ('memory', 'timeout') AND job.beyond_bytes = 0 AND job.beyond_ms = 0
+                AND EXISTS (SELECT FROM slave o WHERE (o.targets >> job.target) & 1 = 1
+                    AND o.last_seen > now() - interval '7 days'
+                    AND CASE b.class WHEN 'memory' THEN o.memory_bytes > s.memory_bytes AND s.memory_bytes > 0
+                                     ELSE o.timeout_ms > s.timeout_ms AND s.timeout_ms > 0 END)
+            RETURNING b.id)
+    SELECT coalesce(array_agg(id), '{}') INTO given FROM bigger;
+    RETURN given;
 END $$;
 
 -- Ends attempts that published nothing: outcome 'failed' (the package's own) or 'farm'. For each, in order:
@@ -576,12 +721,14 @@ BEGIN
         PERFORM jobs_give_back(p_attempts, p_retries_ms);
     END IF;
     IF sums.failed > 0 THEN
+        PERFORM jobs_give_bigger(p_attempts);
         WITH ended AS (
             DELETE FROM job WHERE attempt = ANY (ARRAY (
                     SELECT id FROM build WHERE id = ANY (p_attempts) AND outcome = 'failed'))
                 RETURNING version, target),
         failed AS (SELECT version, bit_or(1::bigint << target) AS mask FROM ended GROUP BY version)
-        UPDATE version SET failed_mask = failed_mask | failed.mask FROM failed WHERE version.id = failed.version;
+        UPDATE version SET failed_mask = failed_mask | failed.mask, forced_mask = forced_mask & ~failed.mask
+            FROM failed WHERE version.id = failed.version;
     END IF;
     IF sums.farm + sums.failed > 0 THEN
         -- another target may be next, or the version not be wanted any more
@@ -740,7 +887,8 @@ BEGIN
                 GROUP BY e.version),
         old AS (SELECT count(*) AS fresh FROM served JOIN version v ON v.id = served.version WHERE v.built_mask = 0),
         done AS (
-            UPDATE version SET built_mask = built_mask | served.mask, failed_mask = failed_mask & ~served.mask
+            UPDATE version SET built_mask = built_mask | served.mask, failed_mask = failed_mask & ~served.mask,
+                    forced_mask = forced_mask & ~served.mask
                 FROM served WHERE version.id = served.version)
         SELECT fresh INTO sums.versions FROM old;
         PERFORM versions_settle(versions);

@@ -11,7 +11,10 @@ CREATE TABLE configuration (
     one         boolean PRIMARY KEY DEFAULT true CHECK (one),
     version     text NOT NULL,               -- of piwheels; the master's must equal it
     level       integer NOT NULL,            -- of this schema
-    pypi_serial bigint NOT NULL DEFAULT 0    -- last event of PyPI that was applied
+    pypi_serial bigint NOT NULL DEFAULT 0,   -- last event of PyPI that was applied
+    follows     text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),  -- which packages' events
+    builds      text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),  -- what PyPI has, too?
+    settle_ms   bigint NOT NULL DEFAULT 300000  -- a version is taken up when its upload is so old
 );
 
 -- What wheels are built for. The id is the bit in every mask: at most 64 (0 to 63).
@@ -22,7 +25,9 @@ CREATE TABLE target (
     platform text NOT NULL CHECK (platform ~ '^[a-z0-9_]{1,64}$'),
     label    text NOT NULL DEFAULT '',       -- the distribution, for people
     position smallint NOT NULL,              -- the order in which a version is tried
-    skip     text                            -- why nothing is built for it any more
+    skip     text,                           -- why nothing is built for it any more
+    glibc    text CHECK (glibc ~ '^[0-9]{1,3}\.[0-9]{1,3}$'),  -- of the distribution; null: unknown, or another libc
+    judging  boolean NOT NULL DEFAULT false  -- PyPI's wheels are still held against it: nothing is built yet
 );
 
 CREATE TABLE package (
@@ -36,7 +41,9 @@ CREATE TABLE package (
     etag       text NOT NULL DEFAULT '',     -- of PyPI's page
     refresh_at timestamptz,                  -- when to compare with PyPI again; null: never
     live_files integer NOT NULL DEFAULT 0,
-    native     boolean NOT NULL DEFAULT false -- a file of it had compiled code
+    native     boolean NOT NULL DEFAULT false, -- a file of it had compiled code
+    quarantined boolean NOT NULL DEFAULT false,  -- by PyPI: neither built nor shown
+    downloads  integer NOT NULL DEFAULT 0    -- from this site in the last 30 days
 );
 CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
 
@@ -68,24 +75,77 @@ CREATE TABLE version (
     na_mask         bigint NOT NULL DEFAULT 0,  -- not applicable: Requires-Python excludes it
     built_mask      bigint NOT NULL DEFAULT 0,  -- a file of ours serves it
     failed_mask     bigint NOT NULL DEFAULT 0,  -- its own failure
+    covered_mask    bigint NOT NULL DEFAULT 0,  -- PyPI has a wheel, not yanked, that fits
+    skipped_mask    bigint NOT NULL DEFAULT 0,  -- by a rule: skip_reason tells which
+    forced_mask     bigint NOT NULL DEFAULT 0,  -- a person wants it built (again), whatever else is so
+    uploaded        timestamptz,             -- when its newest sdist came
+    legacy          boolean NOT NULL DEFAULT false, -- is no version by PEP 440
+    quarantined     boolean NOT NULL DEFAULT false, -- by PyPI
+    other_sdists    text[],                  -- further file names, in the order in which they came
     UNIQUE (package, sort_key)
 );
+
+-- What wheels of PyPI fit: each set of tags that was ever seen, judged once. A wheel's name says no more.
+CREATE TABLE tagset (
+    id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tags text NOT NULL UNIQUE,               -- cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64
+    mask bigint NOT NULL                     -- the targets that can load it
+);
+
+-- PyPI's own wheels of a version, as far as they are not yanked. A file's name is kept as a hash.
+CREATE TABLE version_wheel (
+    version bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    tagset  integer NOT NULL REFERENCES tagset,
+    name    integer NOT NULL,
+    PRIMARY KEY (version, tagset, name)
+);
+
+-- What a person does not want built. Null: all packages, all targets.
+CREATE TABLE skip_rule (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    package     bigint REFERENCES package ON DELETE CASCADE,
+    specifier   text NOT NULL DEFAULT '',    -- PEP 440; judged by the program, for SQL cannot
+    target      smallint REFERENCES target,
+    prereleases boolean NOT NULL DEFAULT false,  -- these only
+    reason      text NOT NULL
+);
+CREATE INDEX skip_rule_package ON skip_rule (package);
+
+-- The versions that a rule strikes: exceptions only.
+CREATE TABLE skip_reason (
+    version bigint NOT NULL REFERENCES version ON DELETE CASCADE,
+    target  smallint NOT NULL REFERENCES target,
+    rule    bigint NOT NULL REFERENCES skip_rule ON DELETE CASCADE,
+    PRIMARY KEY (version, target, rule)
+);
+CREATE INDEX skip_reason_rule ON skip_reason (rule);
 
 -- One row where there is work to do. A job with an attempt is being built under a lease.
 CREATE TABLE job (
     version     bigint NOT NULL REFERENCES version ON DELETE CASCADE,
     target      smallint NOT NULL REFERENCES target,
-    prio        smallint NOT NULL,           -- 0: by hand, 1: followed; lower goes first
     ready_at    timestamptz NOT NULL DEFAULT now(),
-    need        text CHECK (need IN ('parked')),  -- what must happen first; null: nothing
+    -- what must happen first; null: nothing. 'later': ready_at must come; 'info': PyPI must be asked; 'parked': a person
+    need        text CHECK (need IN ('later', 'info', 'parked')),
     tries       smallint NOT NULL DEFAULT 0, -- failures of the farm so far
     attempt     bigint UNIQUE,               -- the one try under way: its fencing token
     slave       bigint,
     started     timestamptz,
     lease_until timestamptz,
+    rank        bigint NOT NULL,             -- lower goes first: see job_rank
+    losses      smallint NOT NULL DEFAULT 0, -- slaves that were lost over it
+    avoid       bigint,                      -- the slave that failed last: rather another one,
+    avoid_until timestamptz,                 -- until then
+    beyond_bytes bigint NOT NULL DEFAULT 0,  -- only for a slave with more memory than this
+    beyond_ms   bigint NOT NULL DEFAULT 0,   -- only for a slave that allows more time than this
     PRIMARY KEY (version, target)
 );
-CREATE INDEX job_waiting ON job (target, prio, version) WHERE attempt IS NULL AND need IS NULL;
+-- of these the first is claimed; those that not every slave may take are seldom, and looked for apart
+CREATE INDEX job_waiting ON job (target, rank, version) WHERE attempt IS NULL AND need IS NULL;
+CREATE INDEX job_picky ON job (target, rank, version)
+    WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
+CREATE INDEX job_info ON job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
+CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';
 CREATE INDEX job_lease ON job (lease_until) WHERE lease_until IS NOT NULL;
 CREATE SEQUENCE attempt_id;
 
@@ -94,7 +154,10 @@ CREATE TABLE slave (
     label     text NOT NULL UNIQUE,
     last_seen timestamptz NOT NULL DEFAULT now(),
     system    text NOT NULL DEFAULT '',      -- as os-release(5) calls it
-    hardware  text NOT NULL DEFAULT ''
+    hardware  text NOT NULL DEFAULT '',
+    targets   bigint NOT NULL DEFAULT 0,     -- what it offered to build for, as a mask
+    memory_bytes bigint NOT NULL DEFAULT 0,  -- of its machine, as last told
+    timeout_ms bigint NOT NULL DEFAULT 0     -- its own time limit of a build
 );
 
 -- The public record of an attempt that ended; its id is the attempt's.
@@ -116,7 +179,8 @@ CREATE TABLE build (
 );
 CREATE INDEX build_version ON build (version);
 
--- A wheel. 'publishing': on its way into the tree, named in no index; 'live': public.
+-- A wheel. 'publishing': on its way into the tree, named in no index; 'live': public; 'withheld': quarantined by PyPI,
+-- named in no index and out of the tree; 'returning': on its way back.
 CREATE TABLE file (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     path            text NOT NULL UNIQUE,    -- below the output directory: simple/cffi/cffi-*.whl
@@ -124,7 +188,7 @@ CREATE TABLE file (
     attempt         bigint NOT NULL,         -- that made it
     version         bigint NOT NULL REFERENCES version ON DELETE CASCADE,
     target          smallint NOT NULL REFERENCES target,
-    state           text NOT NULL CHECK (state IN ('publishing', 'live')),
+    state           text NOT NULL CHECK (state IN ('publishing', 'live', 'withheld', 'returning')),
     size_bytes      bigint NOT NULL,
     sha256          bytea NOT NULL CHECK (length(sha256) = 32),
     metadata_sha256 bytea NOT NULL CHECK (length(metadata_sha256) = 32),
@@ -134,10 +198,24 @@ CREATE TABLE file (
     was_native      boolean NOT NULL DEFAULT false, -- has none, though an earlier file of the package had
     armv6           boolean NOT NULL DEFAULT false, -- its code is for Arm, and an ARMv6 can run it
     glibc           text NOT NULL DEFAULT '', -- the least versions of the libraries that it needs: 2.34
-    glibcxx         text NOT NULL DEFAULT ''  -- 3.4.30
+    glibcxx         text NOT NULL DEFAULT '', -- 3.4.30
+    hidden          boolean NOT NULL DEFAULT false   -- withheld, and out of the tree
 );
 CREATE INDEX file_version ON file (version);
 CREATE INDEX file_publishing ON file (attempt) WHERE state = 'publishing';
+CREATE INDEX file_moving ON file (id) WHERE state = 'returning' OR state = 'withheld' AND NOT hidden;
+
+-- Files that no index shall name any more. Their bytes leave when nobody can still hold an index that names them; the
+-- row stays for ever, for a name never comes to have other bytes.
+CREATE TABLE withdrawn_file (
+    path     text PRIMARY KEY,
+    sha256   bytea NOT NULL,
+    package  text NOT NULL,                  -- whose index named it
+    since    timestamptz NOT NULL DEFAULT now(),
+    leave_at timestamptz,                    -- null: the index has not been written yet
+    gone     boolean NOT NULL DEFAULT false
+);
+CREATE INDEX withdrawn_file_here ON withdrawn_file (leave_at) WHERE NOT gone;
 
 -- What a file needs at run time: Debian packages with libraries ('apt'), and what its metadata requires ('pip').
 CREATE TABLE dependency (

@@ -1,4 +1,4 @@
--- Level 4: what wheels need.
+-- Level 4: what wheels need; PyPI's changelog is followed; what PyPI's own wheels cover; jobs in the order of their worth.
 
 ALTER TABLE piwheels.package ADD COLUMN native boolean NOT NULL DEFAULT false;
 ALTER TABLE piwheels.file
@@ -12,3 +12,93 @@ CREATE TABLE piwheels.preinstalled (
     package text NOT NULL,
     PRIMARY KEY (target, package)
 );
+
+ALTER TABLE piwheels.configuration
+    ADD COLUMN follows   text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),
+    ADD COLUMN builds    text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),
+    ADD COLUMN settle_ms bigint NOT NULL DEFAULT 300000;
+ALTER TABLE piwheels.target
+    ADD COLUMN glibc   text CHECK (glibc ~ '^[0-9]{1,3}\.[0-9]{1,3}$'),
+    ADD COLUMN judging boolean NOT NULL DEFAULT false;
+ALTER TABLE piwheels.package
+    ADD COLUMN quarantined boolean NOT NULL DEFAULT false,
+    ADD COLUMN downloads   integer NOT NULL DEFAULT 0;
+ALTER TABLE piwheels.version
+    ADD COLUMN covered_mask bigint NOT NULL DEFAULT 0,
+    ADD COLUMN skipped_mask bigint NOT NULL DEFAULT 0,
+    ADD COLUMN forced_mask  bigint NOT NULL DEFAULT 0,
+    ADD COLUMN uploaded     timestamptz,
+    ADD COLUMN legacy       boolean NOT NULL DEFAULT false,
+    ADD COLUMN quarantined  boolean NOT NULL DEFAULT false,
+    ADD COLUMN other_sdists text[];
+
+CREATE TABLE piwheels.tagset (
+    id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tags text NOT NULL UNIQUE,
+    mask bigint NOT NULL
+);
+CREATE TABLE piwheels.version_wheel (
+    version bigint NOT NULL REFERENCES piwheels.version ON DELETE CASCADE,
+    tagset  integer NOT NULL REFERENCES piwheels.tagset,
+    name    integer NOT NULL,
+    PRIMARY KEY (version, tagset, name)
+);
+CREATE TABLE piwheels.skip_rule (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    package     bigint REFERENCES piwheels.package ON DELETE CASCADE,
+    specifier   text NOT NULL DEFAULT '',
+    target      smallint REFERENCES piwheels.target,
+    prereleases boolean NOT NULL DEFAULT false,
+    reason      text NOT NULL
+);
+CREATE INDEX skip_rule_package ON piwheels.skip_rule (package);
+CREATE TABLE piwheels.skip_reason (
+    version bigint NOT NULL REFERENCES piwheels.version ON DELETE CASCADE,
+    target  smallint NOT NULL REFERENCES piwheels.target,
+    rule    bigint NOT NULL REFERENCES piwheels.skip_rule ON DELETE CASCADE,
+    PRIMARY KEY (version, target, rule)
+);
+CREATE INDEX skip_reason_rule ON piwheels.skip_reason (rule);
+
+-- The old order was: by hand, then by id.
+DROP INDEX piwheels.job_waiting;
+ALTER TABLE piwheels.job DROP CONSTRAINT job_need_check;
+ALTER TABLE piwheels.job
+    ADD CONSTRAINT job_need_check CHECK (need IN ('later', 'info', 'parked')),
+    ADD COLUMN rank bigint,
+    ADD COLUMN losses smallint NOT NULL DEFAULT 0,
+    ADD COLUMN avoid bigint,
+    ADD COLUMN avoid_until timestamptz,
+    ADD COLUMN beyond_bytes bigint NOT NULL DEFAULT 0,
+    ADD COLUMN beyond_ms bigint NOT NULL DEFAULT 0;
+UPDATE piwheels.job SET rank = CASE prio WHEN 0 THEN 0 ELSE 2::bigint << 40 END + (32::bigint << 32),
+    need = CASE WHEN need IS NULL AND attempt IS NULL AND ready_at > now() THEN 'later' ELSE need END;
+ALTER TABLE piwheels.job ALTER COLUMN rank SET NOT NULL, DROP COLUMN prio;
+CREATE INDEX job_waiting ON piwheels.job (target, rank, version) WHERE attempt IS NULL AND need IS NULL;
+CREATE INDEX job_picky ON piwheels.job (target, rank, version)
+    WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
+CREATE INDEX job_info ON piwheels.job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
+CREATE INDEX job_later ON piwheels.job (ready_at) WHERE attempt IS NULL AND need = 'later';
+
+ALTER TABLE piwheels.slave
+    ADD COLUMN targets bigint NOT NULL DEFAULT 0,
+    ADD COLUMN memory_bytes bigint NOT NULL DEFAULT 0,
+    ADD COLUMN timeout_ms bigint NOT NULL DEFAULT 0;
+
+ALTER TABLE piwheels.file DROP CONSTRAINT file_state_check;
+ALTER TABLE piwheels.file
+    ADD CONSTRAINT file_state_check CHECK (state IN ('publishing', 'live', 'withheld', 'returning')),
+    ADD COLUMN hidden boolean NOT NULL DEFAULT false;
+CREATE INDEX file_moving ON piwheels.file (id) WHERE state = 'returning' OR state = 'withheld' AND NOT hidden;
+CREATE TABLE piwheels.withdrawn_file (
+    path     text PRIMARY KEY,
+    sha256   bytea NOT NULL,
+    package  text NOT NULL,
+    since    timestamptz NOT NULL DEFAULT now(),
+    leave_at timestamptz,
+    gone     boolean NOT NULL DEFAULT false
+);
+CREATE INDEX withdrawn_file_here ON piwheels.withdrawn_file (leave_at) WHERE NOT gone;
+
+-- PyPI's wheels are not known yet: what is followed is compared anew.
+UPDATE piwheels.package SET serial = 0, etag = '', refresh_at = now() WHERE refresh_at IS NOT NULL;

@@ -152,10 +152,26 @@ static enum step check_configuration(struct task *t)
     return STEP_NEXT;
 }
 
+static enum step set_policy(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const struct options *o = m->options;
+    const char *build = option_text(o, OPT_master_build);
+    int64_t settle_ms = option_number(o, OPT_master_settle);
+    if (strcmp(build, "missing") != 0 && strcmp(build, "all") != 0)
+        return task_fail(t, -EINVAL, "--build must be missing or all, not %.100s", build);
+    if (option_flag(o, OPT_master_dev_mode) && !option_given(o, OPT_master_settle))
+        settle_ms = 0;
+    db_policy(m->db, &m->call, strcmp(build, "all") == 0, settle_ms, on_configuration);
+    return STEP_WAIT;
+}
+
 static enum step open_files(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     const struct options *o = m->options;
+    if (m->why[0])
+        return task_fail(t, -EREMOTEIO, "the database refused: %s", m->why);
     struct files_settings settings = {
         .output = option_text(o, OPT_master_output),
         .max_wheel_bytes = (uint64_t)option_number(o, OPT_master_max_wheel),
@@ -271,6 +287,7 @@ static const struct task_step opening_steps[] = {
     {"open database", open_database},
     {"read configuration", read_configuration},
     {"check configuration", check_configuration},
+    {"set policy", set_policy},
     {"open files", open_files},
     {"recover files", recover_files},
     {"open pypi", open_pypi},

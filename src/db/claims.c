@@ -13,7 +13,7 @@
 #define RESERVE_LEAST 16
 
 struct claim {
-    int64_t slave, targets, lease_ms;
+    int64_t slave, targets, lease_ms, memory_bytes, timeout_ms;
 };
 
 struct claims {
@@ -22,6 +22,7 @@ struct claims {
     bool reserving;
     unsigned stock_count;
     int64_t stock[BATCH_MAX + RESERVE_LEAST]; /* ids; the first go with the calls under way */
+    int64_t rank[DB_MAX_TARGETS], version[DB_MAX_TARGETS]; /* the front of each: jobs_first in functions.sql */
 };
 
 static struct claims *claims_of(struct db_batch *b)
@@ -80,6 +81,26 @@ static void compose(struct db_batch *b, struct pg_params *params)
     batch_add_ints(b, params, offsetof(struct claim, slave));
     batch_add_ints(b, params, offsetof(struct claim, targets));
     batch_add_ints(b, params, offsetof(struct claim, lease_ms));
+    batch_add_ints(b, params, offsetof(struct claim, memory_bytes));
+    batch_add_ints(b, params, offsetof(struct claim, timeout_ms));
+    pg_add_ints(params, claims_of(b)->rank, DB_MAX_TARGETS);
+    pg_add_ints(params, claims_of(b)->version, DB_MAX_TARGETS);
+}
+
+static void move_front(struct claims *claims, const struct db_attempt *a)
+{
+    int64_t *rank = &claims->rank[a->target % DB_MAX_TARGETS], *version = &claims->version[a->target % DB_MAX_TARGETS];
+
+    if (a->rank > *rank || (a->rank == *rank && a->version_id > *version))
+        *rank = a->rank, *version = a->version_id;
+}
+
+void db_claims_look_again(struct db *db)
+{
+    struct claims *claims = claims_of(db->claims);
+
+    memset(claims->rank, 0, sizeof claims->rank);
+    memset(claims->version, 0, sizeof claims->version);
 }
 
 static void decode(struct db_batch *b, const struct pg_result *result)
@@ -88,9 +109,14 @@ static void decode(struct db_batch *b, const struct pg_result *result)
     bool used[BATCH_MAX] = {false};
 
     for (unsigned i = 0; i < b->count && i < pg_rows(result); i++) {
+        struct db_attempt attempt;
         used[i] = !pg_is_null(result, i, 0);
-        if (used[i] && b->calls[i] != NULL)
-            attempt_read(result, i, b->calls[i]->out);
+        if (!used[i])
+            continue;
+        attempt_read(result, i, &attempt);
+        move_front(claims, &attempt);
+        if (b->calls[i] != NULL)
+            *(struct db_attempt *)b->calls[i]->out = attempt;
     }
     drop_used(claims, used, b->count);
 }
@@ -105,7 +131,7 @@ static void refused(struct db_batch *b)
 }
 
 static const struct batch_kind kind = {
-    .sql = "SELECT * FROM piwheels.jobs_claim($1, $2, $3, $4)",
+    .sql = "SELECT * FROM piwheels.jobs_claim($1, $2, $3, $4, $5, $6, $7, $8)",
     .ready = ready,
     .compose = compose,
     .decode = decode,
@@ -120,12 +146,13 @@ struct db_batch *claims_new(struct db *db)
     return &claims->batch;
 }
 
-void db_claim(struct db *db, struct db_call *c, int64_t slave, uint64_t targets, int64_t lease_ms,
+void db_claim(struct db *db, struct db_call *c, const struct db_claimant *slave, int64_t lease_ms,
               struct db_attempt *out, void (*done)(struct db_call *c, int error))
 {
     struct claim *claim = mem_new(1, sizeof *claim);
 
-    *claim = (struct claim){slave, (int64_t)targets, lease_ms};
+    *claim = (struct claim){slave->slave, (int64_t)slave->targets, lease_ms, (int64_t)slave->memory_bytes,
+                            (int64_t)slave->timeout_ms};
     memset(out, 0, sizeof *out);
     call_init(c, NULL, out, done);
     batch_add(db->claims, c, claim);

@@ -24,6 +24,20 @@ void db_slave_seen(struct db *db, struct db_call *c, const char *label, const ch
     call_send(c, db->fast, "SELECT piwheels.slave_seen($1, $2, $3)", &params);
 }
 
+void db_slave_told(struct db *db, struct db_call *c, const struct db_claimant *slave,
+                   void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, slave->slave);
+    pg_add_int(&params, (int64_t)slave->targets);
+    pg_add_int(&params, (int64_t)slave->memory_bytes);
+    pg_add_int(&params, (int64_t)slave->timeout_ms);
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->fast, "SELECT piwheels.slave_told($1, $2, $3, $4)", &params);
+}
+
 /* ---- attempts ---- */
 
 void attempt_read(const struct pg_result *result, unsigned row, struct db_attempt *out)
@@ -37,6 +51,8 @@ void attempt_read(const struct pg_result *result, unsigned row, struct db_attemp
     out->has_sha256 = !pg_is_null(result, row, 6)
                       && pg_bytes(result, row, 6, out->sdist_sha256, SHA256_SIZE) == SHA256_SIZE;
     out->started_ms = pg_int(result, row, 7);
+    out->rank = pg_int(result, row, 8);
+    out->uploaded_ms = pg_int(result, row, 9);
 }
 
 static void decode_attempt(struct db_call *c, const struct pg_result *result)
@@ -102,6 +118,18 @@ static void decode_expired(struct db_call *c, const struct pg_result *result)
 
     for (unsigned row = 0; row < pg_rows(result) && row < most; row++)
         expired->attempts[expired->count++] = pg_int(result, row, 0);
+}
+
+void db_attempts_gone(struct db *db, struct db_call *c, const int64_t *attempts, size_t count, struct db_expired *out,
+                      void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    out->count = 0;
+    pg_params_init(&params);
+    pg_add_ints(&params, attempts, count);
+    call_init(c, decode_expired, out, done);
+    call_send(c, db->fast, "SELECT * FROM piwheels.attempts_gone($1)", &params);
 }
 
 void db_leases_expire(struct db *db, struct db_call *c, int64_t retry_ms, struct db_expired *out,

@@ -79,6 +79,7 @@ static void add_creation(struct buf *script)
     buf_adds(script, schema_tables);
     add_progress(script, "creating the functions");
     buf_adds(script, schema_functions);
+    buf_adds(script, schema_pypi);
     buf_addf(script, "INSERT INTO piwheels.configuration (version, level) VALUES ('%s', %d);\n",
              PIWHEELS_VERSION,
              DB_LEVEL);
@@ -109,6 +110,7 @@ static void add_upgrade(struct buf *script, const struct db_configuration *found
     add_progress(script, "replacing the functions");
     buf_adds(script, schema_drop_functions);
     buf_adds(script, schema_functions);
+    buf_adds(script, schema_pypi);
     buf_addf(script, "UPDATE piwheels.configuration SET version = '%s', level = %d;\n", PIWHEELS_VERSION,
              DB_LEVEL);
 }

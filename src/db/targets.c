@@ -1,9 +1,14 @@
 /*
  * Targets: what wheels are built for. Read by the stages, changed by `piwheels target`.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/memory.h"
 #include "private.h"
+
+#define PACKAGES_AT_ONCE 2000 /* that one statement holds against a target */
 
 static void decode_targets(struct db_call *c, const struct pg_result *result)
 {
@@ -18,6 +23,8 @@ static void decode_targets(struct db_call *c, const struct pg_result *result)
         column_copy(t->label, sizeof t->label, result, row, 4);
         t->skipped = !pg_is_null(result, row, 5);
         column_copy(t->skip, sizeof t->skip, result, row, 5);
+        sscanf(pg_text(result, row, 6), "%u.%u", &t->glibc_major, &t->glibc_minor);
+        t->judging = pg_bool(result, row, 7);
     }
 }
 
@@ -27,12 +34,17 @@ void db_targets(struct db *db, struct db_call *c, struct db_targets *out,
     memset(out, 0, sizeof *out);
     call_init(c, decode_targets, out, done);
     call_send(c, db->fast,
-              "SELECT id, name, abi, platform, label, skip FROM piwheels.target ORDER BY position, id",
+              "SELECT id, name, abi, platform, label, skip, glibc, judging FROM piwheels.target ORDER BY position, id",
               NULL);
 }
 
+static void decode_id(struct db_call *c, const struct pg_result *result)
+{
+    *(unsigned *)c->out = (unsigned)pg_int(result, 0, 0);
+}
+
 void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
-                   const char *label, void (*done)(struct db_call *c, int error))
+                   const char *label, const char *glibc, unsigned *id, void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
 
@@ -41,9 +53,97 @@ void db_target_add(struct db *db, struct db_call *c, const char *name, const cha
     pg_add_text(&params, abi);
     pg_add_text(&params, platform);
     add_clean(&params, label, LABEL_MAX);
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, "SELECT piwheels.target_add($1, $2, $3, $4)", &params);
+    pg_add_text(&params, glibc);
+    call_init(c, decode_id, id, done);
+    call_send(c, db->bulk, "SELECT piwheels.target_add($1, $2, $3, $4, $5)", &params);
 }
+
+/* ---- judging a new one ---- */
+
+static void decode_words(struct db_call *c, const struct pg_result *result)
+{
+    struct db_words *words = c->out;
+
+    words->count = pg_rows(result);
+    words->items = mem_new(words->count + 1, sizeof *words->items);
+    for (unsigned row = 0; row < words->count; row++) {
+        words->items[row].id = pg_int(result, row, 0);
+        words->items[row].text = mem_text(pg_text(result, row, 1));
+    }
+}
+
+static void words_ask(struct db *db, struct db_call *c, const char *sql, struct db_words *out,
+                      void (*done)(struct db_call *c, int error))
+{
+    memset(out, 0, sizeof *out);
+    call_init(c, decode_words, out, done);
+    call_send(c, db->bulk, sql, NULL);
+}
+
+void db_tagsets(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error))
+{
+    words_ask(db, c, "SELECT id, tags FROM piwheels.tagsets_all()", out, done);
+}
+
+void db_requires_python(struct db *db, struct db_call *c, struct db_words *out,
+                        void (*done)(struct db_call *c, int error))
+{
+    words_ask(db, c, "SELECT 0, r FROM piwheels.requires_python_all() r", out, done);
+}
+
+void db_words_release(struct db_words *out)
+{
+    for (unsigned i = 0; i < out->count; i++)
+        free(out->items[i].text);
+    free(out->items);
+    memset(out, 0, sizeof *out);
+}
+
+void db_tagsets_judge(struct db *db, struct db_call *c, unsigned target, const int64_t *fits, size_t count,
+                      void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, target);
+    pg_add_ints(&params, fits, count);
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->bulk, "SELECT piwheels.tagsets_judge($1, $2)", &params);
+}
+
+static void decode_next(struct db_call *c, const struct pg_result *result)
+{
+    *(int64_t *)c->out = pg_is_null(result, 0, 0) ? -1 : pg_int(result, 0, 0);
+}
+
+void db_target_judge(struct db *db, struct db_call *c, unsigned target, const char *const *excluded, size_t count,
+                     int64_t *next, void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, target);
+    pg_add_texts(&params, excluded, count);
+    pg_add_int(&params, *next);
+    pg_add_int(&params, PACKAGES_AT_ONCE);
+    call_init(c, decode_next, next, done);
+    call_send(c, db->bulk, "SELECT piwheels.target_judge($1, $2, $3, $4)", &params);
+}
+
+void db_target_judged(struct db *db, struct db_call *c, unsigned target, int64_t *next,
+                      void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, target);
+    pg_add_int(&params, *next);
+    pg_add_int(&params, PACKAGES_AT_ONCE);
+    call_init(c, decode_next, next, done);
+    call_send(c, db->bulk, "SELECT piwheels.target_judged($1, $2, $3)", &params);
+}
+
+/* ---- skipping ---- */
 
 static void decode_found(struct db_call *c, const struct pg_result *result)
 {

@@ -66,7 +66,20 @@ static void on_lost(void *owner, int64_t attempt)
     }
 }
 
-const struct queue_events farm_queue_events = {on_work, on_lost};
+/* What is being recorded has just ended by itself. */
+static void on_unwanted(void *owner, int64_t attempt)
+{
+    struct farm *f = owner;
+    for (struct session *s = f->sessions; s; s = s->next) {
+        struct attempt *a = attempt_find(s, attempt);
+        if (a && (a->state == ATTEMPT_BUILDING || a->state == ATTEMPT_RECEIVING)) {
+            attempt_stop(s, attempt, "it is not wanted any more");
+            return;
+        }
+    }
+}
+
+const struct queue_events farm_queue_events = {on_work, on_lost, on_unwanted};
 
 /* ---- the silent ---------------------------------------------------------------------------------- */
 

@@ -377,6 +377,25 @@ static void on_claimed(struct db_call *c, int error)
     session_check_end(s);
 }
 
+static void on_means_noted(struct db_call *c, int error)
+{
+    free(c);
+}
+
+static struct db_claimant claimant(const struct session *s)
+{
+    return (struct db_claimant){s->slave, s->targets, s->machine.memory_bytes,
+                                least(s->farm->settings.build_timeout_ms, s->timeout_ms)};
+}
+
+static void note_means(struct session *s)
+{
+    struct db_claimant slave = claimant(s);
+    struct db_call *call = mem_new(1, sizeof *call);
+    s->told = true;
+    db_slave_told(s->farm->db, call, &slave, on_means_noted);
+}
+
 static void on_idle(struct session *s, const struct message *m)
 {
     if (s->claims > 0) {
@@ -388,6 +407,9 @@ static void on_idle(struct session *s, const struct message *m)
     s->unserved = false;
     attempt_forget_stopped(s);
     uint64_t slots = least(m->idle.slots, SESSION_MAX_SLOTS - least(attempts_count(s), SESSION_MAX_SLOTS));
+    struct db_claimant slave = claimant(s);
+    if (!s->told)
+        note_means(s);
     if (session_resting(s))
         slots = 0;
     if (slots == 0)
@@ -396,7 +418,7 @@ static void on_idle(struct session *s, const struct message *m)
     for (uint64_t i = 0; i < slots; i++) {
         struct claim *claim = mem_new(1, sizeof *claim);
         claim->session = s;
-        queue_take(s->farm->queue, &claim->call, s->slave, s->targets, &claim->attempt, on_claimed);
+        queue_take(s->farm->queue, &claim->call, &slave, &claim->attempt, on_claimed);
     }
 }
 

@@ -89,6 +89,7 @@ struct session {
     int64_t connected_ms, heard_ms;
     int64_t free_ms;              /* since when it has had no build; steady clock */
     bool sleeping;
+    bool told;                    /* its means are noted in the database */
     bool stopping;                /* told by hand to end: DIE follows its last build */
     unsigned claims;              /* in flight */
     bool unserved;                /* one of them found nothing: SLEEP follows */

@@ -1,6 +1,6 @@
 /*
  * The queue's rhythm: look for work, extend the leases of living attempts, take back those that ran
- * out, pause, again. The farm (src/farm) calls it for every job it hands out; the stages that make
+ * out, stop those that nobody wants any more, pause, again. The farm (src/farm) calls it for every job it hands out; the stages that make
  * jobs wake it through the master.
  */
 #include "queue.h"
@@ -47,6 +47,7 @@ static enum step look_for_work(struct task *t)
 {
     struct queue *q = container_of(t, struct queue, rhythm);
     q->woken = false;
+    db_claims_look_again(q->db);
     db_ready_targets(q->db, &q->call, &q->ready, on_answer);
     return STEP_WAIT;
 }
@@ -92,6 +93,25 @@ static enum step tell_of_losses(struct task *t)
     return STEP_NEXT;
 }
 
+/* Whatever removed a job while it was being built (PyPI, a person), here it is noticed. */
+static enum step look_for_unwanted(struct task *t)
+{
+    struct queue *q = container_of(t, struct queue, rhythm);
+    q->expired.count = 0;
+    if (q->held_count == 0)
+        return STEP_NEXT;
+    db_attempts_gone(q->db, &q->call, q->held, q->held_count, &q->expired, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step tell_of_unwanted(struct task *t)
+{
+    struct queue *q = container_of(t, struct queue, rhythm);
+    for (unsigned i = 0; i < q->expired.count; i++)
+        q->events->unwanted(q->owner, q->expired.attempts[i]);
+    return STEP_NEXT;
+}
+
 static enum step rest(struct task *t)
 {
     struct queue *q = container_of(t, struct queue, rhythm);
@@ -109,6 +129,8 @@ static const struct task_step rhythm_steps[] = {
     {"extend leases", extend_leases},
     {"expire leases", expire_leases},
     {"tell of losses", tell_of_losses},
+    {"look for what is not wanted", look_for_unwanted},
+    {"tell of what is not wanted", tell_of_unwanted},
     {"pause", rest},
     {"again", again},
     {NULL, NULL},
@@ -163,10 +185,10 @@ void queue_wake(struct queue *q)
     task_wake(&q->rhythm);
 }
 
-void queue_take(struct queue *q, struct db_call *c, int64_t slave, uint64_t targets, struct db_attempt *out,
+void queue_take(struct queue *q, struct db_call *c, const struct db_claimant *slave, struct db_attempt *out,
                 void (*done)(struct db_call *c, int error))
 {
-    db_claim(q->db, c, slave, targets, q->settings.lease_ms, out, done);
+    db_claim(q->db, c, slave, q->settings.lease_ms, out, done);
 }
 
 void queue_take_back(struct queue *q, struct db_call *c, int64_t attempt, int64_t slave, struct db_attempt *out,

@@ -77,7 +77,7 @@ class Site:
             INSERT INTO piwheels.version (package, version, sort_key, wanted, sdist, judged_mask)
                 SELECT p.id, '1.' || n, decode(lpad(to_hex(n), 8, '0'), 'hex'), true, p.name || '-1.' || n || '.tar.gz', 1
                 FROM piwheels.package p, generate_series(1, 100) n LIMIT {jobs};
-            INSERT INTO piwheels.job (version, target, prio) SELECT id, 0, 1 FROM piwheels.version;
+            INSERT INTO piwheels.job (version, target, rank) SELECT id, 0, 1 FROM piwheels.version;
             ANALYZE;""", "bench")
 
     def slaves(self, build, count, **options):

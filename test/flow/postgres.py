@@ -76,8 +76,9 @@ class Postgres:
         return f'postgresql://{urllib.parse.quote(user)}@{host}/{urllib.parse.quote(dbname)}'
 
     def psql(self, sql, dbname='postgres', user='postgres', check=True):
-        """Runs SQL; its rows as text, columns parted by '|'. With check=False the finished process."""
-        command = ['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', self.dsn(dbname, user)]
+        """Runs SQL; its rows as text, columns parted by '|'. With check=False the finished process. (Debian's psql in PATH is a
+        wrapper in Perl that takes ten times as long.)"""
+        command = [self.bin / 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', self.dsn(dbname, user)]
         result = subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
         if not check:
             return result

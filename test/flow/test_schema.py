@@ -10,9 +10,10 @@ from harness import piwheels
 
 ALL = (1 << 63) - 1
 SHA = "ab" * 32
+FRONTS = "array_fill(0::bigint, ARRAY[64]), array_fill(0::bigint, ARRAY[64])"  # claims look at the whole queue
 OTHER_SHA = "cd" * 32
-TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "preinstalled", "slave", "stale_page",
-          "tally", "target", "version")
+TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "preinstalled", "skip_reason", "skip_rule",
+          "slave", "stale_page", "tagset", "tally", "target", "version", "version_wheel", "withdrawn_file")
 
 
 class World:
@@ -46,14 +47,14 @@ class World:
                    "follow": None, "want": None, "versions": list(versions), **more}
         return self.rows(f"SELECT * FROM piwheels.project_store($json${json.dumps(project)}$json$)")
 
-    def claim(self, mask=ALL, attempt=None, slave=None, lease_ms=60000):
+    def claim(self, mask=ALL, attempt=None, slave=None, lease_ms=60000, memory=0, timeout_ms=0):
         """The attempt's facts as a dictionary, or None."""
         attempt = attempt or next(self.attempts)
         out = self.rows(f"SELECT * FROM piwheels.jobs_claim(ARRAY[{attempt}], ARRAY[{slave or self.slave}], ARRAY[{mask}], "
-                        f"ARRAY[{lease_ms}])")
+                        f"ARRAY[{lease_ms}], ARRAY[{memory}], ARRAY[{timeout_ms}], {FRONTS})")
         if not out or out[0][0] == "":
             return None
-        names = ("attempt", "version_id", "target", "package", "version", "sdist", "sha256", "started_ms")
+        names = ("attempt", "version_id", "target", "package", "version", "sdist", "sha256", "started_ms", "rank", "uploaded_ms")
         return dict(zip(names, out[0]))
 
     def end(self, attempt, outcome, reason="compiler", detail="it broke", retry_ms=0):
@@ -121,7 +122,8 @@ def world(postgres, schema):
     postgres.psql("""
         BEGIN;
         DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
-        DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally;
+        DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
+        UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0;
         SELECT setval(oid::regclass, 1, false) FROM pg_class
             WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace;
         COMMIT;""", schema)
@@ -171,16 +173,34 @@ def test_a_65th_target_is_refused(world):
 
 def test_the_64th_target_can_be_claimed_for(world):
     world.rows("SELECT piwheels.target_add('t' || n, 'cp311', 'linux_x86_64', '') FROM generate_series(0, 63) n")
-    world.store("x", version("1.0", judged_mask=-1 << 63), want="newest")
+    world.store("x", version("1.0", judged_mask=-1, na_mask=(1 << 63) - 1), want="newest")
     assert world.jobs() == [("1.0", "63")]
     assert int(world.one("SELECT piwheels.targets_ready()")) == -1 << 63
     assert world.claim(mask=-1 << 63)["target"] == "63"
 
 
-def test_a_new_target_makes_the_known_packages_due(one):
-    one.rows("SELECT piwheels.project_later('x', 3600000)")
-    one.target("t1", "cp312")
-    assert one.rows("SELECT refresh_at <= now(), etag, serial FROM piwheels.package") == [("t", "", "0")]
+def test_a_new_target_is_built_for_once_pypis_wheels_are_judged(one):
+    new = one.target("t1", "cp312")
+    assert one.state("1.0", new) == ("waiting", "PyPI's wheels are still held against the new target")
+    assert one.one(f"SELECT piwheels.target_judge({new}, ARRAY['>=4'], 0, 10)") != ""
+    assert one.one(f"SELECT piwheels.target_judged({new}, 0, 10)") != ""
+    assert one.one(f"SELECT piwheels.target_judged({new}, 1000, 10) IS NULL") == "t"
+    assert one.state("1.0", new) == ("waiting", "another target is tried first")
+    one.end(one.claim()["attempt"], "failed")
+    assert one.claim(mask=1 << new)["target"] == str(new)
+
+
+def test_a_new_target_is_judged_by_what_is_known_of_pypi(world):
+    world.target("t0")
+    world.store("x", version("1.0", requires_python=">=3.13", wheels=[["cp312-cp312-linux", 0, "x.whl"]]),
+                version("2.0", wheels=[["cp312-cp312-linux", 0, "y.whl"], ["cp313-cp313-linux", 0, "z.whl"]]), want="all")
+    new = world.target("t1", "cp312")
+    (tags,) = world.rows("SELECT id FROM piwheels.tagsets_all() WHERE tags LIKE 'cp312%'")[0]
+    assert world.one("SELECT array_agg(r ORDER BY r) FROM piwheels.requires_python_all() r") == '{"",>=3.13}'
+    world.rows(f"SELECT piwheels.tagsets_judge({new}, ARRAY[{tags}]); SELECT piwheels.target_judge({new}, ARRAY['>=3.13'], 0, 10); "
+               f"SELECT piwheels.target_judged({new}, 0, 10)")
+    assert world.state("1.0", new) == ("not applicable", "Requires-Python >=3.13 excludes cp312")
+    assert world.state("2.0", new) == ("covered", "PyPI itself has a wheel that fits: cp312-cp312-linux")
 
 
 def test_skipping_a_target_takes_its_jobs_and_unskipping_brings_them_back(one):
@@ -376,8 +396,9 @@ def test_a_target_that_pypi_was_not_asked_about_waits_for_that(world):
     world.target("t1", "cp312")
     world.store("x", version("1.0", judged_mask=1), want="newest")
     world.build(1)
-    assert world.jobs() == []
+    assert world.jobs() == [("1.0", "1")]
     assert world.state("1.0", 1) == ("waiting", "PyPI is to be asked whether it is meant for cp312")
+    assert world.claim(mask=2) is None
 
 
 def test_a_build_under_way_keeps_its_place_when_a_target_before_it_opens(three):
@@ -429,13 +450,13 @@ def test_a_repeated_claim_finds_its_job_again(one):
 def test_a_repeated_claim_of_an_attempt_that_ended_is_refused(one):
     one.end(one.claim(attempt=7)["attempt"], "farm")
     assert "has ended meanwhile" in one.fails(
-        f"SELECT * FROM piwheels.jobs_claim(ARRAY[7], ARRAY[{one.slave}], ARRAY[1], ARRAY[1000])")
+        f"SELECT * FROM piwheels.jobs_claim(ARRAY[7], ARRAY[{one.slave}], ARRAY[1], ARRAY[1000], ARRAY[0], ARRAY[0], {FRONTS})")
 
 
 def test_one_statement_serves_many_slaves_in_order(three):
     three.build(0b001)
     out = three.rows(f"SELECT attempt, target FROM piwheels.jobs_claim(ARRAY[11, 12, 13], ARRAY[{three.slave}, "
-                     f"{three.slave}, {three.slave}], ARRAY[4, 1, 2], ARRAY[1000, 1000, 1000])")
+                     f"{three.slave}, {three.slave}], ARRAY[4, 1, 2], ARRAY[1000, 1000, 1000], ARRAY[0, 0, 0], ARRAY[0, 0, 0], {FRONTS})")
     assert out == [("11", "2"), ("", ""), ("13", "1")]
 
 
@@ -455,10 +476,11 @@ def test_a_claim_in_a_long_queue_reads_a_few_pages_only(one):
     one.rows("ANALYZE piwheels.job, piwheels.version, piwheels.build", user="postgres")
     one.rows("""INSERT INTO piwheels.version (package, version, sort_key, wanted, sdist)
                     SELECT 1, '2.' || n, int4send(n), true, 'x' FROM generate_series(1, 50000) n;
-                INSERT INTO piwheels.job (version, target, prio) SELECT id, 0, 1 FROM piwheels.version WHERE version LIKE '2.%'""",
+                INSERT INTO piwheels.job (version, target, rank) SELECT id, 0, 1 FROM piwheels.version WHERE version LIKE '2.%'""",
              user="postgres")
     for statistics in ("", "ANALYZE piwheels.job, piwheels.version"):
-        claim = "SELECT * FROM piwheels.jobs_claim(ARRAY[{0}, {0} + 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[60000, 60000])"
+        claim = ("SELECT * FROM piwheels.jobs_claim(ARRAY[{0}, {0} + 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[60000, 60000], "
+                 "ARRAY[0, 0], ARRAY[0, 0], " + FRONTS + ")")
         end = ("SELECT * FROM piwheels.builds_end(ARRAY[{0}, {0} + 1], ARRAY['failed', 'farm'], ARRAY['', ''], ARRAY['', ''], "
                "ARRAY[1, 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[1, 1], ARRAY[1, 1])")
         first, second = next(one.attempts) * 1000, next(one.attempts) * 1000
@@ -552,7 +574,7 @@ def test_each_failure_of_the_farm_makes_the_pause_three_times_longer(one):
     for _ in range(3):
         one.end(one.claim()["attempt"], "farm", retry_ms=10000)
         pauses.append(float(one.one("SELECT extract(epoch FROM ready_at - now()) FROM piwheels.job")))
-        one.postgres.psql("UPDATE piwheels.job SET ready_at = now()", one.name)
+        one.postgres.psql("UPDATE piwheels.job SET ready_at = now(), avoid = NULL; SELECT piwheels.targets_ready()", one.name)
     for pause, least in zip(pauses, (10, 30, 90)):
         assert 0.7 * least < pause < 1.25 * least
 
@@ -816,3 +838,260 @@ def test_helpers_are_not_the_services_to_call(world):
 def test_every_function_of_the_service_has_a_fixed_search_path(world):
     assert world.rows("SELECT proname FROM pg_proc WHERE pronamespace = 'piwheels'::regnamespace AND prosecdef "
                       "AND NOT ('search_path=piwheels, pg_temp' = ANY (coalesce(proconfig, '{}')))") == []
+
+
+# ---- what is worth building ----
+
+def wheel(tags, mask, name=None):
+    return [tags, mask, name or f"x-{tags}.whl"]
+
+
+def other_slave(world, memory=0, timeout_ms=0):
+    slave = world.one("SELECT piwheels.slave_seen('other', '', '')")
+    world.rows(f"SELECT piwheels.slave_told({slave}, 1, {memory}, {timeout_ms})")
+    return slave
+
+
+def test_what_pypi_has_wheels_of_is_not_built(three):
+    three.store("x", version("1.0", wheels=[wheel("cp311-cp311-a", 0b001), wheel("py3-none-any", 0b010)]))
+    assert three.state("1.0", 0) == ("covered", "PyPI itself has a wheel that fits: cp311-cp311-a")
+    assert three.state("1.0", 1)[0] == "covered"
+    assert three.jobs() == [("1.0", "2")]
+
+
+def test_a_wheel_that_goes_uncovers_its_targets(one):
+    one.store("x", version("1.0", wheels=[wheel("cp311-cp311-a", 1)]))
+    assert one.jobs() == []
+    one.store("x", version("1.0"))
+    assert one.jobs() == [("1.0", "0")]
+    assert one.rows("SELECT * FROM piwheels.version_wheel") == []
+
+
+def test_everything_is_built_where_that_is_the_policy(one):
+    one.store("x", version("1.0", wheels=[wheel("cp311-cp311-a", 1)]))
+    one.rows("SELECT piwheels.policy_set('all', 0)")
+    assert one.jobs() == [("1.0", "0")]
+    one.rows("SELECT piwheels.policy_set('missing', 0)")
+    assert one.jobs() == []
+
+
+def test_an_upload_settles_before_it_is_built_unless_a_person_asks(world):
+    world.target("t0")
+    world.rows("SELECT piwheels.policy_set('missing', 3600000)")
+    world.store("x", version("1.0", uploaded=world.one("SELECT now()")), follow="all", want="all")
+    assert world.state("1.0")[0] == "waiting" and "its upload is to settle until" in world.state("1.0")[1]
+    assert world.claim() is None
+    world.store("x", version("1.0", uploaded=world.one("SELECT now()")), want={"key": version("1.0")["key"]})
+    assert world.claim() is not None
+
+
+def test_a_job_that_a_slave_failed_goes_rather_to_another(one):
+    other = other_slave(one)
+    one.end(one.claim()["attempt"], "farm", retry_ms=3600000)
+    one.postgres.psql("UPDATE piwheels.job SET ready_at = now(); SELECT piwheels.targets_ready()", one.name)
+    assert one.claim() is None
+    assert one.claim(slave=other) is not None
+
+
+def test_a_slave_gets_the_job_that_it_failed_when_nobody_else_wants_it(one):
+    one.end(one.claim()["attempt"], "farm", retry_ms=3600000)
+    one.postgres.psql("UPDATE piwheels.job SET ready_at = now(), avoid_until = now(); SELECT piwheels.targets_ready()", one.name)
+    assert one.claim() is not None
+
+
+def test_a_build_that_wanted_more_memory_is_tried_once_more_where_there_is_more(one):
+    one.rows(f"SELECT piwheels.slave_told({one.slave}, 1, 1000000000, 0)")
+    big = other_slave(one, memory=4000000000)
+    one.end(one.claim(memory=1000000000)["attempt"], "failed", reason="memory")
+    assert one.state("1.0") == ("queued", "waits for a slave with more memory than 954 MB")
+    assert one.claim(memory=1000000000) is None
+    one.end(one.claim(slave=big, memory=4000000000)["attempt"], "failed", reason="memory")
+    assert one.state("1.0")[0] == "failed"
+
+
+def test_a_build_that_wanted_more_time_fails_where_nobody_allows_more(one):
+    one.rows(f"SELECT piwheels.slave_told({one.slave}, 1, 0, 1000)")
+    one.end(one.claim(timeout_ms=1000)["attempt"], "failed", reason="timeout")
+    assert one.state("1.0")[0] == "failed"
+
+
+def test_a_build_that_loses_three_slaves_is_parked(one):
+    for _ in range(3):
+        one.claim(lease_ms=-1)
+        one.rows("SELECT piwheels.leases_expire(0)")
+    assert one.state("1.0") == ("parked", "3 slaves were lost over it")
+
+
+def test_by_hand_comes_before_new_releases_before_demand_before_age(world):
+    world.target("t0")
+    now = world.one("SELECT now()")
+    world.store("x", version("1.0", released="2020-01-01T00:00:00Z"), version("1.1", released="2021-01-01T00:00:00Z"), want="all")
+    world.store("wished", version("2.0"), want="newest")
+    for name, number, released in (("popular", "3.0", "2020-01-01T00:00:00Z"), ("fresh", "4.0", now)):
+        world.postgres.psql(f"INSERT INTO piwheels.package (name, display, downloads) VALUES ('{name}', '{name}', 1000)", world.name)
+        world.store(name, version(number, released=released), want="all")
+    assert [world.claim()["version"] for _ in range(5)] == ["2.0", "4.0", "3.0", "1.1", "1.0"]
+
+
+def test_an_attempt_whose_job_is_gone_is_told(one):
+    attempt = one.claim()["attempt"]
+    assert one.rows(f"SELECT * FROM piwheels.attempts_gone(ARRAY[{attempt}])") == []
+    one.rows("SELECT * FROM piwheels.project_gone('x')")
+    assert one.rows(f"SELECT * FROM piwheels.attempts_gone(ARRAY[{attempt}])") == [(attempt,)]
+
+
+# ---- the changelog ----
+
+class Changelog:
+    """Applies events as the master does."""
+
+    def __init__(self, world):
+        self.world = world
+        self.serial = int(world.one("SELECT piwheels.follow_begin('all', 0)"))
+
+    def apply(self, *events, again=False):
+        """Events are (kind, name, version or None, file or None, tags or None, mask or None): applied, ended, jobs."""
+        start = self.serial
+        lines = []
+        for kind, name, number, *rest in events:
+            self.serial += 1
+            file, tags, fits = (rest + [None] * 3)[:3]
+            key = "\\\\x" + version(number)["key"] if number else None
+            fields = [self.serial, 1700000000 + self.serial, kind, name.lower(), name, number, key, "f" if number else None,
+                      "f" if number else None, file, tags, fits]
+            lines.append("\t".join("\\N" if field is None else str(field) for field in fields))
+        script = ("BEGIN; SELECT piwheels.events_open();\nCOPY pg_temp.event_staging FROM STDIN;\n" + "\n".join(lines) + "\n\\.\n"
+                  f"SELECT * FROM piwheels.events_apply({start}, {self.serial}, true, false); COMMIT;")
+        out = self.world.postgres.psql(script, self.world.name, "piwheels").splitlines()[-1]
+        if again:
+            assert self.world.postgres.psql(script, self.world.name, "piwheels").splitlines()[-1] == "0|{}|f"
+        return tuple(out.split("|"))
+
+
+@pytest.fixture
+def log(world):
+    world.target("t0")
+    world.target("t1", "cp312")
+    return Changelog(world)
+
+
+def release(number, name="x"):
+    return [("n", name, number), ("s", name, number, f"{name}-{number}.tar.gz")]
+
+
+def test_a_release_becomes_a_version_that_waits_for_pypis_page(log):
+    assert log.apply(("c", "X", None), *release("1.0", "X"), again=True) == ("3", "{}", "t")
+    assert log.world.state("1.0") == ("waiting", "PyPI is to be asked whether it is meant for cp311")
+    assert log.world.rows("SELECT name, display FROM piwheels.package") == [("x", "X")]
+    assert log.world.rows("SELECT name FROM piwheels.package_alias") == [("X",)]
+    log.world.store("x", version("1.0", uploaded="2026-01-01T00:00:00Z"))
+    assert log.world.claim()["package"] == "x"
+
+
+def test_what_an_event_says_that_the_page_had_told_changes_nothing(log):
+    log.world.store("x", version("1.0"), serial=100)
+    before = log.world.rows("SELECT * FROM piwheels.version")
+    log.apply(*release("1.0"), ("F", "x", "1.0", "x-1.0.tar.gz"))
+    assert log.world.rows("SELECT * FROM piwheels.version") == before
+
+
+def test_wheels_of_the_changelog_cover_and_uncover(log):
+    log.apply(*release("1.0"), ("w", "x", "1.0", "x-a.whl", "cp311-cp311-a", 1))
+    assert log.world.state("1.0", 0)[0] == "covered" and log.world.jobs() == [("1.0", "1")]
+    log.apply(("F", "x", "1.0", "x-a.whl", "cp311-cp311-a", 1), again=True)
+    assert log.world.state("1.0", 0)[0] == "waiting"
+
+
+def test_a_version_without_an_sdist_is_taken_up_when_one_comes(log):
+    log.apply(("n", "x", "1.0"), ("w", "x", "1.0", "x-b.whl", "cp39-cp39-b", 0))
+    assert log.world.state("1.0")[0] == "binary only" and log.world.jobs() == []
+    log.apply(("s", "x", "1.0", "x-1.0.tar.gz"))
+    assert log.world.jobs() == [("1.0", "0")]
+    log.apply(("F", "x", "1.0", "x-1.0.tar.gz"))
+    assert log.world.jobs() == []
+
+
+def test_of_several_sdists_the_tar_gz_is_built_and_the_other_takes_its_place(log):
+    log.apply(("n", "x", "1.0"), ("s", "x", "1.0", "x-1.0.tar.gz"), ("s", "x", "1.0", "x-1.0.zip"))
+    assert log.world.rows("SELECT sdist, other_sdists FROM piwheels.version") == [("x-1.0.tar.gz", "{x-1.0.zip}")]
+    log.apply(("F", "x", "1.0", "x-1.0.tar.gz"))
+    assert log.world.rows("SELECT sdist, other_sdists FROM piwheels.version") == [("x-1.0.zip", "")]
+    log.apply(("s", "x", "1.0", "x-1.0.tar.bz2"))
+    assert log.world.rows("SELECT sdist, other_sdists FROM piwheels.version") == [("x-1.0.tar.bz2", "{x-1.0.zip}")]
+
+
+def test_a_yanked_release_is_not_built_and_its_build_is_stopped(log):
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    attempt = log.world.claim()["attempt"]
+    assert log.apply(("y", "x", "1.0"), again=True) == ("1", f"{{{attempt}}}", "t")
+    assert log.world.state("1.0")[0] == "yanked" and log.world.jobs() == []
+    log.apply(("u", "x", "1.0"))
+    assert log.world.jobs() == [("1.0", "0")]
+
+
+def test_a_yank_before_the_release_exists_means_nothing(log):
+    log.apply(("y", "x", "1.0"), *release("1.0"))
+    assert log.world.one("SELECT yanked FROM piwheels.version") == "f"
+
+
+def test_a_removed_release_takes_its_files_out_of_the_index_and_comes_back_afresh(log):
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    log.world.build(1, path="simple/x/x.whl")
+    log.world.write_pages()
+    log.apply(("R", "x", "1.0"), *release("1.0"), again=True)
+    assert log.world.rows("SELECT path, package, leave_at, gone FROM piwheels.withdrawn_file") == [("simple/x/x.whl", "x", "", "f")]
+    assert log.world.stale() == [("index", "x"), ("root", "")]
+    assert log.world.rows("SELECT built_mask, sdist FROM piwheels.version") == [("0", "x-1.0.tar.gz")]
+    assert log.world.rows("SELECT live_files FROM piwheels.package") == [("0",)]
+    assert log.world.tally()[0][3:] == ("0", "0", "0", "0")
+
+
+def test_a_removed_project_is_forgotten_and_its_builds_are_stopped(log):
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    attempt = log.world.claim()["attempt"]
+    assert log.apply(("P", "x", None), again=True) == ("1", f"{{{attempt}}}", "f")
+    assert log.world.rows("SELECT * FROM piwheels.package") == []
+    log.apply(("c", "x", None), *release("2.0"))
+    assert log.world.rows("SELECT version FROM piwheels.version") == [("2.0",)]
+
+
+def test_a_quarantined_project_is_neither_built_nor_shown_until_it_is_cleared(log):
+    log.apply(*release("1.0"), *release("2.0"))
+    log.world.store("x", version("1.0"), version("2.0"), serial=4)
+    log.world.build(1, path="simple/x/x.whl")
+    log.world.write_pages()
+    log.apply(("Q", "x", None), again=True)
+    assert log.world.state("1.0") == ("quarantined", "PyPI has quarantined it") and log.world.jobs() == []
+    assert log.world.rows("SELECT state FROM piwheels.file") == [("withheld",)]
+    assert ("index", "x") in log.world.stale()
+    log.apply(("C", "x", None), again=True)
+    assert log.world.rows("SELECT state FROM piwheels.file") == [("live",)]
+    assert log.world.rows("SELECT live_files FROM piwheels.package") == [("1",)]
+    assert len(log.world.jobs()) == 2
+
+
+def test_what_is_not_listed_is_passed_over_where_only_listed_packages_are_followed(world):
+    world.target("t0")
+    world.store("x", version("1.0"), follow="new", want="newest", serial=0)
+    changelog = Changelog(world)
+    world.rows("SELECT piwheels.follow_begin('listed', 0)")
+    script = ("BEGIN; SELECT piwheels.events_open();\nCOPY pg_temp.event_staging (serial, happened, kind, name, display, version, "
+              "sort_key, prerelease, legacy, file) FROM STDIN;\n"
+              "1\t1\ts\tx\tx\t2.0\t\\\\x0014\tf\tf\tx-2.0.tar.gz\n2\t1\ts\ty\ty\t1.0\t\\\\x0014\tf\tf\ty-1.0.tar.gz\n\\.\n"
+              "SELECT * FROM piwheels.events_apply(0, 2, false, false); COMMIT;")
+    world.postgres.psql(script, world.name, "piwheels")
+    assert world.rows("SELECT name FROM piwheels.package") == [("x",)]
+    assert world.state("2.0")[0] == "waiting" and changelog.serial == 0
+
+
+def test_events_that_leave_a_gap_are_refused(log):
+    assert "are missing" in log.world.fails("BEGIN; SELECT piwheels.events_open(); "
+                                            "SELECT * FROM piwheels.events_apply(7, 8, true, false); COMMIT;")
+
+
+def test_nobody_else_can_put_a_table_in_the_place_of_ours(log):
+    assert "temporary tables of its own" in log.world.fails(
+        "CREATE TEMP VIEW event_staging AS SELECT 1; SELECT piwheels.events_open()")

@@ -23,6 +23,7 @@ struct house {
     bool closed, ready;
     unsigned progress;
     int64_t slave;
+    unsigned target;
 };
 
 /* A call, and what became of it. */
@@ -130,7 +131,7 @@ static int set_up(void **state)
     h = *state;
     ANSWERED(h, db_setup_run, &none, "piwheels_test", on_progress, h);
     assert_int_equal(h->progress, 3);
-    ANSWERED(h, db_target_add, "t0", "cp311", "linux_x86_64", "Debian\x01 12\xff");
+    ANSWERED(h, db_target_add, "t0", "cp311", "linux_x86_64", "Debian\x01 12\xff", NULL, &h->target);
     ANSWERED(h, db_slave_seen, "pi4-a", "Debian 12", "Pi 4", &h->slave);
     return 0;
 }
@@ -175,7 +176,7 @@ static void store_quietly(struct house *h, unsigned count)
 
 static void claim(struct house *h, struct db_attempt *out)
 {
-    ANSWERED(h, db_claim, h->slave, 1, 60000, out);
+    ANSWERED(h, db_claim, &(struct db_claimant){h->slave, 1, 0, 0}, 60000, out);
 }
 
 /* ---- configuration, setup ---- */
@@ -256,7 +257,7 @@ static void targets_come_in_their_order_with_clean_labels(void **state)
     struct db_targets targets;
     bool found;
 
-    ANSWERED(h, db_target_add, "t1", "cp312", "linux_x86_64", "");
+    ANSWERED(h, db_target_add, "t1", "cp312", "linux_x86_64", "", NULL, &h->target);
     ANSWERED(h, db_target_skip, "t1", "gone", &found);
     assert_true(found);
     ANSWERED(h, db_targets, &targets);
@@ -279,7 +280,7 @@ static void a_refusal_carries_the_servers_words(void **state)
     struct house *h = *state;
     struct ring ring = {.house = h};
 
-    db_target_add(h->db, &ring.call, "t0", "cp39", "linux_x86_64", "", on_rung);
+    db_target_add(h->db, &ring.call, "t0", "cp39", "linux_x86_64", "", NULL, &h->target, on_rung);
     wait_for_ring(&ring);
     assert_int_equal(ring.error, -EREMOTEIO);
     assert_string_equal(ring.call.sqlstate, "23505");
@@ -385,7 +386,8 @@ static void crowd_claim(struct house *h, struct crowd *crowd, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         crowd->rings[i].house = h;
-        db_claim(h->db, &crowd->rings[i].call, h->slave, 1, 60000, &crowd->attempts[i], on_rung);
+        db_claim(h->db, &crowd->rings[i].call, &(struct db_claimant){h->slave, 1, 0, 0}, 60000, &crowd->attempts[i],
+                 on_rung);
     }
 }
 
@@ -508,7 +510,7 @@ static void leases_are_extended_and_expire(void **state)
     struct db_attempt a;
 
     store_quietly(h, 1);
-    ANSWERED(h, db_claim, h->slave, 1, -1000, &a);
+    ANSWERED(h, db_claim, &(struct db_claimant){h->slave, 1, 0, 0}, -1000, &a);
     ANSWERED(h, db_leases_extend, &a.attempt, 1, 60000);
     ANSWERED(h, db_leases_expire, 0, expired);
     assert_int_equal(expired->count, 0);

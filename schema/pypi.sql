@@ -1,0 +1,697 @@
+-- What PyPI says becomes rows: a project's page (project_*), and the changelog's events (events_*). Made together with
+-- functions.sql, whose rules make jobs of it. Everything is in one transaction with the serial up to which it is true.
+
+SET LOCAL search_path = piwheels, pg_temp;
+
+-- What the master wants of the database: build 'missing' or 'all', and how long an upload settles.
+CREATE FUNCTION policy_set(p_builds text, p_settle_ms bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    old configuration;
+BEGIN
+    SELECT * INTO old FROM configuration FOR NO KEY UPDATE;
+    UPDATE configuration SET builds = p_builds, settle_ms = p_settle_ms;
+    IF old.builds <> p_builds THEN
+        PERFORM versions_settle(ARRAY (SELECT id FROM version WHERE covered_mask <> 0));
+        PERFORM people_pages_stale();
+    END IF;
+END $$;
+
+-- ---- what goes -----------------------------------------------------------------------------------
+
+-- Takes the files of versions out of the indexes, for good; their bytes leave later (see src/files).
+CREATE FUNCTION files_withdraw(p_versions bigint[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    sums tally := tally_none();
+    names text[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM file WHERE version = ANY (p_versions) RETURNING path, sha256, version, state, size_bytes),
+    told AS (
+        SELECT g.*, v.package, p.name FROM gone g JOIN version v ON v.id = g.version JOIN package p ON p.id = v.package),
+    kept AS (
+        INSERT INTO withdrawn_file (path, sha256, package, leave_at)
+            -- what no index has named can leave at once
+            SELECT path, sha256, name, CASE WHEN state = 'publishing' THEN now() END FROM told
+            ON CONFLICT (path) DO UPDATE SET since = now(), leave_at = excluded.leave_at, gone = false),
+    parts AS (
+        SELECT package, count(*) AS files, sum(size_bytes) AS size_bytes FROM told WHERE state = 'live' GROUP BY package),
+    shrunk AS (
+        UPDATE package SET live_files = live_files - parts.files FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = 0 AS is_last)
+    SELECT -coalesce(sum(files), 0), -coalesce(sum(size_bytes), 0), -count(*) FILTER (WHERE is_last),
+           coalesce(array_agg(name), '{}')
+        INTO sums.files, sums.size_bytes, sums.packages, names FROM shrunk;
+    IF names <> '{}' THEN
+        sums.versions := -(SELECT count(*) FROM version WHERE id = ANY (p_versions) AND built_mask <> 0);
+        PERFORM pages_stale('index', names);
+        IF sums.packages < 0 THEN
+            PERFORM page_stale('root', '');
+        END IF;
+        PERFORM tally_add(sums);
+    END IF;
+END $$;
+
+-- Removes versions and all that is known of them; answers the attempts under way, which somebody must stop.
+CREATE FUNCTION versions_remove(p_versions bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    ended bigint[] := ARRAY (SELECT attempt FROM job WHERE version = ANY (p_versions) AND attempt IS NOT NULL);
+BEGIN
+    PERFORM files_withdraw(p_versions);
+    DELETE FROM version WHERE id = ANY (p_versions);
+    RETURN ended;
+END $$;
+
+CREATE FUNCTION packages_remove(p_packages bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    ended bigint[];
+BEGIN
+    PERFORM pages_stale('project', ARRAY (SELECT name FROM package WHERE id = ANY (p_packages)));
+    ended := versions_remove(ARRAY (SELECT id FROM version WHERE package = ANY (p_packages)));
+    DELETE FROM package WHERE id = ANY (p_packages);
+    RETURN ended;
+END $$;
+
+-- PyPI has no project of this name any more; answers as versions_remove.
+CREATE FUNCTION project_gone(p_name text) RETURNS SETOF bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT unnest(packages_remove(ARRAY (SELECT id FROM package WHERE name = p_name FOR UPDATE)))
+$$;
+
+-- The files of quarantined releases leave the tree at once, and come back when PyPI clears them.
+CREATE FUNCTION files_withhold(p_versions bigint[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    names text[];
+    sums tally := tally_none();
+BEGIN
+    WITH held AS (
+        UPDATE file SET state = CASE WHEN v.quarantined OR p.quarantined THEN 'withheld'
+                                     WHEN file.hidden THEN 'returning' ELSE 'live' END
+            FROM version v JOIN package p ON p.id = v.package
+            WHERE file.version = v.id AND v.id = ANY (p_versions)
+                AND CASE WHEN v.quarantined OR p.quarantined THEN file.state IN ('live', 'returning')
+                         ELSE file.state = 'withheld' END
+            RETURNING v.package, file.state, file.hidden, file.size_bytes),
+    parts AS (
+        -- one that comes back counts when it is there
+        SELECT package, sum(CASE WHEN state = 'live' THEN 1 WHEN state = 'withheld' AND NOT hidden THEN -1 ELSE 0 END) AS files,
+               sum(CASE WHEN state = 'live' THEN size_bytes WHEN state = 'withheld' AND NOT hidden THEN -size_bytes ELSE 0 END)
+                   AS size_bytes
+            FROM held GROUP BY package),
+    changed AS (
+        UPDATE package SET live_files = live_files + parts.files FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes,
+                      (live_files > 0)::integer - (live_files - parts.files > 0)::integer AS packages)
+    SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), coalesce(sum(packages), 0), coalesce(array_agg(name), '{}')
+        INTO sums.files, sums.size_bytes, sums.packages, names FROM changed;
+    IF names <> '{}' THEN
+        PERFORM pages_stale('index', names);
+        IF sums.packages <> 0 THEN
+            PERFORM page_stale('root', '');
+        END IF;
+        PERFORM tally_add(sums);
+    END IF;
+END $$;
+
+-- ---- a project's page ----------------------------------------------------------------------------
+
+-- The versions in project_store's argument, one of each sort key.
+CREATE FUNCTION project_versions(p jsonb)
+    RETURNS TABLE (version text, key bytea, released timestamptz, uploaded timestamptz, prerelease boolean, legacy boolean,
+                   yanked boolean, yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
+                   other_sdists text[], sdist_sha256 bytea, wheels jsonb, covered_mask bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (r.key) r.version, decode(r.key, 'hex'), r.released, r.uploaded, coalesce(r.prerelease, false),
+           coalesce(r.legacy, false), coalesce(r.yanked, false), coalesce(r.yanked_reason, ''),
+           coalesce(r.requires_python, ''), coalesce(r.judged_mask, 0), coalesce(r.na_mask, 0), r.sdist,
+           nullif(r.other_sdists, '{}'), decode(r.sdist_sha256, 'hex'), coalesce(r.wheels, '[]'),
+           coalesce((SELECT bit_or((w ->> 1)::bigint) FROM jsonb_array_elements(r.wheels) w), 0)
+        FROM jsonb_to_recordset(p -> 'versions') AS r (
+            version text, key text, released timestamptz, uploaded timestamptz, prerelease boolean, legacy boolean,
+            yanked boolean, yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
+            other_sdists text[], sdist_sha256 text, wheels jsonb)
+        ORDER BY r.key, r.version
+$$;
+
+-- A wheel's name in version_wheel.
+CREATE FUNCTION wheel_hash(p_file text) RETURNS integer
+LANGUAGE sql IMMUTABLE AS $$ SELECT ('x' || left(md5(p_file), 8))::bit(32)::integer $$;
+
+-- Sets of tags that are new; ids are not wasted on known ones.
+CREATE FUNCTION tagsets_add(p_tags text[], p_masks bigint[]) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO tagset (tags, mask)
+        SELECT DISTINCT ON (n.tags) n.tags, n.mask FROM unnest(p_tags, p_masks) n (tags, mask)
+            WHERE NOT EXISTS (SELECT FROM tagset t WHERE t.tags = n.tags) ORDER BY n.tags
+        ON CONFLICT DO NOTHING
+$$;
+
+-- Brings the wheels of a package's versions in line with its page; `fresh` versions have none yet.
+CREATE FUNCTION project_wheels(p_package bigint, p jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    tags text[];
+    masks bigint[];
+BEGIN
+    SELECT array_agg(w ->> 0), array_agg((w ->> 1)::bigint) INTO tags, masks
+        FROM jsonb_array_elements(p -> 'versions') v CROSS JOIN jsonb_array_elements(v -> 'wheels') w;
+    PERFORM tagsets_add(tags, masks);
+    WITH told AS MATERIALIZED (
+        SELECT v.id AS version, t.id AS tagset, wheel_hash(w ->> 2) AS name
+            FROM project_versions(p) i JOIN version v ON v.package = p_package AND v.sort_key = i.key
+                CROSS JOIN jsonb_array_elements(i.wheels) w JOIN tagset t ON t.tags = w ->> 0),
+    gone AS (
+        DELETE FROM version_wheel k USING version v WHERE v.package = p_package AND k.version = v.id
+            AND NOT EXISTS (SELECT FROM told WHERE (told.version, told.tagset, told.name) = (k.version, k.tagset, k.name)))
+    INSERT INTO version_wheel (version, tagset, name) SELECT version, tagset, name FROM told ON CONFLICT DO NOTHING;
+END $$;
+
+-- Brings a package's row and its aliases up to date; the pages that show them become stale.
+CREATE FUNCTION project_package(p jsonb) RETURNS package
+LANGUAGE plpgsql AS $$
+DECLARE
+    old package;
+    pkg package;
+    new_alias boolean;
+BEGIN
+    SELECT * INTO old FROM package WHERE name = p ->> 'name' FOR NO KEY UPDATE;
+    INSERT INTO package AS k (name, display, summary, follow, serial, etag)
+        VALUES (p ->> 'name', p ->> 'display', coalesce(p ->> 'summary', ''), coalesce(p ->> 'follow', 'no'),
+                coalesce((p ->> 'serial')::bigint, 0), coalesce(p ->> 'etag', ''))
+        ON CONFLICT (name) DO UPDATE SET
+            display = excluded.display,
+            summary = coalesce(p ->> 'summary', k.summary),
+            follow = CASE WHEN k.follow = 'all' THEN 'all' ELSE coalesce(p ->> 'follow', k.follow) END,
+            serial = greatest(k.serial, excluded.serial),
+            etag = excluded.etag
+        RETURNING * INTO pkg;
+    UPDATE package SET refresh_at = CASE WHEN follow <> 'no'
+            THEN now() + make_interval(secs => (p ->> 'refresh_s')::float8) END
+        WHERE id = pkg.id;
+    INSERT INTO package_alias (name, package)
+        SELECT pkg.display, pkg.id WHERE pkg.display <> pkg.name ON CONFLICT (name) DO NOTHING;
+    new_alias := FOUND;
+    IF pkg.live_files > 0 AND (new_alias OR pkg.display <> old.display) THEN
+        PERFORM page_stale('index', pkg.name);
+        PERFORM page_stale('root', '');
+    END IF;
+    RETURN pkg;
+END $$;
+
+-- Records what PyPI says about a project, and what a person or the follower wants of it.
+--   p: {"name", "display", "summary" (null: unknown), "serial", "etag", "refresh_s",
+--       "follow": null | "new" | "all",        -- null leaves it as it is
+--       "want": null | "newest" | "all" | {"key": hex of the sort key},
+--       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
+--                     "requires_python", "judged_mask", "na_mask", "legacy",
+--                     "sdist", "other_sdists": [name, ...], "sdist_sha256" (hex or null), "uploaded",
+--                     "wheels": [[tags, mask of the targets that it fits, file name], ...]}]}   -- not yanked ones
+-- "versions" is all that PyPI has: a known version that is not among them has no files any more.
+-- Answers what became of each version asked for on each enabled target, or on "" when there is none.
+CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    followed_new boolean := EXISTS (SELECT FROM package WHERE name = p ->> 'name' AND follow = 'new');
+    follows_all boolean := (SELECT follows = 'all' FROM configuration);
+    pkg package := project_package(p);
+    want jsonb := p -> 'want';
+    fresh bigint[];
+    changed bigint[];
+    other_source bigint[];
+    gone bigint[];
+    asked bigint[];
+BEGIN
+    PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
+
+    -- new versions, the newest with the lowest id, for jobs are taken in the order of ids
+    WITH added AS (
+        INSERT INTO version (package, version, sort_key, released, prerelease, yanked, yanked_reason, wanted,
+                             requires_python, sdist, other_sdists, sdist_sha256, judged_mask, na_mask, covered_mask,
+                             uploaded, legacy)
+            SELECT pkg.id, i.version, i.key, i.released, i.prerelease, i.yanked, i.yanked_reason,
+                   followed_new OR pkg.follow = 'all' OR follows_all, i.requires_python, i.sdist, i.other_sdists,
+                   i.sdist_sha256, i.judged_mask, i.na_mask, i.covered_mask, i.uploaded, i.legacy
+            FROM project_versions(p) i
+            WHERE NOT EXISTS (SELECT FROM version o WHERE o.package = pkg.id AND o.sort_key = i.key)
+            ORDER BY i.key DESC
+            RETURNING id)
+    SELECT coalesce(array_agg(id), '{}') INTO fresh FROM added;
+
+    -- known versions that PyPI now describes otherwise; one that failed has another chance with another sdist
+    WITH updated AS (
+        UPDATE version o SET released = coalesce(i.released, o.released), yanked = i.yanked, yanked_reason = i.yanked_reason,
+                requires_python = i.requires_python, sdist = i.sdist, other_sdists = i.other_sdists,
+                sdist_sha256 = i.sdist_sha256, judged_mask = i.judged_mask, na_mask = i.na_mask,
+                covered_mask = i.covered_mask, uploaded = i.uploaded, legacy = i.legacy,
+                failed_mask = CASE WHEN b.sdist_sha256 IS NOT NULL AND b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256
+                                   THEN 0 ELSE o.failed_mask END
+            FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key
+            WHERE o.id = b.id
+              AND (b.released, b.yanked, b.yanked_reason, b.requires_python, b.sdist, b.other_sdists, b.sdist_sha256,
+                   b.judged_mask, b.na_mask, b.covered_mask, b.uploaded, b.legacy)
+                  IS DISTINCT FROM
+                  (coalesce(i.released, b.released), i.yanked, i.yanked_reason, i.requires_python, i.sdist, i.other_sdists,
+                   i.sdist_sha256, i.judged_mask, i.na_mask, i.covered_mask, i.uploaded, i.legacy)
+            RETURNING o.id, b.sdist_sha256 IS NOT NULL AND b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 AS other)
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(id) FILTER (WHERE other), '{}')
+        INTO changed, other_source FROM updated;
+
+    WITH updated AS (
+        UPDATE version o SET sdist = NULL, other_sdists = NULL, sdist_sha256 = NULL, covered_mask = 0
+            WHERE o.package = pkg.id AND (o.sdist IS NOT NULL OR o.covered_mask <> 0)
+              AND NOT EXISTS (SELECT FROM project_versions(p) i WHERE i.key = o.sort_key)
+            RETURNING id)
+    SELECT coalesce(array_agg(id), '{}') INTO gone FROM updated;
+    PERFORM project_wheels(pkg.id, p);
+
+    -- what is asked for
+    SELECT coalesce(array_agg(s.id), '{}') INTO asked FROM (
+        SELECT id FROM version WHERE package = pkg.id
+            AND (want = '"all"' OR sort_key = decode(want ->> 'key', 'hex'))
+        UNION ALL
+        (SELECT id FROM version WHERE package = pkg.id AND want = '"newest"'
+            ORDER BY sdist IS NULL, yanked, prerelease, sort_key DESC LIMIT 1)) s;
+    UPDATE version SET wanted = true, by_hand = by_hand OR want <> '"all"' WHERE id = ANY (asked);
+    -- and what the farm had given up is taken up again
+    UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL, ready_at = now()
+        WHERE version = ANY (asked || other_source) AND attempt IS NULL AND tries > 0;
+    -- what a person asks for need not settle
+    UPDATE job SET ready_at = now() WHERE version = ANY (asked) AND attempt IS NULL AND need = 'later' AND want <> '"all"';
+
+    PERFORM versions_settle(fresh || changed || gone || asked);
+    IF pkg.live_files > 0 AND changed <> '{}' THEN
+        PERFORM page_stale('index', pkg.name);
+    END IF;
+    PERFORM page_stale('project', pkg.name);
+    PERFORM page_stale('home', '');
+
+    RETURN QUERY
+        SELECT v.version, coalesce(t.name, ''), coalesce(s.state, 'waiting'), coalesce(s.reason,
+                   CASE WHEN EXISTS (SELECT FROM target) THEN 'every target is skipped'
+                        ELSE 'no target exists; add one with piwheels target add' END)
+            FROM version v LEFT JOIN target t ON t.skip IS NULL
+                LEFT JOIN LATERAL version_state(v.id, t.id) s ON t.id IS NOT NULL
+            WHERE v.id = ANY (asked) ORDER BY v.sort_key, t.position;
+END $$;
+
+-- PyPI's page of a followed package has not changed, or could not be had: look again later.
+CREATE FUNCTION project_later(p_name text, p_ms bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE package SET refresh_at = now() + make_interval(secs => p_ms / 1000.0) WHERE name = p_name
+$$;
+
+
+-- ---- the changelog -------------------------------------------------------------------------------
+
+-- From which serial the changelog is to be read. Who goes over from listed packages to all must read the whole
+-- history: what is known already tells by its own serial which events are old.
+CREATE FUNCTION follow_begin(p_mode text, p_newest bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    old configuration;
+    unwanted bigint[];
+BEGIN
+    SELECT * INTO old FROM configuration FOR NO KEY UPDATE;
+    IF p_mode = 'all' AND old.follows <> 'all' THEN
+        WITH taken_up AS (UPDATE version SET wanted = true WHERE NOT wanted RETURNING id)
+        SELECT coalesce(array_agg(id), '{}') INTO unwanted FROM taken_up;
+        PERFORM versions_settle(unwanted);
+        PERFORM projects_stale(unwanted);
+    END IF;
+    UPDATE configuration SET follows = p_mode,
+            pypi_serial = CASE WHEN p_mode = 'all' AND follows <> 'all' THEN 0
+                               WHEN p_mode = 'listed' AND follows = '' THEN p_newest
+                               ELSE pypi_serial END
+        RETURNING pypi_serial INTO old.pypi_serial;
+    RETURN old.pypi_serial;
+END $$;
+
+-- The whole history has been read: every package gets its page.
+CREATE FUNCTION follow_caught_up() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT people_pages_stale()
+$$;
+
+-- Where events wait for events_apply: tables of this session, so that nobody else's lock or snapshot holds them up. They
+-- belong to the owner of these functions; whoever opens them may only put rows into the first.
+CREATE FUNCTION events_open() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET client_min_messages = warning AS $$
+BEGIN
+    IF to_regclass('pg_temp.event_staging') IS NOT NULL THEN
+        PERFORM staging_check();
+        RETURN;
+    END IF;
+    CREATE TEMP TABLE event_staging (
+        serial bigint NOT NULL, happened bigint NOT NULL, kind "char" NOT NULL, name text NOT NULL, display text NOT NULL,
+        version text, sort_key bytea, prerelease boolean, legacy boolean, file text, tags text, fits bigint)
+        ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_package (name text PRIMARY KEY, gone bigint, made bigint, id bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_work (
+        serial bigint, happened bigint, kind "char", package bigint, sort_key bytea, version text, prerelease boolean,
+        legacy boolean, file text, tags text, fits bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_file (
+        package bigint, sort_key bytea, file text, kind "char", serial bigint, happened bigint, tags text, fits bigint,
+        version bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_version (
+        id bigint PRIMARY KEY, package bigint, sort_key bytea, made bigint, fresh boolean) ON COMMIT DELETE ROWS;
+    EXECUTE format('GRANT INSERT ON pg_temp.event_staging TO %I', session_user);
+END $$;
+
+-- Nobody else's table may stand in for ours.
+CREATE FUNCTION staging_check() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relowner <> current_user::regrole) THEN
+        RAISE EXCEPTION 'this session has temporary tables of its own' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END $$;
+
+-- Plans are made for few events or for many, and kept: what is kept must be forgotten when a batch is of another size, and
+-- with many the server must know how they lie.
+CREATE FUNCTION events_size(p_events bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    size text := CASE WHEN p_events > 1000 THEN 'many' WHEN current_setting('piwheels.events', true) = 'few' THEN 'few as before'
+                      ELSE 'few' END;
+BEGIN
+    PERFORM set_config('piwheels.events', CASE WHEN p_events > 1000 THEN 'many' ELSE 'few' END, false),
+            set_config('piwheels.analyze', (size <> 'few as before')::text, true);
+END $$;
+
+CREATE FUNCTION events_analyze(p_table text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('piwheels.analyze')::boolean THEN
+        EXECUTE 'ANALYZE pg_temp.' || p_table;
+    END IF;
+END $$;
+
+-- The packages that the batch is about: which it removes (up to which serial), and what becomes of the others.
+CREATE FUNCTION events_packages(p_cursor bigint, p_all boolean) RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    ended bigint[];
+BEGIN
+    INSERT INTO event_package (name, gone)
+        SELECT name, max(serial) FILTER (WHERE kind = 'P') FROM event_staging WHERE serial > p_cursor GROUP BY name;
+    PERFORM events_analyze('event_package');
+    ended := packages_remove(ARRAY (
+        SELECT p.id FROM event_package e JOIN package p ON p.name = e.name
+            WHERE e.gone > p.serial AND (p_all OR p.follow <> 'no') ORDER BY p.id));
+    -- the newest event that makes a package, or shows how it is spelt
+    UPDATE event_package e SET made = m.serial FROM (
+            SELECT s.name, max(s.serial) AS serial FROM event_staging s JOIN event_package g ON g.name = s.name
+                WHERE s.kind IN ('c', 'n', 's', 'w', 'o') AND s.serial > greatest(coalesce(g.gone, 0), p_cursor)
+                GROUP BY s.name) m
+        WHERE m.name = e.name;
+    IF p_all THEN
+        INSERT INTO package (name, display)
+            SELECT e.name, s.display FROM event_package e JOIN event_staging s ON s.serial = e.made
+                WHERE NOT EXISTS (SELECT FROM package p WHERE p.name = e.name) ORDER BY e.name
+            ON CONFLICT (name) DO NOTHING;
+    END IF;
+    UPDATE event_package e SET id = p.id FROM package p WHERE p.name = e.name AND (p_all OR p.follow <> 'no');
+    INSERT INTO event_work
+        SELECT s.serial, s.happened, s.kind, e.id, s.sort_key, s.version, s.prerelease, s.legacy, s.file, s.tags, s.fits
+            FROM event_staging s JOIN event_package e ON e.name = s.name JOIN package p ON p.id = e.id
+            WHERE s.serial > greatest(coalesce(e.gone, 0), p_cursor, p.serial);
+    PERFORM events_analyze('event_work');
+    RETURN ended;
+END $$;
+
+-- Spellings, the serial up to which each package is known, and which are to be compared with PyPI at once.
+CREATE FUNCTION events_spellings() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    WITH newest AS (
+        SELECT w.package, max(w.serial) AS serial, bool_or(w.kind = '?') AS odd,
+               bool_or(w.kind = 'y') AS yanked FROM event_work w GROUP BY w.package),
+    moved AS (
+        UPDATE package p SET serial = n.serial, display = coalesce(s.display, p.display),
+                refresh_at = CASE WHEN n.odd OR p.follow <> 'no' OR n.yanked AND p.live_files > 0 THEN now()
+                                  ELSE p.refresh_at END
+            FROM newest n JOIN event_package e ON e.id = n.package LEFT JOIN event_staging s ON s.serial = e.made
+            WHERE p.id = n.package RETURNING p.id, p.live_files)
+    INSERT INTO package_alias (name, package)
+        SELECT DISTINCT ON (s.display) s.display, e.id FROM event_staging s JOIN event_package e ON e.name = s.name
+            WHERE e.id IS NOT NULL AND s.display <> s.name AND s.kind IN ('c', 'n', 's', 'w', 'o')
+                AND s.serial > coalesce(e.gone, 0)
+            ORDER BY s.display
+        ON CONFLICT (name) DO NOTHING;
+END $$;
+
+-- Releases that are removed go with all that came before; what comes after makes them afresh.
+CREATE FUNCTION events_releases_gone() RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    ended bigint[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM event_work WHERE kind = 'R') THEN
+        RETURN '{}';
+    END IF;
+    ended := versions_remove(ARRAY (
+        SELECT v.id FROM event_work w JOIN version v ON v.package = w.package AND v.sort_key = w.sort_key
+            WHERE w.kind = 'R' ORDER BY v.id));
+    DELETE FROM event_work w USING (
+            SELECT package, sort_key, max(serial) AS serial FROM event_work WHERE kind = 'R' GROUP BY package, sort_key) l
+        WHERE w.package = l.package AND w.sort_key = l.sort_key AND w.serial <= l.serial;
+    RETURN ended;
+END $$;
+
+-- The last word on each file decides whether it is there.
+CREATE FUNCTION events_files() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO event_file (package, sort_key, file, kind, serial, happened, tags, fits)
+        SELECT DISTINCT ON (package, sort_key, file) package, sort_key, file, kind, serial, happened, tags, fits
+            FROM event_work WHERE kind IN ('s', 'w', 'F') AND file IS NOT NULL
+            ORDER BY package, sort_key, file, serial DESC;
+    PERFORM events_analyze('event_file');
+END $$;
+
+-- The sdists of a version in the order in which they came: the one to build from is the last .tar.gz, or else the last.
+CREATE FUNCTION sdist_choose(p_sdists text[]) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT s FROM unnest(p_sdists) WITH ORDINALITY u (s, place) ORDER BY s LIKE '%.tar.gz' DESC, place DESC LIMIT 1
+$$;
+
+-- New versions, complete: most versions of PyPI's history are written once, here.
+CREATE FUNCTION events_versions(p_all boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    WITH first AS MATERIALIZED (
+        SELECT DISTINCT ON (package, sort_key) package, sort_key, version, prerelease, legacy, happened, serial
+            FROM event_work WHERE kind IN ('n', 's', 'w', 'o') ORDER BY package, sort_key, serial),
+    made AS (
+        SELECT package, sort_key, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS sdists,
+               max(happened) FILTER (WHERE kind = 's') AS uploaded,
+               coalesce(bit_or(fits) FILTER (WHERE kind = 'w'), 0) AS covered
+            FROM event_file GROUP BY package, sort_key),
+    fresh AS (
+        INSERT INTO version (package, version, sort_key, released, prerelease, legacy, wanted, sdist, other_sdists, uploaded,
+                             covered_mask)
+            SELECT f.package, f.version, f.sort_key, to_timestamp(f.happened), f.prerelease, f.legacy,
+                   p_all OR (SELECT follow <> 'no' FROM package WHERE id = f.package),
+                   CASE WHEN cardinality(m.sdists) > 1 THEN sdist_choose(m.sdists) ELSE m.sdists[1] END,
+                   CASE WHEN cardinality(m.sdists) > 1 THEN array_remove(m.sdists, sdist_choose(m.sdists)) END,
+                   to_timestamp(m.uploaded), coalesce(m.covered, 0)
+                FROM first f LEFT JOIN made m ON m.package = f.package AND m.sort_key = f.sort_key
+                ORDER BY f.serial
+            ON CONFLICT (package, sort_key) DO NOTHING
+            RETURNING id, package, sort_key)
+    INSERT INTO event_version (id, package, sort_key, made, fresh)
+        SELECT n.id, n.package, n.sort_key, f.serial, true
+            FROM fresh n JOIN first f ON f.package = n.package AND f.sort_key = n.sort_key;
+    INSERT INTO event_version (id, package, sort_key, made, fresh)
+        SELECT v.id, v.package, v.sort_key, 0, false
+            FROM (SELECT DISTINCT package, sort_key FROM event_work WHERE sort_key IS NOT NULL) w
+                JOIN version v ON v.package = w.package AND v.sort_key = w.sort_key
+            WHERE NOT EXISTS (SELECT FROM event_version e WHERE e.package = w.package AND e.sort_key = w.sort_key);
+    PERFORM events_analyze('event_version');
+END $$;
+
+-- The wheels of all versions, and the sdists of those that were there before.
+CREATE FUNCTION events_old_sdists() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    WITH told AS (
+        SELECT version, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS came, array_agg(file) AS touched,
+               max(happened) FILTER (WHERE kind = 's') AS uploaded
+            FROM event_file WHERE (kind = 's' OR kind = 'F' AND tags IS NULL)
+                AND version IN (SELECT id FROM event_version WHERE NOT fresh)
+            GROUP BY version),
+    sets AS MATERIALIZED (
+        SELECT t.version, t.uploaded, v.sdist AS old,
+               ARRAY (SELECT s FROM unnest(v.other_sdists || v.sdist) WITH ORDINALITY o (s, place)
+                          WHERE s IS NOT NULL AND s <> ALL (t.touched) ORDER BY place) || coalesce(t.came, '{}') AS sdists
+            FROM told t JOIN version v ON v.id = t.version),
+    changed AS (
+        UPDATE version v SET sdist = sdist_choose(s.sdists),
+                other_sdists = nullif(array_remove(s.sdists, sdist_choose(s.sdists)), '{}'),
+                uploaded = coalesce(to_timestamp(s.uploaded), v.uploaded),
+                sdist_sha256 = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN NULL ELSE v.sdist_sha256 END,
+                judged_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.judged_mask END,
+                na_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.na_mask END,
+                failed_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.failed_mask END
+            FROM sets s WHERE v.id = s.version
+            RETURNING v.id, v.sdist IS DISTINCT FROM s.old AS other, v.uploaded)
+    UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL,
+            ready_at = greatest(now(), c.uploaded + make_interval(secs => (SELECT settle_ms FROM configuration) / 1000.0))
+        FROM changed c WHERE job.version = c.id AND c.other AND job.attempt IS NULL;
+END $$;
+
+CREATE FUNCTION events_wheels() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    changed bigint[];
+BEGIN
+    UPDATE event_file f SET version = e.id FROM event_version e WHERE e.package = f.package AND e.sort_key = f.sort_key;
+    PERFORM tagsets_add(array_agg(tags), array_agg(fits))
+        FROM (SELECT tags, max(fits) AS fits FROM event_file WHERE kind = 'w' GROUP BY tags) t;
+    DELETE FROM version_wheel k USING event_file f
+        WHERE f.kind = 'F' AND f.tags IS NOT NULL AND k.version = f.version AND k.name = wheel_hash(f.file)
+            AND k.tagset = (SELECT id FROM tagset WHERE tags = f.tags);
+    INSERT INTO version_wheel (version, tagset, name)
+        SELECT f.version, t.id, wheel_hash(f.file) FROM event_file f JOIN tagset t ON t.tags = f.tags
+            WHERE f.kind = 'w' AND f.version IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    changed := ARRAY (SELECT DISTINCT f.version FROM event_file f JOIN event_version e ON e.id = f.version
+        WHERE NOT e.fresh AND f.tags IS NOT NULL);
+    UPDATE version v SET covered_mask = c.mask FROM (
+            SELECT id, (SELECT coalesce(bit_or(t.mask), 0) FROM version_wheel k JOIN tagset t ON t.id = k.tagset
+                            WHERE k.version = id) AS mask FROM unnest(changed) id) c
+        WHERE v.id = c.id AND v.covered_mask <> c.mask;
+END $$;
+
+-- Yanked or not, quarantined or not: the last word counts, if it was said after the release was made.
+CREATE FUNCTION events_flags() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM event_work WHERE kind IN ('y', 'u', 'q', 'd', 'Q', 'C')) THEN
+        RETURN;
+    END IF;
+    UPDATE version v SET yanked = l.kind = 'y', yanked_reason = '' FROM (
+            SELECT DISTINCT ON (e.id) e.id, w.kind FROM event_work w
+                JOIN event_version e ON e.package = w.package AND e.sort_key = w.sort_key
+                WHERE w.kind IN ('y', 'u') AND w.serial > e.made ORDER BY e.id, w.serial DESC) l
+        WHERE v.id = l.id AND v.yanked <> (l.kind = 'y');
+    UPDATE version v SET quarantined = l.kind = 'q' FROM (
+            SELECT DISTINCT ON (e.id) e.id, w.kind FROM event_work w
+                JOIN event_version e ON e.package = w.package AND e.sort_key = w.sort_key
+                WHERE w.kind IN ('q', 'd') AND w.serial > e.made ORDER BY e.id, w.serial DESC) l
+        WHERE v.id = l.id AND v.quarantined <> (l.kind = 'q');
+    WITH turned AS (
+        UPDATE package p SET quarantined = l.kind = 'Q' FROM (
+                SELECT DISTINCT ON (package) package, kind FROM event_work WHERE kind IN ('Q', 'C')
+                    ORDER BY package, serial DESC) l
+            WHERE p.id = l.package AND p.quarantined <> (l.kind = 'Q') RETURNING p.id)
+    INSERT INTO event_version (id, package, sort_key, made, fresh)
+        SELECT v.id, v.package, v.sort_key, 0, false FROM turned t JOIN version v ON v.package = t.id
+        ON CONFLICT DO NOTHING;
+    PERFORM files_withhold(ARRAY (SELECT e.id FROM event_version e JOIN event_work w ON w.package = e.package
+        WHERE w.kind IN ('q', 'd', 'Q', 'C')));
+END $$;
+
+-- The pages that the batch makes stale; quiet: only of packages that have something of ours.
+CREATE FUNCTION events_pages(p_quiet boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    shown text[] := ARRAY (
+        SELECT p.name FROM (SELECT DISTINCT package FROM event_work) w JOIN package p ON p.id = w.package
+            WHERE p.live_files > 0);
+BEGIN
+    PERFORM pages_stale('index', shown);
+    PERFORM pages_stale('project', CASE WHEN p_quiet THEN shown ELSE ARRAY (
+        SELECT p.name FROM (SELECT DISTINCT package FROM event_work) w JOIN package p ON p.id = w.package) END);
+    PERFORM page_stale('home', '');
+END $$;
+
+-- Applies what COPY has put into event_staging: the events after p_from up to p_to. What was applied before is passed over,
+-- so that a repetition changes nothing. p_all: of all packages, else of followed ones; p_quiet: the history is read, and
+-- packages that have nothing of ours get their pages at its end.
+-- `ended`: attempts that somebody must stop, for PyPI does not want what they build to be had; `jobs`: there may be work.
+CREATE FUNCTION events_apply(p_from bigint, p_to bigint, p_all boolean, p_quiet boolean)
+    RETURNS TABLE (applied bigint, ended bigint[], jobs boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET jit = off SET work_mem = '64MB' AS $$
+DECLARE
+    cursor bigint;
+    touched bigint[];
+BEGIN
+    SELECT pypi_serial INTO cursor FROM configuration FOR NO KEY UPDATE;
+    PERFORM staging_check();
+    IF p_from > cursor THEN
+        RAISE EXCEPTION 'events up to % are missing before %', p_from, cursor USING ERRCODE = 'data_exception';
+    END IF;
+    applied := count(*) FROM event_staging WHERE serial > cursor;
+    PERFORM events_size(applied);
+    PERFORM events_analyze('event_staging');
+    ended := events_packages(cursor, p_all);
+    ended := ended || events_releases_gone();
+    PERFORM events_files();
+    PERFORM events_versions(p_all);
+    PERFORM events_wheels();
+    PERFORM events_old_sdists();
+    PERFORM events_flags();
+    PERFORM events_spellings();
+    touched := ARRAY (SELECT id FROM event_version ORDER BY id);
+    PERFORM FROM version WHERE id IN (SELECT id FROM event_version WHERE NOT fresh) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM jobs_settle(touched);
+    ended := ended || attempts_end_unwanted(touched);
+    PERFORM events_pages(p_quiet);
+    UPDATE configuration SET pypi_serial = greatest(pypi_serial, p_to);
+    DELETE FROM event_staging;
+    jobs := touched <> '{}';
+    RETURN NEXT;
+END $$;
+
+-- ---- the sweep -----------------------------------------------------------------------------------
+
+CREATE FUNCTION sweep_open() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET client_min_messages = warning AS $$
+BEGIN
+    IF to_regclass('pg_temp.sweep_staging') IS NULL THEN
+        CREATE TEMP TABLE sweep_staging (name text NOT NULL, serial bigint NOT NULL);
+        EXECUTE format('GRANT INSERT ON pg_temp.sweep_staging TO %I', session_user);
+    END IF;
+    PERFORM staging_check();
+END $$;
+
+-- Holds PyPI's list of all projects, in sweep_staging, against what is known: whatever differs will be compared with PyPI in
+-- the course of the period. Answers how many that are. A list that is much shorter than what is known is none.
+CREATE FUNCTION sweep_apply(p_period_ms bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET jit = off AS $$
+DECLARE
+    policy configuration;
+    odd bigint;
+BEGIN
+    PERFORM staging_check();
+    SELECT * INTO policy FROM configuration;
+    IF policy.follows = 'all' AND (SELECT count(*) FROM sweep_staging) < (SELECT count(*) FROM package) / 2 THEN
+        DELETE FROM sweep_staging;
+        RAISE EXCEPTION 'the list has less than half of the known packages' USING ERRCODE = 'data_exception';
+    END IF;
+    IF policy.follows = 'all' THEN
+        INSERT INTO package (name, display)
+            SELECT DISTINCT s.name, s.name FROM sweep_staging s
+                WHERE s.serial <= policy.pypi_serial AND NOT EXISTS (SELECT FROM package p WHERE p.name = s.name)
+                ORDER BY s.name
+            ON CONFLICT (name) DO NOTHING;
+    END IF;
+    WITH differing AS (
+        SELECT p.id FROM package p LEFT JOIN sweep_staging s ON s.name = p.name
+            WHERE (policy.follows = 'all' OR p.follow <> 'no') AND p.refresh_at IS NULL
+                AND (s.name IS NULL OR s.serial > p.serial AND s.serial <= policy.pypi_serial)
+            ORDER BY p.id),
+    marked AS (
+        UPDATE package SET refresh_at = now() + make_interval(secs => random() * p_period_ms / 1000.0)
+            FROM differing WHERE package.id = differing.id RETURNING 1)
+    SELECT count(*) INTO odd FROM marked;
+    DELETE FROM sweep_staging;
+    RETURN odd;
+END $$;
