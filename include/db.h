@@ -320,6 +320,7 @@ void db_publishing_release(struct db_publishing *out);
 
 struct db_stale {
     unsigned count;
+    bool full;                /* there may be more */
     struct { char kind[16]; char key[256]; int64_t generation; } items[64];
 };
 /* The oldest stale pages. */

@@ -234,26 +234,33 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         WHERE v.id = p_version
 $$;
 
--- The same for every version of a package on every target.
+-- The same for every version of a package on every target. (PL/pgSQL keeps its plan, and without these settings the
+-- planner would hash the whole table of jobs.)
 CREATE FUNCTION package_states(p_package bigint)
     RETURNS TABLE (version bigint, target smallint, state text, reason text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    SELECT v.id, t.id, s.state, s.reason
-        FROM package p JOIN version v ON v.package = p.id CROSS JOIN target t
-            LEFT JOIN job j ON j.version = v.id AND j.target = t.id
-            CROSS JOIN LATERAL state_of(p, v, t, j) s
-        WHERE p.id = p_package
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT v.id, t.id, s.state, s.reason
+            FROM package p JOIN version v ON v.package = p.id CROSS JOIN target t
+                LEFT JOIN job j ON j.version = v.id AND j.target = t.id
+                CROSS JOIN LATERAL state_of(p, v, t, j) s
+            WHERE p.id = p_package;
+END $$;
 
 -- ---- pages ---------------------------------------------------------------------------------------
 
 -- Stale pages are marked last of all in a transaction, those of the index before those for people and the front
 -- page at the very end, so that nobody waits in a circle, or for long.
 CREATE FUNCTION page_stale(p_kind text, p_key text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO stale_page (kind, key) VALUES (p_kind, p_key)
-        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation
-$$;
+        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
+END $$;
 
 -- Both in order of the key, for the same reason.
 CREATE FUNCTION pages_stale(p_kind text, p_keys text[]) RETURNS void
@@ -278,6 +285,31 @@ LANGUAGE sql AS $$
         ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
     SELECT page_stale('home', '')
 $$;
+
+-- A package's public files, and the builds that its page tells of: the newest on each target, and the newest failed
+-- ones. (Looked up, release by release: a plan made while the tables were small would scan them when they are large.)
+CREATE FUNCTION package_files(p_package bigint) RETURNS SETOF file
+LANGUAGE plpgsql STABLE ROWS 100 SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off AS $$
+BEGIN
+    RETURN QUERY
+        SELECT f.* FROM version v JOIN file f ON f.version = v.id WHERE v.package = p_package AND f.state = 'live';
+END $$;
+
+CREATE FUNCTION package_builds(p_package bigint)
+    RETURNS TABLE (id bigint, version bigint, target smallint, outcome text, logged boolean)
+LANGUAGE plpgsql STABLE ROWS 100 SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT l.id, l.version, l.target, l.outcome, l.log_bytes > 0
+            FROM (SELECT b.*, row_number() OVER (PARTITION BY b.version, b.target ORDER BY b.id DESC) AS nth
+                FROM version v JOIN build b ON b.version = v.id WHERE v.package = p_package) l
+            WHERE l.nth = 1 OR l.outcome = 'failed' AND l.nth <= 5;
+END $$;
 
 CREATE FUNCTION tally_none() RETURNS tally
 LANGUAGE sql IMMUTABLE AS $$ SELECT ROW (NULL, 0, 0, 0, 0, 0, 0, 0)::tally $$;
@@ -311,12 +343,17 @@ BEGIN
     PERFORM page_stale('home', '');
 END $$;
 
--- The page has been written as of this generation; false when it has become stale again meanwhile.
+-- The page has been written as of this generation; false when it has become stale again meanwhile: then it waits
+-- behind the others, lest a few pages that change all the time be the only ones that are written.
 CREATE FUNCTION page_written(p_kind text, p_key text, p_generation bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 BEGIN
     DELETE FROM stale_page WHERE kind = p_kind AND key = p_key AND generation = p_generation;
-    RETURN FOUND;
+    IF FOUND THEN
+        RETURN true;
+    END IF;
+    UPDATE stale_page SET since = now() WHERE kind = p_kind AND key = p_key;
+    RETURN false;
 END $$;
 
 -- ---- targets -------------------------------------------------------------------------------------
@@ -737,10 +774,8 @@ BEGIN
         PERFORM tally_add(sums);
     END IF;
     RETURN QUERY
-        SELECT coalesce(b.outcome = e.outcome, false)
-            FROM unnest(p_attempts, p_outcomes) WITH ORDINALITY e (attempt, outcome, place)
-                LEFT JOIN build b ON b.id = e.attempt
-            ORDER BY e.place;
+        SELECT coalesce((SELECT b.outcome = e.outcome FROM build b WHERE b.id = e.attempt), false)
+            FROM unnest(p_attempts, p_outcomes) WITH ORDINALITY e (attempt, outcome, place) ORDER BY e.place;
 END $$;
 
 -- Leases that ran out: the slave is lost. Answers the attempts.
@@ -900,9 +935,8 @@ BEGIN
         PERFORM tally_add(sums);
     END IF;
     RETURN QUERY
-        SELECT coalesce(b.outcome = 'success', false)
-            FROM unnest(p_attempts) WITH ORDINALITY e (attempt, place) LEFT JOIN build b ON b.id = e.attempt
-            ORDER BY e.place;
+        SELECT coalesce((SELECT b.outcome = 'success' FROM build b WHERE b.id = e.attempt), false)
+            FROM unnest(p_attempts) WITH ORDINALITY e (attempt, place) ORDER BY e.place;
 END $$;
 
 -- Forgets files that were announced and will not be published; their bytes must be gone from the tree before.

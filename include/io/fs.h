@@ -38,6 +38,28 @@ int fs_replace_link(const char *path, const char *to);
  * `to` is not there. */
 int fs_publish(const char *from, const char *to);
 
+/* Changes that are made together, each as by fs_replace, fs_replace_gzip or fs_publish, and together cost the disk
+ * little more than one. What is to be written is written at once, under a temporary name; the rest happens in
+ * fs_batch_end: every file is synced, then renamed, then links are made, then each directory is synced.
+ *
+ * `error` is 0 at first and gets the first error (-errno) of the changes that it was given for, at the latest from
+ * fs_batch_end; a change added or a link due after an error is left out. A full batch is ended by the next change. */
+#define FS_BATCH_MAX 64
+struct fs_batch {
+    unsigned count;
+    struct fs_change {
+        char *from, *to;    /* the temporary or staged file; its real name */
+        int fd, *error;
+        bool links, failed, synced;
+    } changes[FS_BATCH_MAX];
+    struct z_stream_s *packer;
+};
+void fs_batch_init(struct fs_batch *b);
+void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, size_t len, bool keep_same, int *error);
+void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_t len, int *error);
+void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int *error);
+void fs_batch_end(struct fs_batch *b);
+
 int fs_sync_dir(const char *path);
 
 /* The whole file, NUL-terminated, at most `max` bytes (-EFBIG). Free *data with free(). */

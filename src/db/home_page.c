@@ -8,8 +8,6 @@
 #include "core/memory.h"
 #include "private.h"
 
-#define TEXT_OF(n) #n
-#define TEXT(n) TEXT_OF(n)
 #define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
 
 /* One kind of builds: of the hour, of the day, and ever. */

@@ -9,30 +9,36 @@
 
 /* ---- which ---- */
 
+/* The index goes first, for installers need it; but a long run of its pages does not hold up those for people. */
+#define INDEX_AT_ONCE 48
+#define PROJECTS_AT_ONCE 15
+
 static void decode_stale(struct db_call *c, const struct pg_result *result)
 {
     struct db_stale *stale = c->out;
+    unsigned projects = 0;
 
     for (unsigned row = 0; row < pg_rows(result) && row < COUNT_OF(stale->items); row++) {
         column_copy(stale->items[row].kind, sizeof stale->items[row].kind, result, row, 0);
         column_copy(stale->items[row].key, sizeof stale->items[row].key, result, row, 1);
         stale->items[row].generation = pg_int(result, row, 2);
+        projects += strcmp(stale->items[row].kind, "project") == 0;
         stale->count++;
     }
+    stale->full = projects == PROJECTS_AT_ONCE || stale->count - projects == INDEX_AT_ONCE;
 }
 
-/* The index goes first, for installers need it; but a long run of its pages does not hold up those for people. */
 static const char stale_sql[] =
     "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') = false "
-    " ORDER BY since LIMIT 48) "
+    " ORDER BY since LIMIT " TEXT(INDEX_AT_ONCE) ") "
     "UNION ALL "
     "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') = true "
-    " ORDER BY since LIMIT 15)";
+    " ORDER BY since LIMIT " TEXT(PROJECTS_AT_ONCE) ")";
 
 void db_stale(struct db *db, struct db_call *c, struct db_stale *out,
               void (*done)(struct db_call *c, int error))
 {
-    out->count = 0;
+    memset(out, 0, sizeof *out);
     call_init(c, decode_stale, out, done);
     call_send(c, db->pages, stale_sql, NULL);
 }
@@ -62,9 +68,9 @@ static const char index_sql[] =
     "SELECT 1, f.name, v.version, f.requires_python, v.yanked, v.yanked_reason, f.size_bytes, "
     "       encode(f.sha256, 'hex'), encode(f.metadata_sha256, 'hex'), "
     "       to_char(f.published AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), v.sort_key "
-    "FROM piwheels.package p JOIN piwheels.version v ON v.package = p.id "
-    "    JOIN piwheels.file f ON f.version = v.id "
-    "WHERE p.name = $1 AND f.state = 'live' "
+    "FROM piwheels.package p CROSS JOIN LATERAL piwheels.package_files(p.id) f "
+    "    JOIN piwheels.version v ON v.id = f.version "
+    "WHERE p.name = $1 "
     "UNION ALL "
     "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '' "
     "FROM piwheels.package p JOIN piwheels.package_alias a ON a.package = p.id WHERE p.name = $1 "

@@ -43,6 +43,10 @@ char *clean_copy(const char *text, size_t max_bytes);
 /* pg_add_text of a cleaned copy. */
 void add_clean(struct pg_params *params, const char *text, size_t max_bytes);
 
+/* A constant within the text of a statement. */
+#define TEXT_OF(n) #n
+#define TEXT(n) TEXT_OF(n)
+
 #define DETAIL_MAX 2000 /* bytes of a build's detail, and of other texts for people */
 #define LABEL_MAX 120   /* bytes of a short one */
 

@@ -353,7 +353,8 @@ void receipt_fail(struct receipt *r, const char *outcome, const char *reason, co
 /* Staging is a handful of unlinks: cheap enough for the loop. */
 static void remove_staging(struct receipt *r)
 {
-    unlink(r->log.path);
+    if (!stream_in_memory(&r->log))
+        unlink(r->log.path);
     for (unsigned i = 0; i < r->file_count; i++)
         unlink(r->files_made[i].path);
 }

@@ -3,6 +3,7 @@
  *
  *   receipt.c   takes in: the log, then file after file, each verified as it is complete
  *   judge.c     verifies one file, on a pool thread
+ *   bundle.c    puts the disk work of many receipts together
  *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
  *   recover.c   undoes what a crash left half-way
  *   stream.c    bytes to the disk
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "bundle.h"
 #include "core/lane.h"
 #include "core/task.h"
 #include "db.h"
@@ -35,6 +37,7 @@ struct files {
     void *owner;
     struct receipt *receipts;        /* all that live */
     uint64_t receipts_made;
+    struct bundle logs, places;      /* of receipts that keep their log, that place their files */
     struct recovery *recovery;       /* while it is under way */
     void (*closed)(void *owner);     /* set while closing */
     void *closed_owner;
@@ -55,6 +58,7 @@ struct receipt_file {
     unsigned tries;
     uint64_t serves;                 /* targets that can use it */
     enum db_verdict verdict;
+    int placing;                     /* the error of that, on a pool thread */
     bool placed;                     /* linked into the tree by us */
 };
 
@@ -72,6 +76,7 @@ struct receipt {
 
     struct task task;                /* first receive_steps, then one table of record.c */
     struct lane_work work;           /* one piece of disk work at a time */
+    struct receipt *next_in_bundle;  /* which does it */
     struct db_call call;
     bool reported;                   /* BUILT has come */
     bool recording;                  /* past the point of no return: the end will be recorded */
@@ -109,7 +114,8 @@ void receipt_describe(struct receipt *r, const char *text);
  * machine's) and why. */
 void receipt_judge(struct receipt *r);
 
-/* record.c: drives the receipt to its end and frees it. */
+/* record.c: prepares its bundles; drives the receipt to its end and frees it. */
+void files_init_bundles(struct files *f);
 void receipt_record(struct receipt *r);
 
 /* recover.c: the room may have come to its end. */

@@ -77,28 +77,27 @@ static void log_path(const struct receipt *r, char *path, size_t size)
 }
 
 /* On a pool thread. */
-static void run_keep_log(struct lane_work *w)
+static void add_log(struct receipt *r, struct fs_batch *b)
 {
-    struct receipt *r = container_of(w, struct receipt, work);
     char path[512];
     char *text = NULL;
     size_t len = 0;
     log_path(r, path, sizeof path);
-    r->why[0] = '\0';
     if (stream_in_memory(&r->log)) {
-        r->work_error = fs_replace_gzip(path, r->log.waiting.data, r->log.waiting.len);
+        fs_batch_gzip(b, path, r->log.waiting.data, r->log.waiting.len, &r->work_error);
         return;
     }
     r->work_error = r->log.error ? r->log.error : fs_read(r->log.path, FILES_MAX_LOG_BYTES, &text, &len);
-    if (r->work_error == 0)
-        r->work_error = fs_replace_gzip(path, text, len);
+    fs_batch_gzip(b, path, text, len, &r->work_error);
     free(text);
 }
+
+static const struct bundle_kind logs = {add_log, NULL};
 
 static enum step keep_log(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    lane_submit(LANE_DISK, &r->work, run_keep_log, on_worked); /* pages that catch up must not hold up builds */
+    bundle_join(&r->files->logs, r);
     return STEP_WAIT;
 }
 
@@ -155,34 +154,49 @@ static int accept_standing(struct receipt *r, const struct receipt_file *f, cons
     return -EEXIST;
 }
 
-static int place(struct receipt *r, struct receipt_file *f)
+static void place_path(const struct receipt *r, const struct receipt_file *f, char *path, size_t size)
 {
-    char path[1100], metadata[1200];
-    snprintf(path, sizeof path, "%s/%s", r->files->output, f->public_path);
-    snprintf(metadata, sizeof metadata, "%s.metadata", path);
-    int error = fs_replace(metadata, f->wheel.metadata_bytes, f->wheel.metadata_len, true);
-    if (error)
-        return error;
-    error = fs_publish(f->path, path);
-    if (error == -EEXIST)
-        error = accept_standing(r, f, path);
-    f->placed = error == 0;
-    if (error)
-        unlink(metadata);
-    return error;
+    snprintf(path, size, "%s/%s", r->files->output, f->public_path);
 }
 
 /* On a pool thread. */
-static void run_place(struct lane_work *w)
+static void add_files(struct receipt *r, struct fs_batch *b)
 {
-    struct receipt *r = container_of(w, struct receipt, work);
-    r->work_error = 0;
-    r->why[0] = '\0';
-    for (unsigned i = 0; i < r->file_count && r->work_error == 0; i++) {
-        if (r->files_made[i].verdict == DB_FILE_NEW)
-            r->work_error = place(r, &r->files_made[i]);
+    char path[1100], metadata[1200];
+    for (unsigned i = 0; i < r->file_count; i++) {
+        struct receipt_file *f = &r->files_made[i];
+        f->placing = 0;
+        if (f->verdict != DB_FILE_NEW)
+            continue;
+        place_path(r, f, path, sizeof path);
+        snprintf(metadata, sizeof metadata, "%s.metadata", path);
+        fs_batch_replace(b, metadata, f->wheel.metadata_bytes, f->wheel.metadata_len, true, &f->placing);
+        fs_batch_publish(b, f->path, path, &f->placing);
     }
 }
+
+/* On a pool thread. */
+static void check_placed(struct receipt *r)
+{
+    char path[1100], metadata[1200];
+    for (unsigned i = 0; i < r->file_count; i++) {
+        struct receipt_file *f = &r->files_made[i];
+        if (f->verdict != DB_FILE_NEW)
+            continue;
+        place_path(r, f, path, sizeof path);
+        if (f->placing == -EEXIST)
+            f->placing = accept_standing(r, f, path);
+        f->placed = f->placing == 0;
+        if (f->placed)
+            continue;
+        snprintf(metadata, sizeof metadata, "%s.metadata", path);
+        unlink(metadata);
+        if (r->work_error == 0)
+            r->work_error = f->placing;
+    }
+}
+
+static const struct bundle_kind places = {add_files, check_placed};
 
 static enum step place_files(struct task *t)
 {
@@ -194,7 +208,7 @@ static enum step place_files(struct task *t)
         return STEP_DONE;
     for (unsigned i = 0; i < r->file_count; i++)
         r->files_made[i].verdict = i < r->verdicts.count ? r->verdicts.items[i] : DB_FILE_OTHER;
-    lane_submit(LANE_DISK, &r->work, run_place, on_worked);
+    bundle_join(&r->files->places, r);
     return STEP_WAIT;
 }
 
@@ -376,6 +390,12 @@ static void on_published(struct task *t)
         receipt_fail(r, "farm", full ? "disk" : "master", "%s", t->reason);
     }
     receipt_start(r, "failure", failure_steps, on_failure_noted);
+}
+
+void files_init_bundles(struct files *f)
+{
+    bundle_init(&f->logs, &logs);
+    bundle_init(&f->places, &places);
 }
 
 void receipt_record(struct receipt *r)

@@ -204,6 +204,7 @@ int files_open(uv_loop_t *loop, struct db *db, const struct files_settings *sett
         return error;
     }
     fs_use_scratch(f->staging);
+    files_init_bundles(f);
     uv_timer_init(loop, &f->close_timer);
     *files = f;
     return 0;

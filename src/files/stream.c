@@ -19,7 +19,6 @@ void stream_init(struct stream *s, const char *path, void (*written)(struct stre
     text_copy(s->path, sizeof s->path, path);
     buf_init(&s->waiting, STREAM_MAX_WAITING_BYTES);
     buf_init(&s->writing, STREAM_MAX_WAITING_BYTES);
-    hash_init(&s->hash);
     s->written = written;
     s->fd = -1;
 }
@@ -43,10 +42,12 @@ static int write_batch(struct stream *s)
     int fault = FAULT("stream_write");
     if (fault < 0)
         return fault;
-    if (s->fd < 0)
+    if (s->fd < 0) {
         s->fd = open(s->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (s->fd < 0)
-        return -errno;
+        if (s->fd < 0)
+            return -errno;
+        hash_init(&s->hash);
+    }
     hash_add(&s->hash, s->writing.data, s->writing.len);
     return write_all(s->fd, s->writing.data, s->writing.len);
 }
@@ -54,9 +55,11 @@ static int write_batch(struct stream *s)
 static int finish_file(struct stream *s)
 {
     int error = s->waiting.full || s->writing.full ? -ENOBUFS : 0;
-    if (s->fd >= 0 && fsync(s->fd) != 0 && error == 0)
+    if (s->fd < 0)
+        return error;
+    if (fsync(s->fd) != 0 && error == 0)
         error = -errno;
-    if (s->fd >= 0 && close(s->fd) != 0 && error == 0)
+    if (close(s->fd) != 0 && error == 0)
         error = -errno;
     s->fd = -1;
     hash_end(&s->hash, s->sha256);

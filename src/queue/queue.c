@@ -14,6 +14,7 @@
 #include "core/task.h"
 
 #define EXTEND_EVERY_MS 60000
+#define SPACING_MS 50          /* between the beginnings of rounds: when builds end all the time, wakes do too */
 
 struct queue {
     uv_loop_t *loop;
@@ -23,12 +24,13 @@ struct queue {
     void *owner;
     struct task rhythm;
     struct db_call call;
-    int64_t opened_ms, extended_ms;
+    int64_t opened_ms, extended_ms, begun_ms; /* the room, the leases, the round */
     uint64_t ready;                /* targets with waiting jobs, as last seen */
     int64_t *held;                 /* living attempts, in no order */
     size_t held_count, held_cap;
     struct db_expired expired;
     bool woken;                    /* queue_wake came while the rhythm was busy */
+    bool spacing;                  /* it pauses, but not for long enough to be woken */
     void (*closed)(void *owner);
     void *closed_owner;
 };
@@ -46,7 +48,8 @@ static void on_answer(struct db_call *c, int error)
 static enum step look_for_work(struct task *t)
 {
     struct queue *q = container_of(t, struct queue, rhythm);
-    q->woken = false;
+    q->woken = q->spacing = false;
+    q->begun_ms = clock_steady_ms();
     db_claims_look_again(q->db);
     db_ready_targets(q->db, &q->call, &q->ready, on_answer);
     return STEP_WAIT;
@@ -115,7 +118,13 @@ static enum step tell_of_unwanted(struct task *t)
 static enum step rest(struct task *t)
 {
     struct queue *q = container_of(t, struct queue, rhythm);
-    return q->woken ? STEP_AGAIN : task_pause(t, q->settings.round_ms);
+    int64_t left_ms = q->begun_ms + SPACING_MS - clock_steady_ms();
+    if (!q->woken)
+        return task_pause(t, q->settings.round_ms);
+    if (left_ms <= 0)
+        return STEP_AGAIN;
+    q->spacing = true;
+    return task_pause(t, (uint64_t)left_ms);
 }
 
 static enum step again(struct task *t)
@@ -182,7 +191,8 @@ void queue_close(struct queue *q, void (*closed)(void *owner), void *owner)
 void queue_wake(struct queue *q)
 {
     q->woken = true;
-    task_wake(&q->rhythm);
+    if (!q->spacing)
+        task_wake(&q->rhythm);
 }
 
 void queue_take(struct queue *q, struct db_call *c, const struct db_claimant *slave, struct db_attempt *out,

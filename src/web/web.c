@@ -18,6 +18,7 @@
 #include "page.h"
 
 #define PAGES_AT_ONCE 2        /* one reads or tells while the other is written */
+#define SPACING_MS 250         /* between the beginnings of rounds: a page is written once for all that changed meanwhile */
 #define POLL_MS 1000           /* while pages wait for their time */
 #define IDLE_MS 5000           /* nobody may have woken us: another program can make pages stale */
 #define FIRST_RETRY_MS 2000
@@ -43,7 +44,8 @@ struct web {
     unsigned at;               /* the next of them to be tried */
     struct page *pages[PAGES_AT_ONCE];
     unsigned written;          /* in this round */
-    bool woken, cancelled;
+    bool woken, spacing, cancelled;
+    int64_t begun_ms;          /* the round */
     int64_t root_due_ms;       /* when the list of all packages may be written again */
     int64_t home_due_ms;       /* when the front page may be */
     int64_t home_old_ms;       /* when it must be */
@@ -169,7 +171,8 @@ static enum step look_for_stale(struct task *t)
 {
     struct web *web = of(t);
 
-    web->woken = false;
+    web->woken = web->spacing = false;
+    web->begun_ms = clock_steady_ms();
     web->at = web->written = 0;
     db_stale(web->db, &web->call, &web->stale, on_looked);
     return STEP_WAIT;
@@ -241,9 +244,16 @@ static enum step rest(struct task *t)
 {
     struct web *web = of(t);
 
-    if (web->woken || web->written > 0)
+    int64_t left_ms = web->begun_ms + SPACING_MS - clock_steady_ms();
+
+    if (web->written > 0 && web->stale.full && !web->woken)
+        return STEP_AGAIN; /* it is quiet: time to catch up; else builds come first */
+    if (web->written == 0 && !web->woken)
+        return task_pause(t, web->stale.count > 0 ? POLL_MS : IDLE_MS);
+    if (left_ms <= 0)
         return STEP_AGAIN;
-    return task_pause(t, web->stale.count > 0 ? POLL_MS : IDLE_MS);
+    web->spacing = true;
+    return task_pause(t, (uint64_t)left_ms);
 }
 
 static enum step again(struct task *t)
@@ -320,5 +330,6 @@ void web_close(struct web *web, void (*closed)(void *owner), void *owner)
 void web_wake(struct web *web)
 {
     web->woken = true;
-    task_wake(&web->round);
+    if (!web->spacing)
+        task_wake(&web->round);
 }

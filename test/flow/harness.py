@@ -280,7 +280,7 @@ class Farm:
 
     def staging(self):
         """Without the pages that the running master is just writing."""
-        pages = r"\.(index\.(html|json|v1_json)|404\.html|style\.css)(\.gz)?\.%d\.\d+\.tmp"
+        pages = r"\.(index\.(html|json|v1_json)|404\.html|style\.css)(\.gz)?\.%d\.\d+\.\d+\.tmp"
         running = self.master.process.pid if self.master and not self.master.ended else 0
         names = sorted(path.name for path in (self.output / ".staging").iterdir())
         return [name for name in names if not re.fullmatch(pages % running, name)]

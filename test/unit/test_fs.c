@@ -300,11 +300,11 @@ static void a_path_too_long_is_an_error(void **state)
 static void a_leftover_of_a_crash_is_overwritten(void **state)
 {
     char temp[64];
-    snprintf(temp, sizeof temp, ".page.%d.%d.tmp", (int)getpid(), (int)gettid());
+    snprintf(temp, sizeof temp, ".page.%d.%d.0.tmp", (int)getpid(), (int)gettid());
     put(temp, "a long leftover of a crash");
     assert_int_equal(fs_replace("page", "new", 3, false), 0);
     assert_holds("page", "new");
-    snprintf(temp, sizeof temp, ".link.%d.%d.tmp", (int)getpid(), (int)gettid());
+    snprintf(temp, sizeof temp, ".link.%d.%d.0.tmp", (int)getpid(), (int)gettid());
     put(temp, "and another");
     assert_int_equal(fs_replace_link("link", "page"), 0);
     assert_int_equal(entries("."), 2);

@@ -1,0 +1,358 @@
+/*
+ * Files that appear whole or not at all, one by one or many together. The pages, the logs and the published wheels
+ * are written through here, on worker threads.
+ *
+ * What costs is not writing but making durable: each fsync waits for a commit of the file system's journal. The
+ * changes of a batch are all written first, so that one commit serves them all, and each directory is synced once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "core/fault.h"
+#include "core/memory.h"
+#include "fs_private.h"
+
+#define TEMP_NAME_BYTES 200 /* of the file's name that its temporary name repeats: both must fit NAME_MAX */
+#define GZIP_LEVEL 6
+
+static char scratch[PATH_MAX]; /* a setting: where temporary files go; empty: beside what they replace */
+
+void fs_use_scratch(const char *directory)
+{
+    snprintf(scratch, sizeof scratch, "%s", directory);
+}
+
+static bool same_file_system(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev;
+}
+
+/* ".NAME.PID.THREAD.N.tmp" in the scratch directory, or beside `path` if a rename cannot lead from there to here. A
+ * thread has one batch at a time, and `n` is the change's place in it, so nobody else has this name; what a crash left
+ * under it is overwritten. */
+static int temp_of(const char *path, unsigned n, char temp[PATH_MAX])
+{
+    char parent[PATH_MAX];
+    int rc = fs_parent_of(path, parent);
+    if (rc < 0)
+        return rc;
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    bool apart = scratch[0] != '\0' && same_file_system(scratch, parent);
+    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.%u.tmp", apart ? scratch : parent, TEMP_NAME_BYTES, name,
+                       (int)getpid(), (int)gettid(), n);
+    return len < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static bool holds(const char *path, const void *data, size_t len)
+{
+    char *old;
+    size_t old_len;
+    struct stat st;
+    if (stat(path, &st) < 0 || (size_t)st.st_size != len || fs_read(path, len, &old, &old_len) < 0)
+        return false;
+    bool same = old_len == len && memcmp(old, data, len) == 0;
+    free(old);
+    return same;
+}
+
+/* -- replacing ----------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t put = write(fd, data, len);
+        if (put < 0 && errno != EINTR)
+            return -errno;
+        if (put > 0) {
+            data += put;
+            len -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+/* Makes the new file at least a whole second younger than the one at `path`. */
+static int outdate(int fd, const char *path)
+{
+    struct stat old;
+    struct timespec now;
+    if (lstat(path, &old) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct timespec least = {old.st_mtim.tv_sec + 1, old.st_mtim.tv_nsec};
+    bool late = now.tv_sec > least.tv_sec || (now.tv_sec == least.tv_sec && now.tv_nsec >= least.tv_nsec);
+    const struct timespec times[2] = {now, late ? now : least};
+    return futimens(fd, times) < 0 ? -errno : 0;
+}
+
+/* Leaves the file open: it is still to be synced. Its bytes are sent on their way to the disk all the same. */
+static int write_temp(const char *temp, const char *path, const void *data, size_t len, int *fd)
+{
+    *fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (*fd < 0)
+        return -errno;
+    int rc = write_all(*fd, data, len);
+    if (rc == 0 && fchmod(*fd, 0644) < 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = outdate(*fd, path);
+    if (rc == 0)
+        (void)sync_file_range(*fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: some file systems know it not */
+    return rc;
+}
+
+/* -- many changes together ----------------------------------------------------------------------- */
+
+void fs_batch_init(struct fs_batch *b)
+{
+    memset(b, 0, sizeof *b);
+}
+
+static struct fs_change *new_change(struct fs_batch *b, const char *from, const char *to, int fd, int *error)
+{
+    struct fs_change *c = &b->changes[b->count++];
+    *c = (struct fs_change){.from = mem_text(from), .to = mem_text(to), .fd = fd, .error = error};
+    return c;
+}
+
+void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, size_t len, bool keep_same, int *error)
+{
+    char temp[PATH_MAX];
+    int fd = -1;
+    if (*error != 0 || (keep_same && holds(path, data, len)))
+        return;
+    if (b->count == FS_BATCH_MAX)
+        fs_batch_end(b);
+    *error = FAULT("fs_replace");
+    if (*error == 0)
+        *error = fs_make_parent(path);
+    if (*error == 0)
+        *error = temp_of(path, b->count, temp);
+    if (*error == 0)
+        *error = write_temp(temp, path, data, len, &fd);
+    if (*error == 0) {
+        new_change(b, temp, path, fd, error);
+    } else if (fd >= 0) {
+        close(fd);
+        unlink(temp);
+    }
+}
+
+/* One compressor serves the batch: setting one up costs more than a short text. */
+static z_stream *compressor(struct fs_batch *b)
+{
+    if (b->packer != NULL)
+        return deflateReset(b->packer) == Z_OK ? b->packer : NULL;
+    b->packer = mem_new(1, sizeof *b->packer);
+    if (deflateInit2(b->packer, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) == Z_OK) /* + 16: a gzip header */
+        return b->packer;
+    free(b->packer);
+    b->packer = NULL;
+    return NULL;
+}
+
+void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_t len, int *error)
+{
+    if (*error != 0)
+        return;
+    z_stream *z = len > UINT_MAX ? NULL : compressor(b);
+    if (z == NULL) {
+        *error = len > UINT_MAX ? -EFBIG : -ENOMEM;
+        return;
+    }
+    size_t bound = deflateBound(z, len);
+    Bytef *packed = mem_resize(NULL, bound, 1);
+    z->next_in = (Bytef *)data;
+    z->avail_in = (uInt)len;
+    z->next_out = packed;
+    z->avail_out = (uInt)bound;
+    if (deflate(z, Z_FINISH) == Z_STREAM_END)
+        fs_batch_replace(b, path, packed, z->total_out, false, error);
+    else
+        *error = -EIO;
+    free(packed);
+}
+
+void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int *error)
+{
+    if (*error != 0)
+        return;
+    if (b->count == FS_BATCH_MAX)
+        fs_batch_end(b);
+    new_change(b, from, to, -1, error)->links = true;
+}
+
+static void note(struct fs_change *c, int rc)
+{
+    if (*c->error == 0)
+        *c->error = rc;
+    c->failed = c->failed || rc != 0;
+}
+
+static void sync_change(struct fs_change *c)
+{
+    if (c->fd < 0)
+        return;
+    note(c, fsync(c->fd) < 0 ? -errno : 0);
+    note(c, close(c->fd) < 0 ? -errno : 0);
+    c->fd = -1;
+}
+
+/* Gives the file its real name, or removes it when something says that it is not to be. */
+static void rename_change(struct fs_change *c)
+{
+    c->failed = *c->error != 0;
+    if (!c->failed)
+        note(c, FAULT("fs_replace written"));
+    if (!c->failed && rename(c->from, c->to) < 0)
+        note(c, -errno);
+    if (c->failed)
+        unlink(c->from);
+    else
+        (void)FAULT("fs_replace renamed");
+}
+
+static void link_change(struct fs_change *c)
+{
+    c->failed = *c->error != 0;
+    if (!c->failed)
+        note(c, FAULT("fs_publish"));
+    if (!c->failed && link(c->from, c->to) < 0)
+        note(c, -errno);
+    if (c->failed)
+        return;
+    note(c, FAULT("fs_publish linked"));
+    if (c->failed)
+        unlink(c->to);
+}
+
+static bool same_parent(const char *a, const char *b)
+{
+    const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
+    size_t len_a = end_a == NULL ? 0 : (size_t)(end_a - a), len_b = end_b == NULL ? 0 : (size_t)(end_b - b);
+    return len_a == len_b && memcmp(a, b, len_a) == 0;
+}
+
+/* Syncs the directory of changes[first] for all that lie in it. */
+static void sync_directory(struct fs_batch *b, unsigned first)
+{
+    char parent[PATH_MAX];
+    int rc = fs_parent_of(b->changes[first].to, parent);
+    if (rc == 0)
+        rc = fs_sync_dir(parent);
+    for (unsigned i = first; i < b->count; i++) {
+        struct fs_change *c = &b->changes[i];
+        if (c->failed || c->synced || !same_parent(b->changes[first].to, c->to))
+            continue;
+        c->synced = true;
+        if (rc != 0 && c->links)
+            unlink(c->to);
+        note(c, rc);
+    }
+}
+
+static void forget_changes(struct fs_batch *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        free(b->changes[i].from);
+        free(b->changes[i].to);
+    }
+    b->count = 0;
+    if (b->packer != NULL)
+        deflateEnd(b->packer);
+    free(b->packer);
+    b->packer = NULL;
+}
+
+void fs_batch_end(struct fs_batch *b)
+{
+    for (unsigned i = 0; i < b->count; i++)
+        sync_change(&b->changes[i]);
+    for (unsigned i = 0; i < b->count; i++) {
+        if (!b->changes[i].links)
+            rename_change(&b->changes[i]);
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        if (b->changes[i].links)
+            link_change(&b->changes[i]);
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        if (!b->changes[i].failed && !b->changes[i].synced)
+            sync_directory(b, i);
+    }
+    forget_changes(b);
+}
+
+/* -- one change ---------------------------------------------------------------------------------- */
+
+int fs_replace(const char *path, const void *data, size_t len, bool keep_same)
+{
+    struct fs_batch b;
+    int error = 0;
+    fs_batch_init(&b);
+    fs_batch_replace(&b, path, data, len, keep_same, &error);
+    fs_batch_end(&b);
+    return error;
+}
+
+int fs_replace_gzip(const char *path, const void *data, size_t len)
+{
+    struct fs_batch b;
+    int error = 0;
+    fs_batch_init(&b);
+    fs_batch_gzip(&b, path, data, len, &error);
+    fs_batch_end(&b);
+    return error;
+}
+
+int fs_publish(const char *from, const char *to)
+{
+    struct fs_batch b;
+    int error = 0;
+    fs_batch_init(&b);
+    fs_batch_publish(&b, from, to, &error);
+    fs_batch_end(&b);
+    return error;
+}
+
+static bool leads_to(const char *path, const char *to)
+{
+    char now[PATH_MAX];
+    ssize_t len = readlink(path, now, sizeof now);
+    return len >= 0 && (size_t)len == strlen(to) && memcmp(now, to, (size_t)len) == 0;
+}
+
+int fs_replace_link(const char *path, const char *to)
+{
+    char temp[PATH_MAX];
+    struct fs_batch b;
+    struct stat st;
+    if (leads_to(path, to))
+        return 0;
+    if (lstat(path, &st) == 0 && !S_ISLNK(st.st_mode))
+        return -EEXIST;
+    int rc = FAULT("fs_replace_link");
+    if (rc == 0)
+        rc = fs_make_parent(path);
+    if (rc == 0)
+        rc = temp_of(path, 0, temp);
+    if (rc < 0)
+        return rc;
+    unlink(temp);
+    if (symlink(to, temp) < 0)
+        return -errno;
+    fs_batch_init(&b);
+    new_change(&b, temp, path, -1, &rc);
+    fs_batch_end(&b);
+    return rc;
+}
+
