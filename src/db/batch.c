@@ -93,6 +93,12 @@ void batch_fail(struct db_batch *b, int error, const struct pg_request *r)
     batch_go(b);
 }
 
+void batch_close(struct db_batch *b)
+{
+    b->request.message[0] = b->request.sqlstate[0] = '\0';
+    batch_fail(b, -ECANCELED, &b->request);
+}
+
 static void on_answer(struct pg_request *r, int error, const struct pg_result *result)
 {
     struct db_batch *b = container_of(r, struct db_batch, request);
@@ -138,7 +144,7 @@ void batch_add(struct db_batch *b, struct db_call *c, void *arguments)
         b->waiting = c;
     b->last = c;
     b->waiting_count++;
-    batch_go(b);
+    db_go_soon(b->db); /* what else happens in this turn of the loop goes along */
 }
 
 static bool take_out(struct db_batch *b, struct db_call *c)

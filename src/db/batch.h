@@ -50,6 +50,9 @@ void batch_go(struct db_batch *b);
 /* What `ready` asked for cannot be had, for the reason in `r`: completes what waits with this error. */
 void batch_fail(struct db_batch *b, int error, const struct pg_request *r);
 
+/* Completes what waits with -ECANCELED; after the connection was closed. */
+void batch_close(struct db_batch *b);
+
 /* Adds, as an array, the member at `offset` of each call's arguments. */
 void batch_add_ints(const struct db_batch *b, struct pg_params *params, size_t offset);  /* int64_t */
 void batch_add_texts(const struct db_batch *b, struct pg_params *params, size_t offset); /* const char * */

@@ -116,7 +116,7 @@ static void on_state(struct pg *pg, enum pg_state state, const char *why, void *
     }
 }
 
-/* ---- batched calls that were cancelled ---- */
+/* ---- soon: batches that are due, and batched calls that were cancelled ---- */
 
 static void complete_cancelled(struct db *db)
 {
@@ -130,14 +130,27 @@ static void complete_cancelled(struct db *db)
 
 static void on_soon(uv_timer_t *timer)
 {
-    complete_cancelled(timer->data);
+    struct db *db = timer->data;
+
+    complete_cancelled(db);
+    batch_go(db->claims);
+    batch_go(db->announcements);
+    batch_go(db->failures);
+    batch_go(db->successes);
+}
+
+/* A timer of no time at all. */
+void db_go_soon(struct db *db)
+{
+    if (!uv_is_active((uv_handle_t *)&db->soon))
+        uv_timer_start(&db->soon, on_soon, 0, 0);
 }
 
 void db_cancel_soon(struct db *db, struct db_call *c)
 {
     c->next = db->cancelled;
     db->cancelled = c;
-    uv_timer_start(&db->soon, on_soon, 0, 0);
+    db_go_soon(db);
 }
 
 /* ---- opening and closing ---- */
@@ -181,6 +194,10 @@ static void on_part_closed(void *owner)
 
     if (--db->parts > 0)
         return;
+    batch_close(db->claims);
+    batch_close(db->announcements);
+    batch_close(db->failures);
+    batch_close(db->successes);
     complete_cancelled(db);
     uv_close((uv_handle_t *)&db->soon, on_soon_closed);
 }
