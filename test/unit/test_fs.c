@@ -401,6 +401,62 @@ static void publishing_never_overwrites(void **state)
     assert_int_equal(fs_publish("absent", "b.whl"), -ENOENT);
 }
 
+/* -- batches ------------------------------------------------------------------------------------- */
+
+static void changes_made_together_stand_at_the_end_of_their_batch(void **state)
+{
+    struct fs_batch b;
+    int logs = 0, wheel = 0;
+    put("staged", "wheel");
+    fs_batch_init(&b);
+    fs_batch_replace(&b, "1/0001.txt", "one", 3, false, &logs);
+    fs_batch_replace(&b, "2/0001.txt", "two", 3, false, &logs); /* the same name elsewhere */
+    fs_batch_replace(&b, "3/a.whl.metadata", "metadata", 8, true, &wheel);
+    fs_batch_publish(&b, "staged", "3/a.whl", &wheel);
+    assert_int_equal(access("1/0001.txt", F_OK), -1);
+    fs_batch_end(&b);
+    assert_int_equal(logs, 0);
+    assert_int_equal(wheel, 0);
+    assert_holds("1/0001.txt", "one");
+    assert_holds("2/0001.txt", "two");
+    assert_holds("3/a.whl.metadata", "metadata");
+    assert_holds("3/a.whl", "wheel");
+    assert_int_equal(entries("1"), 1);
+}
+
+static void a_change_that_fails_spoils_only_those_of_its_owner(void **state)
+{
+    struct fs_batch b;
+    int mine = 0, yours = 0;
+    put("staged", "wheel");
+    fs_make_dirs("out/a.whl.metadata", 0755); /* in the way */
+    fs_batch_init(&b);
+    fs_batch_replace(&b, "out/a.whl.metadata", "x", 1, false, &mine);
+    fs_batch_publish(&b, "staged", "out/a.whl", &mine);
+    fs_batch_replace(&b, "out/other", "y", 1, false, &yours);
+    fs_batch_end(&b);
+    assert_int_equal(mine, -EISDIR);
+    assert_int_equal(yours, 0);
+    assert_holds("out/other", "y");
+    assert_int_equal(access("out/a.whl", F_OK), -1);
+    assert_int_equal(entries("out"), 2);
+}
+
+static void a_batch_takes_more_than_it_holds(void **state)
+{
+    struct fs_batch b;
+    char path[32];
+    int error = 0;
+    fs_batch_init(&b);
+    for (unsigned i = 0; i < FS_BATCH_MAX + 3; i++) {
+        snprintf(path, sizeof path, "many/%u", i);
+        fs_batch_gzip(&b, path, "text", 4, &error);
+    }
+    fs_batch_end(&b);
+    assert_int_equal(error, 0);
+    assert_int_equal(entries("many"), FS_BATCH_MAX + 3);
+}
+
 static void a_directory_can_be_synced(void **state)
 {
     put("file", "");
@@ -572,6 +628,9 @@ int main(void)
         TEST(what_is_no_link_is_never_replaced_by_one),
         TEST(a_published_file_is_the_same_file),
         TEST(publishing_never_overwrites),
+        TEST(changes_made_together_stand_at_the_end_of_their_batch),
+        TEST(a_change_that_fails_spoils_only_those_of_its_owner),
+        TEST(a_batch_takes_more_than_it_holds),
         TEST(a_directory_can_be_synced),
         TEST(a_file_is_read_up_to_its_limit),
         TEST(a_file_without_a_size_is_read_to_its_end),
