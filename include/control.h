@@ -22,6 +22,7 @@ struct control_sources {
     struct db *db;
     struct pypi *pypi;
     struct farm *farm;
+    struct files *files;
     const struct lag *lag;
     const char *output;    /* directory whose file system's space is told; copied */
 };

@@ -50,6 +50,10 @@ json_t *farm_describe(const struct farm *f, uint64_t *before, unsigned max);
  * later. Pauses last until the master ends. */
 int farm_act(struct farm *f, const char *action, int64_t slave, char *told, size_t size);
 
+/* The build that the slave with this label began last and still works on; 0 when there is none, -1 when no such slave
+ * is connected. */
+int64_t farm_building(const struct farm *f, const char *label);
+
 /* Whether all are paused. */
 bool farm_resting(const struct farm *f);
 

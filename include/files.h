@@ -65,6 +65,19 @@ int receipt_chunk(struct receipt *r, const struct msg_chunk *chunk, char *why, s
 /* The file last wanted is complete; 0 or -EPROTO with `why`. */
 int receipt_sent(struct receipt *r, unsigned file, char *why, size_t why_size);
 
+/* The log of an attempt that is being taken in, from `offset` on: 0, or -ENOENT when there is no such attempt. */
+struct files_log {
+    const char *data;            /* what is in memory, valid until the loop goes on */
+    size_t len;                  /* 0: look into the file, if it has more than `offset` bytes; else nothing is new */
+    uint64_t on_disk;            /* bytes of the file that may be read */
+    const char *path;            /* valid as `data` */
+    bool complete;               /* no more will come */
+};
+int files_log(const struct files *f, int64_t attempt, uint64_t offset, struct files_log *out);
+
+/* Where the log of a build that has ended is kept, gzipped: "…/logs/0000/1601/1502.txt.gz" for build 16011502. */
+void files_log_path(const struct files *f, int64_t attempt, char *path, size_t size);
+
 /* Whether an attempt's end is on its way into the database, though its slave may be gone. */
 bool files_recording(const struct files *f, int64_t attempt);
 

@@ -21,6 +21,7 @@ enum option_commands { /* which commands offer an option */
     FOR_ADD = 1 << 4,
     FOR_STATUS = 1 << 5,
     FOR_MONITOR = 1 << 6,
+    FOR_LOGS = 1 << 7,
     FOR_ALL = 0x7fffffff
 };
 

@@ -17,7 +17,7 @@
 
 const struct command *const commands[] = {
     &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status,
-    &command_monitor, NULL,
+    &command_logs, &command_monitor, NULL,
 };
 
 static const char *const overview_words[] = {"help", "--help", "--version"};

@@ -236,7 +236,7 @@ static enum step open_farm(struct task *t)
 static enum step open_control(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
-    struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .lag = &m->lag,
+    struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .files = m->files, .lag = &m->lag,
                                       .output = option_text(m->options, OPT_master_output)};
     int error = control_open(&m->loop, m->control_path, &sources, &m->control, m->why, sizeof m->why);
     return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;

@@ -3,7 +3,8 @@
  * with ERROR. The master (src/cmd/master.c) opens it beside the farm.
  *
  *   asked nothing ──ADD, ACT, STATUS──▶ answering ──DONE──▶ leaving          any ──refusal, close──▶ leaving
- *        └─────────WATCH──▶ watching (until it leaves)
+ *        ├─────────WATCH──▶ watching (until it leaves)
+ *        └─────────LOGS──▶ reading ──DONE──▶ leaving
  */
 #include "control.h"
 
@@ -68,7 +69,7 @@ void client_say_done(struct client *c, bool good, const char *text)
     leave(c, "answered");
 }
 
-static void say_json(struct client *c, json_t *object)
+void client_say_json(struct client *c, json_t *object)
 {
     char *text = json_dumps(object, JSON_COMPACT);
     struct message m = {.verb = VERB_DATA, .data = {.json = text}};
@@ -87,6 +88,13 @@ bool client_same_version(struct client *c, const char *version)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
+void control_on_handle_closed(uv_handle_t *handle)
+{
+    struct control *o = handle->data;
+    o->open_handles--;
+    control_check_closed(o);
+}
+
 void control_check_closed(struct control *o)
 {
     if (!o->closing || o->clients || o->open_handles > 0 || o->watch.calling)
@@ -98,10 +106,10 @@ void control_check_closed(struct control *o)
     closed(owner);
 }
 
-static void check_end(struct client *c)
+void client_check_end(struct client *c)
 {
     struct control *o = c->control;
-    if (c->wire || c->running > 0)
+    if (c->wire || c->running > 0 || c->reading.busy)
         return;
     if (c->next)
         c->next->prev = c->prev;
@@ -110,6 +118,7 @@ static void check_end(struct client *c)
     else
         o->clients = c->next;
     free(c->additions);
+    free(c->reading.piece);
     free(c);
     control_check_closed(o);
 }
@@ -135,16 +144,16 @@ static void on_added(struct pypi_add *a, int error)
     c->running--;
     if (error) {
         c->failed++;
-        say_json(c, json_pack("{s:s, s:s}", "package", a->name, "error", a->reason));
+        client_say_json(c, json_pack("{s:s, s:s}", "package", a->name, "error", a->reason));
     } else {
-        say_json(c, json_pack("{s:s, s:o}", "package", a->name, "asked", describe_asked(&a->asked)));
+        client_say_json(c, json_pack("{s:s, s:o}", "package", a->name, "asked", describe_asked(&a->asked)));
     }
     if (c->running == 0 && c->state == CLIENT_ANSWERING) {
         char text[64];
         snprintf(text, sizeof text, "%u of %u added", c->addition_count - c->failed, c->addition_count);
         client_say_done(c, c->failed == 0, text);
     }
-    check_end(c);
+    client_check_end(c);
 }
 
 static bool check_wishes(struct client *c, const struct msg_add *add)
@@ -214,11 +223,12 @@ static const struct {
     enum verb verb;
     client_handler in[CLIENT_STATES];
 } rows[] = {
-    /*               new              answering  watching  leaving */
-    {VERB_ADD,      {on_add,          refuse,    refuse,   ignore}},
-    {VERB_ACT,      {on_act,          refuse,    refuse,   ignore}},
-    {VERB_STATUS,   {watch_on_status, refuse,    refuse,   ignore}},
-    {VERB_WATCH,    {watch_on_watch,  refuse,    refuse,   ignore}},
+    /*               new              answering  watching  reading   leaving */
+    {VERB_ADD,      {on_add,          refuse,    refuse,   refuse,   ignore}},
+    {VERB_ACT,      {on_act,          refuse,    refuse,   refuse,   ignore}},
+    {VERB_STATUS,   {watch_on_status, refuse,    refuse,   refuse,   ignore}},
+    {VERB_WATCH,    {watch_on_watch,  refuse,    refuse,   refuse,   ignore}},
+    {VERB_LOGS,     {logs_on_logs,    refuse,    refuse,   refuse,   ignore}},
 };
 
 static void on_message(struct wire *w, const struct message *m)
@@ -248,10 +258,17 @@ static void on_closed(struct wire *w, const char *reason)
             pypi_add_cancel(c->control->sources.pypi, &c->additions[i].add);
     }
     c->asks = c->listens = false;
-    check_end(c);
+    client_check_end(c);
 }
 
-static const struct wire_events events = {.message = on_message, .closed = on_closed};
+static void on_drained(struct wire *w)
+{
+    struct client *c = wire_owner(w);
+    if (c->state == CLIENT_READING)
+        logs_go_on(c);
+}
+
+static const struct wire_events events = {.message = on_message, .drained = on_drained, .closed = on_closed};
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
 
@@ -282,6 +299,7 @@ int control_open(uv_loop_t *loop, const char *path, const struct control_sources
         return error;
     }
     watch_open(o);
+    logs_open(o);
     *control = o;
     return 0;
 }
@@ -295,4 +313,5 @@ void control_close(struct control *o, void (*closed)(void *owner), void *owner)
     for (struct client *c = o->clients; c; c = c->next)
         leave(c, "the master stops");
     watch_close(o);
+    logs_close(o);
 }

@@ -3,6 +3,7 @@
  *
  *   control.c   clients, their state × message table, ADD and ACT
  *   watch.c     STATUS and WATCH: rounds of facts to all who listen
+ *   logs.c      LOGS: the log of a build as it grows
  */
 #ifndef CONTROL_PRIVATE_H
 #define CONTROL_PRIVATE_H
@@ -12,6 +13,7 @@
 #include <uv.h>
 
 #include "control.h"
+#include "core/lane.h"
 #include "core/memory.h"
 #include "io/wire.h"
 
@@ -19,8 +21,24 @@ enum client_state {
     CLIENT_NEW,
     CLIENT_ANSWERING,   /* the question is being answered; DONE follows */
     CLIENT_WATCHING,    /* gets rounds of facts until it leaves */
+    CLIENT_READING,     /* gets pieces of a log; DONE follows */
     CLIENT_LEAVING,
     CLIENT_STATES
+};
+
+/* Of a client that reads a log. */
+struct reading {
+    int64_t build;
+    uint64_t offset;              /* how much of it has been read */
+    char held[4];                 /* its last bytes, when they are the beginning of a character */
+    size_t held_bytes;
+    bool follow;
+    bool busy;                    /* a thread reads the file */
+    struct lane_work work;
+    char path[512], *piece;       /* what it reads, and where to */
+    size_t len;
+    int error;
+    int64_t clear_ms;             /* when the client had last read all that was sent; steady clock */
 };
 
 struct client {
@@ -30,6 +48,7 @@ struct client {
     enum client_state state;
     struct addition *additions;   /* of ADD */
     unsigned addition_count, running, failed;
+    struct reading reading;       /* of LOGS */
     bool answered;                /* in full: its leaving is nothing to be told */
     bool asks, counted;           /* STATUS: waits for facts; and they are being read */
     bool listens;                 /* gets the parts of the present round */
@@ -59,6 +78,7 @@ struct control {
     struct wire_server *server;
     struct client *clients;
     struct watch watch;
+    uv_timer_t reading_tick;      /* runs while somebody follows a log */
     bool closing;
     unsigned open_handles;
     void (*closed)(void *owner);
@@ -66,12 +86,22 @@ struct control {
 };
 
 /* control.c */
+void control_on_handle_closed(uv_handle_t *handle);
 void client_say(struct client *c, const struct message *m);
+void client_say_json(struct client *c, json_t *object); /* takes it */
 void client_say_done(struct client *c, bool good, const char *text);
 void client_refuse(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool client_same_version(struct client *c, const char *version);
+/* Frees the client once it is gone and nothing is under way for it. */
+void client_check_end(struct client *c);
 /* Frees the room once it is closing and nothing is under way. */
 void control_check_closed(struct control *o);
+
+/* logs.c */
+void logs_open(struct control *o);
+void logs_close(struct control *o);
+void logs_on_logs(struct client *c, const struct message *m);
+void logs_go_on(struct client *c);     /* what was sent has been read */
 
 /* watch.c */
 void watch_open(struct control *o);

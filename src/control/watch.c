@@ -274,26 +274,19 @@ void watch_on_watch(struct client *c, const struct message *m)
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-    struct control *o = handle->data;
-    o->open_handles--;
-    control_check_closed(o);
-}
-
 void watch_open(struct control *o)
 {
     uv_timer_init(o->loop, &o->watch.tick);
     uv_timer_init(o->loop, &o->watch.turn);
     o->watch.tick.data = o->watch.turn.data = o;
-    o->open_handles = 2;
+    o->open_handles += 2;
     o->watch.facts = json_object();
 }
 
 void watch_close(struct control *o)
 {
-    uv_close((uv_handle_t *)&o->watch.tick, on_handle_closed);
-    uv_close((uv_handle_t *)&o->watch.turn, on_handle_closed);
+    uv_close((uv_handle_t *)&o->watch.tick, control_on_handle_closed);
+    uv_close((uv_handle_t *)&o->watch.turn, control_on_handle_closed);
     if (o->watch.calling)
         db_cancel(&o->watch.call);
 }

@@ -39,7 +39,7 @@ static const struct {
 } command_names[] = {
     {FOR_MASTER, "master"}, {FOR_SLAVE, "slave"}, {FOR_INITDB, "initdb"},
     {FOR_TARGET, "target"}, {FOR_ADD, "add"},     {FOR_STATUS, "status"},
-    {FOR_MONITOR, "monitor"},
+    {FOR_MONITOR, "monitor"}, {FOR_LOGS, "logs"},
 };
 
 /* Writes prefix and name with dashes. */

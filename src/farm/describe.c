@@ -81,6 +81,18 @@ json_t *farm_describe(const struct farm *f, uint64_t *before, unsigned max)
     return list;
 }
 
+int64_t farm_building(const struct farm *f, const char *label)
+{
+    const struct session *s = farm_session_of_label(f, label, NULL);
+    if (!s)
+        return -1;
+    for (const struct attempt *a = s->attempts; a; a = a->next) {
+        if (a->state != ATTEMPT_STOPPED)
+            return a->facts.attempt;
+    }
+    return 0;
+}
+
 bool farm_resting(const struct farm *f)
 {
     return f->resting;

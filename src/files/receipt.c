@@ -309,6 +309,18 @@ void receipt_abandon(struct receipt *r)
         receipt_free(r);
 }
 
+int files_log(const struct files *f, int64_t attempt, uint64_t offset, struct files_log *out)
+{
+    for (const struct receipt *r = f->receipts; r; r = r->next) {
+        if (!r->events || r->attempt.attempt != attempt)
+            continue;
+        *out = (struct files_log){.path = r->log.path, .complete = r->reported};
+        stream_peek(&r->log, offset, &out->data, &out->len, &out->on_disk);
+        return 0;
+    }
+    return -ENOENT;
+}
+
 bool files_recording(const struct files *f, int64_t attempt)
 {
     for (const struct receipt *r = f->receipts; r; r = r->next) {

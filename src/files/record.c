@@ -68,12 +68,11 @@ static enum step end_log(struct task *t)
     return STEP_WAIT;
 }
 
-/* /logs/0000/1601/1502.txt.gz for build 16011502. */
-static void log_path(const struct receipt *r, char *path, size_t size)
+void files_log_path(const struct files *f, int64_t attempt, char *path, size_t size)
 {
-    long long id = (long long)r->attempt.attempt;
-    snprintf(path, size, "%s/logs/%04lld/%04lld/%04lld.txt.gz", r->files->output, id / 100000000 % 10000,
-             id / 10000 % 10000, id % 10000);
+    long long id = (long long)attempt;
+    snprintf(path, size, "%s/logs/%04lld/%04lld/%04lld.txt.gz", f->output, id / 100000000 % 10000, id / 10000 % 10000,
+             id % 10000);
 }
 
 /* On a pool thread. */
@@ -82,7 +81,7 @@ static void add_log(struct receipt *r, struct fs_batch *b)
     char path[512];
     char *text = NULL;
     size_t len = 0;
-    log_path(r, path, sizeof path);
+    files_log_path(r->files, r->attempt.attempt, path, sizeof path);
     if (stream_in_memory(&r->log)) {
         fs_batch_gzip(b, path, r->log.waiting.data, r->log.waiting.len, &r->work_error);
         return;

@@ -125,6 +125,21 @@ void stream_end(struct stream *s, void (*ended)(struct stream *s))
         submit(s);
 }
 
+void stream_peek(const struct stream *s, uint64_t offset, const char **data, size_t *len, uint64_t *on_disk)
+{
+    uint64_t waits_from = s->fed_bytes - s->waiting.len;
+    *on_disk = waits_from - s->writing.len;
+    *data = "";
+    *len = 0;
+    if (offset >= waits_from && offset < s->fed_bytes) {
+        *data = s->waiting.data + (offset - waits_from);
+        *len = (size_t)(s->fed_bytes - offset);
+    } else if (offset >= *on_disk && offset < waits_from) { /* a thread reads it too, and changes nothing */
+        *data = s->writing.data + (offset - *on_disk);
+        *len = (size_t)(waits_from - offset);
+    }
+}
+
 bool stream_idle(const struct stream *s)
 {
     return !s->busy;

@@ -39,6 +39,10 @@ bool stream_feed(struct stream *s, const void *data, size_t len);
 /* Writes what waits, fsyncs and closes; then `ended` on the loop, once, with error and sha256 set. */
 void stream_end(struct stream *s, void (*ended)(struct stream *s));
 
+/* What was fed from `offset` on, as far as it is still in memory: *len bytes at *data, valid until the loop goes on.
+ * With *len 0 it is in the file, whose first *on_disk bytes may be read, unless there is nothing new. */
+void stream_peek(const struct stream *s, uint64_t offset, const char **data, size_t *len, uint64_t *on_disk);
+
 /* Nothing has been written yet: all there is is in `waiting`. */
 bool stream_in_memory(const struct stream *s);
 

@@ -55,6 +55,12 @@ static enum step work(struct build *b, enum lane_id lane, void (*run)(struct lan
     return STEP_WAIT;
 }
 
+/* Since the build began: for the log. */
+static int64_t now_ms(const struct build *b)
+{
+    return clock_steady_ms() - b->started_ms;
+}
+
 /* ---- prepare directory ---- */
 
 /* What pip would read as something else than a version: white space, ';', ',', '#', quotes, a leading '-'. */
@@ -113,7 +119,7 @@ static void make_directories(struct lane_work *w)
 static enum step prepare_directory(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
-    build_log_note(&b->log, "%s %s for %s on %s", b->package, b->version, b->abi, b->platform);
+    build_log_note(&b->log, now_ms(b), "%s %s for %s on %s", b->package, b->version, b->abi, b->platform);
     return work(b, LANE_DISK, make_directories);
 }
 
@@ -122,7 +128,7 @@ static enum step prepare_directory(struct task *t)
 static void on_output(struct child *c, const char *data, size_t len)
 {
     struct build *b = container_of(c, struct build, child);
-    build_log_add(&b->log, data, len);
+    build_log_add(&b->log, now_ms(b), data, len);
     b->grown(b);
 }
 
@@ -290,7 +296,7 @@ static enum step note_needs(struct task *t)
     char *rest = b->needs->told.data, *line;
 
     while (b->needs->told.len > 0 && (line = strsep(&rest, "\n")) != NULL)
-        build_log_note(&b->log, "%s", line);
+        build_log_note(&b->log, now_ms(b), "%s", line);
     return STEP_NEXT;
 }
 
@@ -316,7 +322,7 @@ static void on_finished(struct task *t)
     if (!b->log.ended)
         build_log_end(&b->log);
     if (v->outcome != NULL && v->reason[0] != '\0')
-        build_log_note(&b->log, "%s (%s): %s", v->outcome, v->reason, v->detail);
+        build_log_note(&b->log, now_ms(b), "%s (%s): %s", v->outcome, v->reason, v->detail);
     b->ended(b);
 }
 
@@ -341,6 +347,7 @@ void build_init(struct build *b, const struct msg_build *m, const char *slave_di
 void build_start(uv_loop_t *loop, struct build *b)
 {
     b->running = true;
+    b->started_ms = clock_steady_ms();
     b->task.name = "build";
     b->task.steps = build_steps;
     b->task.cancel = on_cancel;

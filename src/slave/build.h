@@ -31,6 +31,7 @@ struct build {
     /* what came of it, to read in `ended`; the log at any time */
     struct verdict verdict;
     struct build_log log;
+    int64_t started_ms;               /* steady clock */
     struct build_file files[BUILD_MAX_FILES];
     unsigned file_count;
     struct needs *needs;              /* of the files; NULL where it did not come so far */

@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,37 +44,65 @@ static void add_to_tail(struct build_log *l, const char *data, size_t len)
     }
 }
 
-void build_log_add(struct build_log *l, const char *data, size_t len)
+static void put(struct build_log *l, const char *data, size_t len)
 {
-    assert(!l->ended);
     size_t room = BUILD_LOG_HEAD_BYTES - l->text.len;
     size_t head = len < room ? len : room;
+
     buf_add(&l->text, data, head);
     if (len > head)
         add_to_tail(l, data + head, len - head);
 }
 
-/* The last byte that was added, or a newline when there is none. */
-static char last_byte(const struct build_log *l)
+static void write_time(int64_t at_ms, char time[32])
 {
-    if (l->tail_bytes > 0)
-        return l->tail[(l->tail_bytes - 1) % BUILD_LOG_TAIL_BYTES];
-    return l->text.len > 0 ? l->text.data[l->text.len - 1] : '\n';
+    snprintf(time, 32, "[%5lld.%03d] ", (long long)(at_ms / 1000), (int)(at_ms % 1000));
 }
 
-void build_log_note(struct build_log *l, const char *format, ...)
+void build_log_add(struct build_log *l, int64_t at_ms, const char *data, size_t len)
+{
+    char time[32];
+
+    assert(!l->ended);
+    write_time(at_ms, time);
+    while (len > 0) {
+        const char *newline = memchr(data, '\n', len);
+        size_t part = newline != NULL ? (size_t)(newline - data) + 1 : len;
+        if (!l->in_line)
+            put(l, time, strlen(time));
+        put(l, data, part);
+        l->in_line = newline == NULL;
+        data += part;
+        len -= part;
+    }
+}
+
+void build_log_note(struct build_log *l, int64_t at_ms, const char *format, ...)
 {
     va_list args;
-    char text[NOTE_MAX_BYTES - 32], line[NOTE_MAX_BYTES];
+    char text[NOTE_MAX_BYTES - 64], line[NOTE_MAX_BYTES], time[32];
 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    int len = snprintf(line, sizeof line, "%s[piwheels: %s]\n", last_byte(l) == '\n' ? "" : "\n", text);
+    write_time(at_ms, time);
+    int len = snprintf(line, sizeof line, "%s%s[piwheels: %s]\n", l->in_line ? "\n" : "", time, text);
+    l->in_line = false;
     if (l->ended)
         buf_add(&l->text, line, (size_t)len);
     else
-        build_log_add(l, line, (size_t)len);
+        put(l, line, (size_t)len);
+}
+
+const char *build_log_words(const char *line, size_t len)
+{
+    size_t at = 0;
+
+    if (len == 0 || line[at++] != '[')
+        return line;
+    while (at < len && (line[at] == ' ' || isdigit((unsigned char)line[at]) || line[at] == '.'))
+        at++;
+    return at + 1 < len && line[at] == ']' && line[at + 1] == ' ' ? line + at + 2 : line;
 }
 
 /* How many of the ring's oldest bytes are the rest of a line whose beginning is lost. */

@@ -15,6 +15,7 @@
 
 #include "core/memory.h"
 #include "core/text.h"
+#include "log.h"
 
 #define DETAIL_MAX_BYTES 1000
 #define RAW_MAX_BYTES 4000 /* before it is cleaned and cut */
@@ -26,50 +27,100 @@ struct line {
 
 struct rule {
     const char *words;     /* the line that holds them is the detail */
+    const char *end;       /* then what stands between `words` and this belongs to the reason; "": up to a blank */
     const char *besides;   /* must stand somewhere in the log too, or NULL */
     bool own;              /* the line must name the requirement itself, not one of its build requirements */
     const char *outcome, *reason;
 };
 
-#define NOT_FOUND "No matching distribution found for"
+#define NOT_FOUND "No matching distribution found for "
+#define NO_FILE ": No such file or directory"
+#define NO_COMMAND "' failed: No such file or directory"
 /* pip's last attempt at a request: behind it there is nothing but failure. */
 #define RETRIES_USED_UP "WARNING: Retrying (Retry(total=0"
 
 static const struct rule rules[] = {
-    {"No space left on device", NULL, false, "farm", "disk"},
-    {"Disk quota exceeded", NULL, false, "farm", "disk"},
-    {"Killed signal terminated program", NULL, false, "farm", "killed"},
-    {"THESE PACKAGES DO NOT MATCH THE HASHES", NULL, false, "farm", "wrong hash"},
-    {"require a different python version", NOT_FOUND, false, "failed", "requires python"},
-    {"requires a different Python", NULL, false, "failed", "requires python"},
-    {NOT_FOUND, RETRIES_USED_UP, false, "farm", "network"},
-    {"Could not install packages due to an OSError: HTTP", NULL, false, "farm", "network"},
-    {"ERROR: HTTP error 5", NULL, false, "farm", "network"},
-    {"ERROR: HTTP error 429", NULL, false, "farm", "network"},
-    {"pip._vendor.urllib3.exceptions.", NULL, false, "farm", "network"},
-    {"pip._vendor.requests.exceptions.", NULL, false, "farm", "network"},
-    {NOT_FOUND, NULL, true, "failed", "no sdist"},
-    {"ERROR: HTTP error 404", NULL, false, "failed", "no sdist"},
-    {NOT_FOUND, NULL, false, "failed", "build requirement"},
-    {"Python.h: No such file or directory", NULL, false, "farm", "no python3-dev"},
-    {"is invalid: ", "Built wheel for ", false, "failed", "bad wheel"},
-    {"failed: [Errno 2] No such file", "WARNING: Building wheel for ", false, "failed", "no wheel"},
-    {"fatal error:", NULL, false, "failed", "compile"},
-    {": error:", NULL, false, "failed", "compile"},
-    {"error[E", NULL, false, "failed", "compile"},
-    {"CMake Error", NULL, false, "failed", "compile"},
-    {"undefined reference to", NULL, false, "failed", "compile"},
-    {"MemoryError", NULL, false, "failed", "memory"},
-    {"Error: ", NULL, false, "failed", "setup"},
-    {"error: command '", NULL, false, "failed", "compile"},
-    {"ERROR: ", NULL, false, "failed", "setup"},
-    {"error: ", NULL, false, "failed", "setup"},
+    {"No space left on device", NULL, NULL, false, "farm", "disk"},
+    {"Disk quota exceeded", NULL, NULL, false, "farm", "disk"},
+    {"Killed signal terminated program", NULL, NULL, false, "farm", "killed"},
+    {"THESE PACKAGES DO NOT MATCH THE HASHES", NULL, NULL, false, "farm", "wrong hash"},
+    {"require a different python version", NULL, NOT_FOUND, false, "failed", "requires python"},
+    {"requires a different Python", NULL, NULL, false, "failed", "requires python"},
+    {NOT_FOUND, NULL, RETRIES_USED_UP, false, "farm", "network"},
+    {"Could not install packages due to an OSError: HTTP", NULL, NULL, false, "farm", "network"},
+    {"ERROR: HTTP error 5", NULL, NULL, false, "farm", "network"},
+    {"ERROR: HTTP error 429", NULL, NULL, false, "farm", "network"},
+    {"pip._vendor.urllib3.exceptions.", NULL, NULL, false, "farm", "network"},
+    {"pip._vendor.requests.exceptions.", NULL, NULL, false, "farm", "network"},
+    {NOT_FOUND, NULL, NULL, true, "failed", "no sdist"},
+    {"ERROR: HTTP error 404", NULL, NULL, false, "failed", "no sdist"},
+    {NOT_FOUND, "", NULL, false, "failed", "missing dependency"},
+    {"Python.h: No such file or directory", NULL, NULL, false, "farm", "no python3-dev"},
+    {"fatal error: 'Python.h' file not found", NULL, NULL, false, "farm", "no python3-dev"},
+    {"is invalid: ", NULL, "Built wheel for ", false, "failed", "bad wheel"},
+    {"failed: [Errno 2] No such file", NULL, "WARNING: Building wheel for ", false, "failed", "no wheel"},
+    /* gcc, clang, gfortran */
+    {"fatal error: cannot execute '", "'", NULL, false, "failed", "missing dependency"},
+    {"fatal error: '", "' file not found", NULL, false, "failed", "missing header"},
+    {"atal error: ", NO_FILE, NULL, false, "failed", "missing header"},
+    {"atal Error: Cannot open module file '", "'", NULL, false, "failed", "missing header"},
+    /* GNU ld, lld, mold, cargo's crates that look for a library, pkg-config, meson */
+    {"cannot find -l", "", NULL, false, "failed", "missing library"},
+    {"unable to find library -l", "", NULL, false, "failed", "missing library"},
+    {"library not found: ", "", NULL, false, "failed", "missing library"},
+    {"could not find system library '", "'", NULL, false, "failed", "missing library"},
+    {"The system library `", "`", "cargo", false, "failed", "missing library"},
+    {"library '", "' not found", "meson", false, "failed", "missing library"},
+    {"Could not find directory of OpenSSL installation", NULL, NULL, false, "failed", "missing library openssl"},
+    {"No package '", "' found", NULL, false, "failed", "missing library"},
+    {"Package '", "', required by 'virtual:world', not found", NULL, false, "failed", "missing library"},
+    {"Package ", " was not found in the pkg-config search path", NULL, false, "failed", "missing library"},
+    /* meson, CMake, and those who look for programs */
+    {"ERROR: Dependency \"", "\" not found", NULL, false, "failed", "missing dependency"},
+    {"ERROR: Program '", "' not found", NULL, false, "failed", "missing dependency"},
+    {"ERROR: Unknown compiler(s): [['", "'", NULL, false, "failed", "missing dependency"},
+    {"package configuration file provided by \"", "\"", "CMake Error", false, "failed", "missing dependency"},
+    {"Could NOT find ", "", "CMake Error", false, "failed", "missing dependency"},
+    {"error: command '", NO_COMMAND, NULL, false, "failed", "missing dependency"},
+    {"FileNotFoundError: [Errno 2] No such file or directory: 'cmake'", NULL, NULL, false, "failed", "missing dependency cmake"},
+    {"CMake must be installed", NULL, NULL, false, "failed", "missing dependency cmake"},
+    {"Cargo, the Rust package manager, is not installed", NULL, NULL, false, "failed", "missing dependency rust"},
+    {"error: can't find Rust compiler", NULL, NULL, false, "failed", "missing dependency rust"},
+    {"error: linker `", "` not found", NULL, false, "failed", "missing dependency"},
+    {"pg_config executable not found", NULL, NULL, false, "failed", "missing dependency pg_config"},
+    {"ModuleNotFoundError: No module named '", "'", NULL, false, "failed", "missing dependency"},
+    /* a build that wants more of the network than it gets */
+    {"Could not resolve host: ", "", NULL, false, "failed", "needs network"},
+    {"Temporary failure in name resolution", NULL, NULL, false, "failed", "needs network"},
+    {"error: failed to download from `", "`", NULL, false, "failed", "needs network"},
+    {"error: failed to get `", "`", "cargo", false, "failed", "needs network"},
+    /* memory */
+    {"virtual memory exhausted", NULL, NULL, false, "failed", "memory"},
+    {"out of memory allocating", NULL, NULL, false, "failed", "memory"},
+    {"memory allocation of ", NULL, "rustc", false, "failed", "memory"},
+    {"std::bad_alloc", NULL, NULL, false, "failed", "memory"},
+    {"MemoryError", NULL, NULL, false, "failed", "memory"},
+    /* any compiler: gcc and clang, rustc, cargo, CMake, linkers, Cython */
+    {"fatal error:", NULL, NULL, false, "failed", "compile"},
+    {": error:", NULL, NULL, false, "failed", "compile"},
+    {"error[E", NULL, NULL, false, "failed", "compile"},
+    {"error: failed to run custom build command for", NULL, NULL, false, "failed", "compile"},
+    {"CMake Error", NULL, NULL, false, "failed", "compile"},
+    {"undefined reference to", NULL, NULL, false, "failed", "compile"},
+    {"Cython.Compiler.Errors.CompileError: ", NULL, NULL, false, "failed", "compile"},
+    {": ERROR: ", NULL, "meson.build:", false, "failed", "compile"},
+    {"Error: ", NULL, NULL, false, "failed", "setup"},
+    {"error: command '", NULL, NULL, false, "failed", "compile"},
+    {"error: could not compile `", NULL, NULL, false, "failed", "compile"},
+    {"ERROR: ", NULL, NULL, false, "failed", "setup"},
+    {"error: ", NULL, NULL, false, "failed", "setup"},
 };
 
 /* What pip says around every failure, which tells nothing. */
 static const char *const noise[] = {
     "subprocess-exited-with-error", "metadata-generation-failed", "legacy-install-failure",
     "This error originates from a subprocess", "ERROR: Failed building wheel for", "ERROR: Failed to build",
+    "-- Could NOT find", /* CMake goes on without */
 };
 
 void verdict_set(struct verdict *v, const char *outcome, const char *reason, const char *format, ...)
@@ -82,12 +133,14 @@ void verdict_set(struct verdict *v, const char *outcome, const char *reason, con
     va_end(args);
     char *clean = text_clean(raw, strlen(raw), DETAIL_MAX_BYTES);
     v->outcome = outcome;
-    text_copy(v->reason, sizeof v->reason, reason);
     text_copy(v->detail, sizeof v->detail, clean);
+    free(clean);
+    clean = text_clean(reason, strlen(reason), sizeof v->reason - 1); /* it may name what the log names */
+    text_copy(v->reason, sizeof v->reason, clean);
     free(clean);
 }
 
-/* The line around `at`, without the blanks at its ends. */
+/* The line around `at`, without the time before it and the blanks at its ends. */
 static struct line line_around(const char *log, size_t log_len, const char *at)
 {
     const char *before = memrchr(log, '\n', (size_t)(at - log));
@@ -95,6 +148,7 @@ static struct line line_around(const char *log, size_t log_len, const char *at)
     const char *end = memchr(at, '\n', (size_t)(log + log_len - at));
     if (end == NULL)
         end = log + log_len;
+    start = build_log_words(start, (size_t)(end - start));
     while (start < end && strchr(" \t\r", *start) != NULL)
         start++;
     while (end > start && strchr(" \t\r", end[-1]) != NULL)
@@ -115,17 +169,39 @@ static bool is_noise(struct line line)
     return false;
 }
 
-/* Whether the rule holds; then `line` is the first line that shows it. */
+/* What stands in the line between the rule's words and their end; false when the end is not there. */
+static bool find_subject(const struct rule *r, struct line line, struct line *subject)
+{
+    const char *start = memmem(line.start, line.len, r->words, strlen(r->words));
+
+    if (start == NULL) /* the words reach beyond the line */
+        return false;
+    start += strlen(r->words);
+    size_t rest = (size_t)(line.start + line.len - start);
+    subject->start = start;
+    if (r->end[0] == '\0') {
+        for (subject->len = 0; subject->len < rest && strchr(" \t:", start[subject->len]) == NULL;)
+            subject->len++;
+        return subject->len > 0;
+    }
+    const char *end = memmem(start, rest, r->end, strlen(r->end));
+    subject->len = end == NULL ? 0 : (size_t)(end - start);
+    return subject->len > 0;
+}
+
+/* Whether the rule holds; then `line` is the first line that shows it, and `subject` what it names. */
 static bool rule_holds(const struct rule *r, const char *log, size_t len, const char *requirement,
-                       struct line *line)
+                       struct line *line, struct line *subject)
 {
     const char *at = log;
 
+    *subject = (struct line){"", 0};
     if (r->besides != NULL && memmem(log, len, r->besides, strlen(r->besides)) == NULL)
         return false;
     while ((at = memmem(at, (size_t)(log + len - at), r->words, strlen(r->words))) != NULL) {
         *line = line_around(log, len, at);
-        if (!is_noise(*line) && (!r->own || line_has(*line, requirement)))
+        if (!is_noise(*line) && (!r->own || line_has(*line, requirement)) &&
+            (r->end == NULL || find_subject(r, *line, subject)))
             return true;
         at += strlen(r->words);
     }
@@ -141,13 +217,16 @@ static struct line last_line(const char *log, size_t len)
 
 void verdict_from_log(struct verdict *v, const char *log, size_t len, const char *requirement)
 {
-    const char *outcome = "failed", *reason = "setup";
-    struct line line = last_line(log, len);
+    const char *outcome = "failed";
+    char reason[128] = "setup";
+    struct line line = last_line(log, len), found, subject;
 
     for (size_t i = 0; i < COUNT_OF(rules); i++)
-        if (rule_holds(&rules[i], log, len, requirement, &line)) {
+        if (rule_holds(&rules[i], log, len, requirement, &found, &subject)) {
+            line = found;
             outcome = rules[i].outcome;
-            reason = rules[i].reason;
+            snprintf(reason, sizeof reason, "%s%s%.*s", rules[i].reason, subject.len > 0 ? " " : "",
+                     (int)(subject.len < 64 ? subject.len : 64), subject.start);
             break;
         }
     if (line.len == 0)

@@ -24,7 +24,7 @@ SUCCESSES = {
     "piwtest-dirty": "py3-none-any",
 }
 FAILURES = {
-    "piwtest-nocompile": "compile",
+    "piwtest-nocompile": "missing header piwtest/no-such-header.h",
     "piwtest-nowheel": "no wheel",
     "piwtest-misnamed": "bad wheel",
     "piwtest-liar": "bad wheel",

@@ -7,7 +7,7 @@ import pytest
 
 from harness import BUILD, PIWHEELS, ROOT, clean_environment, piwheels, run
 
-COMMANDS = ["master", "slave", "initdb", "target", "add", "status", "monitor"]
+COMMANDS = ["master", "slave", "initdb", "target", "add", "status", "logs", "monitor"]
 ALIASES = {"piw-master": "master", "piw-slave": "slave", "piw-initdb": "initdb", "piw-init-db": "initdb", "piw-add": "add",
            "piw-monitor": "monitor"}
 
@@ -102,7 +102,7 @@ def test_quickstart_ends_with_pip_installing_our_wheels(tmp_path):
     status, told = quickstart(directory, "--sdists", directory / "packages", "piwtest-cext", "piwtest-nocompile")
     assert status == 1, told
     assert "installed: piwtest_cext-0.1-cp" in told and "NOT installed: piwtest-nocompile" in told
-    assert "piwtest-nocompile 0.1: failed (compile" in told
+    assert "piwtest-nocompile 0.1: failed (missing header piwtest/no-such-header.h" in told
     assert not subprocess.run(["pgrep", "-f", str(directory)], capture_output=True, check=False).stdout, "something still runs"
 
 

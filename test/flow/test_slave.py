@@ -259,7 +259,7 @@ def test_a_flood_is_kept_by_its_head_and_its_tail(master, slaves, index):
 def test_a_compiler_error_is_named(master, slaves, index):
     slaves()
     _, message = built(master, index, "piwtest-nocompile")
-    assert message[2:4] == ["failed", "compile"] and "fatal error:" in message[DETAIL]
+    assert message[2:4] == ["failed", "missing header piwtest/no-such-header.h"] and "fatal error:" in message[DETAIL]
     assert message[FILES] == []
 
 

@@ -22,19 +22,30 @@ static void add_lines(struct build_log *l, unsigned count)
     char line[128];
     for (unsigned i = 0; i < count; i++) {
         int len = snprintf(line, sizeof line, "line %08u %080u\n", i, i);
-        build_log_add(l, line, (size_t)len);
+        build_log_add(l, 61001, line, (size_t)len);
     }
 }
 
-static void a_short_log_is_kept_as_it_is(void **state)
+static void every_line_tells_when_it_began(void **state)
 {
     struct build_log l;
     build_log_init(&l);
-    build_log_add(&l, "one\n", 4);
-    build_log_add(&l, "two", 3);
+    build_log_add(&l, 0, "one\n\ntw", 7);
+    build_log_add(&l, 1250, "o\n", 2);
+    build_log_add(&l, 123456789, "three", 5);
     build_log_end(&l);
-    assert_string_equal(l.text.data, "one\ntwo");
+    assert_string_equal(l.text.data, "[    0.000] one\n[    0.000] \n[    0.000] two\n[123456.789] three");
     build_log_release(&l);
+}
+
+static void the_words_of_a_line_stand_behind_the_time(void **state)
+{
+    static const char *const lines[][2] = {
+        {"[    0.000] error: x", "error: x"}, {"[12345.678] ", ""}, {"no time", "no time"}, {"[1/9] gcc", "[1/9] gcc"},
+        {"[", "["}, {"[ 1.000]", "[ 1.000]"}, {"", ""}, {"[   12.345] [piwheels: x]", "[piwheels: x]"},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        assert_string_equal(build_log_words(lines[i][0], strlen(lines[i][0])), lines[i][1]);
 }
 
 static void a_log_just_over_the_head_loses_nothing(void **state)
@@ -43,7 +54,7 @@ static void a_log_just_over_the_head_loses_nothing(void **state)
     build_log_init(&l);
     add_lines(&l, 40000);
     build_log_end(&l);
-    assert_int_equal(l.text.len, 40000 * 95);
+    assert_int_equal(l.text.len, 40000 * 107);
     assert_null(strstr(l.text.data, "left out"));
     assert_non_null(strstr(l.text.data, "line 00039999"));
     build_log_release(&l);
@@ -62,9 +73,9 @@ static void a_long_log_keeps_its_head_and_its_tail_and_says_what_is_missing(void
     assert_int_equal(sscanf(marker, "\n[piwheels: %llu bytes were left out here]", &left_out), 1);
     const char *behind = strchr(marker + 1, '\n') + 1;
     size_t kept = (size_t)(marker - l.text.data) + strlen(behind);
-    assert_int_equal(kept + left_out, 200000ULL * 95);
-    assert_int_equal(strncmp(l.text.data, "line 00000000", 13), 0);
-    assert_int_equal(strncmp(behind, "line ", 5), 0); /* whole lines */
+    assert_int_equal(kept + left_out, 200000ULL * 107);
+    assert_int_equal(strncmp(l.text.data, "[   61.001] line 00000000", 25), 0);
+    assert_int_equal(strncmp(behind, "[   61.001] line ", 17), 0); /* whole lines */
     assert_non_null(strstr(behind, "line 00199999"));
     build_log_release(&l);
 }
@@ -79,9 +90,9 @@ static void one_piece_larger_than_everything_is_cut_as_well(void **state)
     data[0] = 'A';
     data[len - 1] = 'Z';
     build_log_init(&l);
-    build_log_add(&l, data, len);
+    build_log_add(&l, 0, data, len);
     build_log_end(&l);
-    assert_int_equal(l.text.data[0], 'A');
+    assert_int_equal(l.text.data[12], 'A');
     assert_int_equal(l.text.data[l.text.len - 1], 'Z');
     assert_true(l.text.len < 5001000);
     build_log_release(&l);
@@ -92,11 +103,11 @@ static void a_note_stands_on_a_line_of_its_own_also_behind_the_end(void **state)
 {
     struct build_log l;
     build_log_init(&l);
-    build_log_add(&l, "half", 4);
-    build_log_note(&l, "note %d", 1);
+    build_log_add(&l, 1, "half", 4);
+    build_log_note(&l, 2, "note %d", 1);
     build_log_end(&l);
-    build_log_note(&l, "note %d", 2);
-    assert_string_equal(l.text.data, "half\n[piwheels: note 1]\n[piwheels: note 2]\n");
+    build_log_note(&l, 3, "note %d", 2);
+    assert_string_equal(l.text.data, "[    0.001] half\n[    0.002] [piwheels: note 1]\n[    0.003] [piwheels: note 2]\n");
     build_log_release(&l);
 }
 
@@ -276,7 +287,8 @@ static void this_machine_has_a_name_memory_and_at_least_one_job(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_short_log_is_kept_as_it_is),
+        cmocka_unit_test(every_line_tells_when_it_began),
+        cmocka_unit_test(the_words_of_a_line_stand_behind_the_time),
         cmocka_unit_test(a_log_just_over_the_head_loses_nothing),
         cmocka_unit_test(a_long_log_keeps_its_head_and_its_tail_and_says_what_is_missing),
         cmocka_unit_test(one_piece_larger_than_everything_is_cut_as_well),

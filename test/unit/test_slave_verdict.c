@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -34,7 +35,13 @@ static void a_missing_header_is_named(void **state)
           "         15 | #include <ffi.h>\n"
           "      compilation terminated.\n"
           "      error: command '/usr/bin/gcc' failed with exit code 1\n" AROUND_FAILURE,
-          "failed", "compile", "c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory");
+          "failed", "missing header ffi.h",
+          "c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory");
+    check("[    7.125]       ./src/a.cpp:3:10: fatal error: 'boost/any.hpp' file not found\n" AROUND_FAILURE,
+          "failed", "missing header boost/any.hpp", "./src/a.cpp:3:10: fatal error: 'boost/any.hpp' file not found");
+    check("a.f90:2:6: Fatal Error: Cannot open module file 'netcdf.mod' for reading at (1): No such file or directory\n",
+          "failed", "missing header netcdf.mod",
+          "a.f90:2:6: Fatal Error: Cannot open module file 'netcdf.mod' for reading at (1): No such file or directory");
 }
 
 static void the_first_compiler_error_is_named_not_that_gcc_failed(void **state)
@@ -44,10 +51,101 @@ static void the_first_compiler_error_is_named_not_that_gcc_failed(void **state)
           "failed", "compile", "a.c:9:1: error: unknown type name 'foo'");
 }
 
+static void a_missing_library_is_named(void **state)
+{
+    static const char *const logs[][2] = {
+        {"/usr/bin/ld: cannot find -lffi: No such file or directory\ncollect2: error: ld returned 1 exit status\n", "ffi"},
+        {"/usr/bin/ld: cannot find -lxml2\n", "xml2"},
+        {"ld.lld: error: unable to find library -lssl\nclang: error: linker command failed with exit code 1\n", "ssl"},
+        {"mold: fatal: library not found: z\n", "z"},
+        {"error: could not find system library 'openssl' required by the 'openssl-sys' crate\n", "openssl"},
+        {"  cargo:warning=x\n  The system library `libudev` required by crate `libudev-sys` was not found.\n", "libudev"},
+        {"Package hdf5 was not found in the pkg-config search path.\nerror: command '/usr/bin/gcc' failed with exit code 1\n",
+         "hdf5"},
+        {"No package 'cairo' found\n", "cairo"},
+        {"Package 'libpq', required by 'virtual:world', not found\n", "libpq"},
+        {"../meson.build:9:5: ERROR: C shared or static library 'm17' not found\n", "m17"},
+    };
+    for (size_t i = 0; i < sizeof logs / sizeof logs[0]; i++) {
+        struct verdict v = {0};
+        char expected[100];
+        snprintf(expected, sizeof expected, "missing library %s", logs[i][1]);
+        verdict_from_log(&v, logs[i][0], strlen(logs[i][0]), "cffi==1.15.1");
+        assert_string_equal(v.outcome, "failed");
+        assert_string_equal(v.reason, expected);
+    }
+}
+
+static void a_missing_dependency_is_named(void **state)
+{
+    static const char *const logs[][2] = {
+        {"../meson.build:12:0: ERROR: Dependency \"cairo\" not found, tried pkgconfig and cmake\n", "cairo"},
+        {"../meson.build:3:0: ERROR: Program 'swig' not found or not executable\n", "swig"},
+        {"../meson.build:1:0: ERROR: Unknown compiler(s): [['gfortran'], ['flang']]\n", "gfortran"},
+        {"CMake Error at CMakeLists.txt:9 (find_package):\n"
+         "  Could not find a package configuration file provided by \"pybind11\" with any of\n", "pybind11"},
+        {"-- Could NOT find Git (missing: GIT_EXECUTABLE)\n"
+         "CMake Error at /usr/share/cmake-3.25/Modules/FindPackageHandleStandardArgs.cmake:230 (message):\n"
+         "  Could NOT find ZLIB (missing: ZLIB_LIBRARY ZLIB_INCLUDE_DIR)\n", "ZLIB"},
+        {"      error: command 'swig' failed: No such file or directory\n" AROUND_FAILURE, "swig"},
+        {"FileNotFoundError: [Errno 2] No such file or directory: 'cmake'\n", "cmake"},
+        {"RuntimeError: CMake must be installed to build the following extensions: a\n", "cmake"},
+        {"error: can't find Rust compiler\n", "rust"},
+        {"Cargo, the Rust package manager, is not installed or is not on PATH.\n", "rust"},
+        {"Error: pg_config executable not found.\n", "pg_config"},
+        {"error: linker `cc` not found\n", "cc"},
+        {"gcc: fatal error: cannot execute 'cc1plus': execvp: No such file or directory\n", "cc1plus"},
+        {"  File \"setup.py\", line 1\nModuleNotFoundError: No module named 'numpy'\n" AROUND_FAILURE, "numpy"},
+    };
+    for (size_t i = 0; i < sizeof logs / sizeof logs[0]; i++) {
+        struct verdict v = {0};
+        char expected[100];
+        snprintf(expected, sizeof expected, "missing dependency %s", logs[i][1]);
+        verdict_from_log(&v, logs[i][0], strlen(logs[i][0]), "cffi==1.15.1");
+        assert_string_equal(v.outcome, "failed");
+        assert_string_equal(v.reason, expected);
+    }
+}
+
+static void a_build_that_wants_more_of_the_network_says_so(void **state)
+{
+    check("fatal: unable to access 'https://github.com/x/': Could not resolve host: github.com\n" AROUND_FAILURE,
+          "failed", "needs network github.com",
+          "fatal: unable to access 'https://github.com/x/': Could not resolve host: github.com");
+    check("error: failed to get `pyo3` as a dependency of package `x v0.1.0`\n  cargo rustc\n", "failed", "needs network pyo3",
+          "error: failed to get `pyo3` as a dependency of package `x v0.1.0`");
+}
+
+static void a_compiler_without_memory_is_the_packages(void **state)
+{
+    check("cc1plus: out of memory allocating 65536 bytes after a total of 1 bytes\n", "failed", "memory",
+          "cc1plus: out of memory allocating 65536 bytes after a total of 1 bytes");
+    check("virtual memory exhausted: Cannot allocate memory\n", "failed", "memory",
+          "virtual memory exhausted: Cannot allocate memory");
+}
+
+static void a_subject_without_its_end_is_none(void **state)
+{
+    check("fatal error: 'x.h' was not there\n", "failed", "compile", "fatal error: 'x.h' was not there");
+    check("/usr/bin/ld: cannot find -l\nlast\n", "failed", "setup", "last");
+}
+
+static void a_reason_is_clean_and_bounded_too(void **state)
+{
+    char log[600] = "a.c:1: fatal error: \x1b";
+    struct verdict v = {0};
+
+    memset(log + strlen(log), 'x', 300);
+    strcat(log, ": No such file or directory\n");
+    verdict_from_log(&v, log, strlen(log), "cffi==1.15.1");
+    assert_true(strlen(v.reason) <= 64 && strncmp(v.reason, "missing header ", 15) == 0);
+    assert_null(strchr(v.reason, '\x1b'));
+}
+
 static void a_compiler_that_is_missing_is_named(void **state)
 {
     check("      error: command 'rustc' failed: No such file or directory\n" AROUND_FAILURE,
-          "failed", "compile", "error: command 'rustc' failed: No such file or directory");
+          "failed", "missing dependency rustc", "error: command 'rustc' failed: No such file or directory");
 }
 
 static void a_missing_python_header_is_the_farms(void **state)
@@ -60,7 +158,8 @@ static void an_exception_of_setup_py_is_named(void **state)
 {
     check("      Traceback (most recent call last):\n        File \"setup.py\", line 1, in <module>\n"
           "      ModuleNotFoundError: No module named 'numpy'\n" AROUND_FAILURE,
-          "failed", "setup", "ModuleNotFoundError: No module named 'numpy'");
+          "failed", "missing dependency numpy", "ModuleNotFoundError: No module named 'numpy'");
+    check("      ValueError: no\n" AROUND_FAILURE, "failed", "setup", "ValueError: no");
 }
 
 static void python_out_of_memory_is_the_packages(void **state)
@@ -119,7 +218,7 @@ static void a_retry_that_helped_does_not_hide_the_packages_own_failure(void **st
 static void a_setup_py_that_cannot_download_has_failed_by_itself(void **state)
 {
     check("URLError: <urlopen error [Errno -3] Temporary failure in name resolution>\n" AROUND_FAILURE,
-          "failed", "setup", "URLError: <urlopen error [Errno -3] Temporary failure in name resolution>");
+          "failed", "needs network", "URLError: <urlopen error [Errno -3] Temporary failure in name resolution>");
 }
 
 static void an_sdist_with_another_hash_is_the_farms(void **state)
@@ -135,7 +234,7 @@ static void a_missing_sdist_is_told_from_a_missing_build_requirement(void **stat
     check("ERROR: HTTP error 404 while getting http://127.0.0.1/cffi-1.15.1.tar.gz\n", "failed", "no sdist",
           "ERROR: HTTP error 404 while getting http://127.0.0.1/cffi-1.15.1.tar.gz");
     check("  ERROR: No matching distribution found for setuptools>=61\n" AROUND_FAILURE, "failed",
-          "build requirement", "ERROR: No matching distribution found for setuptools>=61");
+          "missing dependency setuptools>=61", "ERROR: No matching distribution found for setuptools>=61");
 }
 
 static void a_python_that_is_excluded_is_named(void **state)
@@ -213,6 +312,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_header_is_named),
         cmocka_unit_test(the_first_compiler_error_is_named_not_that_gcc_failed),
+        cmocka_unit_test(a_missing_library_is_named),
+        cmocka_unit_test(a_missing_dependency_is_named),
+        cmocka_unit_test(a_build_that_wants_more_of_the_network_says_so),
+        cmocka_unit_test(a_compiler_without_memory_is_the_packages),
+        cmocka_unit_test(a_subject_without_its_end_is_none),
+        cmocka_unit_test(a_reason_is_clean_and_bounded_too),
         cmocka_unit_test(a_compiler_that_is_missing_is_named),
         cmocka_unit_test(a_missing_python_header_is_the_farms),
         cmocka_unit_test(an_exception_of_setup_py_is_named),
