@@ -11,6 +11,7 @@
 #include "private.h"
 
 #define RESERVE_LEAST 16
+#define RESERVE_MOST (2 * BATCH_MAX)
 
 struct claim {
     int64_t slave, targets, lease_ms, memory_bytes, timeout_ms;
@@ -21,7 +22,7 @@ struct claims {
     struct pg_request reserve;
     bool reserving;
     unsigned stock_count;
-    int64_t stock[BATCH_MAX + RESERVE_LEAST]; /* ids; the first go with the calls under way */
+    int64_t stock[BATCH_MAX + RESERVE_MOST]; /* ids; the first go with the calls under way */
     int64_t rank[DB_MAX_TARGETS], version[DB_MAX_TARGETS]; /* the front of each: jobs_first in functions.sql */
 };
 
@@ -38,7 +39,8 @@ static void on_reserved(struct pg_request *r, int error, const struct pg_result 
 
     claims->reserving = false;
     if (error != 0) {
-        batch_fail(&claims->batch, error, r);
+        if (claims->batch.count == 0) /* else they were for the next, which will ask again */
+            batch_fail(&claims->batch, error, r);
         return;
     }
     for (unsigned i = 0; i < pg_rows(result) && claims->stock_count < COUNT_OF(claims->stock); i++)
@@ -46,20 +48,26 @@ static void on_reserved(struct pg_request *r, int error, const struct pg_result 
     batch_go(&claims->batch);
 }
 
-static bool ready(struct db_batch *b, unsigned count)
+static void reserve(struct claims *claims, unsigned count)
 {
-    struct claims *claims = claims_of(b);
     struct pg_params params;
 
-    if (claims->stock_count >= count)
-        return true;
     if (claims->reserving)
-        return false;
+        return;
     claims->reserving = true;
     pg_params_init(&params);
     pg_add_int(&params, count > RESERVE_LEAST ? count : RESERVE_LEAST);
-    pg_query(b->db->fast, &claims->reserve, "SELECT piwheels.attempts_reserve($1)", &params, on_reserved);
-    return false;
+    pg_query(claims->batch.db->fast, &claims->reserve, "SELECT piwheels.attempts_reserve($1)", &params, on_reserved);
+}
+
+/* A busy farm's next batch should not have to wait for its ids: twice as many are kept as the last one took. */
+static bool ready(struct db_batch *b, unsigned count)
+{
+    struct claims *claims = claims_of(b);
+
+    if (claims->stock_count < count || (count >= RESERVE_LEAST && claims->stock_count < 2 * count))
+        reserve(claims, 2 * count);
+    return claims->stock_count >= count;
 }
 
 /* Those of the first `count` ids that are `used` leave the stock. */

@@ -76,7 +76,7 @@ static void resume_slave(struct session *s, char *facts, size_t size)
     snprintf(facts, size, "it gets builds again");
     if (s->sleeping && s->state == SESSION_READY)
         session_say(s, &wake);
-    s->sleeping = false;
+    session_set_sleeping(s, false);
 }
 
 static void skip_builds(struct session *s, char *facts, size_t size)

@@ -39,10 +39,10 @@ bool farm_knows_attempt(const struct farm *f, int64_t attempt)
 void farm_wake_some(struct farm *f, uint64_t targets, unsigned count)
 {
     struct message m = {.verb = VERB_WAKE};
-    for (struct session *s = f->sessions; s && count > 0; s = s->next) {
+    for (struct session *s = f->sessions; s && count > 0 && f->sleepers > 0; s = s->next) {
         if (!s->sleeping || s->state != SESSION_READY || !(s->targets & targets) || session_resting(s))
             continue;
-        s->sleeping = false;
+        session_set_sleeping(s, false);
         count--;
         session_say(s, &m);
     }
@@ -164,6 +164,7 @@ static void on_sweep_closed(uv_handle_t *handle)
 void farm_forget_session(struct session *s)
 {
     struct farm *f = s->farm;
+    session_set_sleeping(s, false);
     if (s->next)
         s->next->prev = s->prev;
     if (s->prev)

@@ -38,6 +38,13 @@ void session_say(struct session *s, const struct message *m)
         wire_send(s->wire, m);
 }
 
+/* They are counted: a busy farm, where nobody sleeps, need not be searched for them with every job. */
+void session_set_sleeping(struct session *s, bool sleeping)
+{
+    s->farm->sleepers += (unsigned)sleeping - (unsigned)s->sleeping;
+    s->sleeping = sleeping;
+}
+
 void session_refuse(struct session *s, const char *format, ...)
 {
     char text[SESSION_REASON_SIZE];
@@ -342,7 +349,7 @@ static void say_build(struct session *s, const struct db_attempt *a)
 static void go_to_sleep(struct session *s)
 {
     struct message m = {.verb = VERB_SLEEP};
-    s->sleeping = true;
+    session_set_sleeping(s, true);
     session_say(s, &m);
     session_check_stop(s);
 }
@@ -403,7 +410,7 @@ static void on_idle(struct session *s, const struct message *m)
         return;
     }
     s->machine = m->idle.machine;
-    s->sleeping = false;
+    session_set_sleeping(s, false);
     s->unserved = false;
     attempt_forget_stopped(s);
     uint64_t slots = least(m->idle.slots, SESSION_MAX_SLOTS - least(attempts_count(s), SESSION_MAX_SLOTS));

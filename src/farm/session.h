@@ -59,6 +59,7 @@ struct farm {
     char listen[128], index_url[512];
     struct wire_server *server;
     struct session *sessions;
+    unsigned sleepers;            /* how many of them are told to wait */
     struct db_target_set *known;  /* as last read; NULL before */
     bool resting;                 /* paused by hand: nobody is given a build */
     int64_t *resters;             /* slaves paused by hand, by their numbers: they stay so when they come back */
@@ -115,6 +116,7 @@ bool farm_knows_attempt(const struct farm *f, int64_t attempt);
 extern const struct wire_events session_wire_events;
 void session_accept(struct farm *f, struct wire *w);
 void session_say(struct session *s, const struct message *m);
+void session_set_sleeping(struct session *s, bool sleeping);
 void session_refuse(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void session_end(struct session *s, const char *reason);
 /* Frees it once nothing is under way for it. */

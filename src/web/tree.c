@@ -32,19 +32,47 @@ static const char *path_in(struct tree_trouble *t, const char *output, const cha
     return t->path;
 }
 
-/* The page, and its compressed sibling for servers that look for one. */
-static int write_page(struct tree_trouble *t, const char *output, const char *directory, const char *name,
-                      struct buf *page)
+/* The files of one page are replaced together. */
+struct writing {
+    const char *output;
+    struct tree_trouble *trouble;
+    struct fs_batch changes;
+    struct buf page;           /* what the renderers fill */
+    int error;                 /* the first */
+};
+
+static void begin(struct writing *w, const char *output, struct tree_trouble *trouble)
 {
+    w->output = output;
+    w->trouble = trouble;
+    w->error = 0;
+    fs_batch_init(&w->changes);
+    buf_init(&w->page, MAX_PAGE_BYTES);
+}
+
+/* The page, and its compressed sibling for servers that look for one. */
+static void write_page(struct writing *w, const char *directory, const char *name)
+{
+    struct tree_trouble *t = w->trouble;
     char packed[64];
 
-    path_in(t, output, directory, name);
-    int error = page->full ? -EFBIG : fs_replace(t->path, page->data, page->len, true);
-    snprintf(packed, sizeof packed, "%s.gz", name);
-    if (error == 0)
-        error = fs_replace_gzip(path_in(t, output, directory, packed), page->data, page->len);
-    buf_clear(page);
-    return error;
+    if (w->error == 0) {
+        path_in(t, w->output, directory, name);
+        w->error = w->page.full ? -EFBIG : 0;
+        fs_batch_replace(&w->changes, t->path, w->page.data, w->page.len, true, &w->error);
+    }
+    if (w->error == 0) {
+        snprintf(packed, sizeof packed, "%s.gz", name);
+        fs_batch_gzip(&w->changes, path_in(t, w->output, directory, packed), w->page.data, w->page.len, &w->error);
+    }
+    buf_clear(&w->page);
+}
+
+static int end(struct writing *w)
+{
+    fs_batch_end(&w->changes);
+    buf_release(&w->page);
+    return w->error;
 }
 
 static int remove_file(const char *path)
@@ -125,25 +153,23 @@ int tree_write_package(const char *output, const char *package, const struct db_
                        struct tree_trouble *trouble)
 {
     char directory[PYTHON_NAME_MAX + sizeof "simple/"];
-    struct buf page;
+    struct writing w;
     int error;
 
     snprintf(directory, sizeof directory, "simple/%s", package);
-    buf_init(&page, MAX_PAGE_BYTES);
     if (facts->count == 0) {
         error = remove_pages(trouble, output, directory);
     } else {
-        index_package_html(&page, package, facts);
-        error = write_page(trouble, output, directory, page_names[0], &page);
-        if (error == 0) {
-            index_package_json(&page, package, facts);
-            error = write_page(trouble, output, directory, page_names[1], &page);
-        }
+        begin(&w, output, trouble);
+        index_package_html(&w.page, package, facts);
+        write_page(&w, directory, page_names[0]);
+        index_package_json(&w.page, package, facts);
+        write_page(&w, directory, page_names[1]);
+        error = end(&w);
     }
     if (error == 0)
         error = link_aliases(trouble, output, "simple", package, facts->aliases, facts->alias_count,
                              facts->count > 0);
-    buf_release(&page);
     return error;
 }
 
@@ -177,19 +203,15 @@ static int link_targets(struct tree_trouble *t, const char *output, const struct
 int tree_write_root(const char *output, const struct db_root *facts, const struct db_targets *targets,
                     struct tree_trouble *trouble)
 {
-    struct buf page;
+    struct writing w;
 
-    buf_init(&page, MAX_PAGE_BYTES);
-    index_root_html(&page, facts);
-    int error = write_page(trouble, output, "simple", page_names[0], &page);
-    if (error == 0) {
-        index_root_json(&page, facts);
-        error = write_page(trouble, output, "simple", page_names[1], &page);
-    }
-    if (error == 0)
-        error = link_targets(trouble, output, targets);
-    buf_release(&page);
-    return error;
+    begin(&w, output, trouble);
+    index_root_html(&w.page, facts);
+    write_page(&w, "simple", page_names[0]);
+    index_root_json(&w.page, facts);
+    write_page(&w, "simple", page_names[1]);
+    int error = end(&w);
+    return error == 0 ? link_targets(trouble, output, targets) : error;
 }
 
 static int remove_project(struct tree_trouble *t, const char *output, const char *directory, const char *json)
@@ -208,41 +230,34 @@ int tree_write_project(const char *output, const char *package, const struct db_
                        struct tree_trouble *trouble)
 {
     char directory[PYTHON_NAME_MAX + sizeof "project/"], json[sizeof directory + sizeof "/json"];
-    struct buf page;
+    struct writing w;
 
     snprintf(directory, sizeof directory, "project/%s", package);
     snprintf(json, sizeof json, "%s/json", directory);
     if (facts->display == NULL)
         return remove_project(trouble, output, directory, json);
-    buf_init(&page, MAX_PAGE_BYTES);
-    project_html(&page, package, facts, site_url);
-    int error = write_page(trouble, output, directory, "index.html", &page);
-    if (error == 0) {
-        project_json(&page, package, facts, site_url);
-        error = write_page(trouble, output, json, "index.json", &page);
-    }
+    begin(&w, output, trouble);
+    project_html(&w.page, package, facts, site_url);
+    write_page(&w, directory, "index.html");
+    project_json(&w.page, package, facts, site_url);
+    write_page(&w, json, "index.json");
+    int error = end(&w);
     if (error == 0)
         error = link_aliases(trouble, output, "project", package, facts->aliases, facts->alias_count, true);
-    buf_release(&page);
     return error;
 }
 
 int tree_write_home(const char *output, const struct db_home *facts, const char *site_url,
                     struct tree_trouble *trouble)
 {
-    struct buf page;
+    struct writing w;
 
-    buf_init(&page, MAX_PAGE_BYTES);
-    buf_adds(&page, style_css);
-    int error = write_page(trouble, output, ".", "style.css", &page);
-    if (error == 0) {
-        home_missing_html(&page);
-        error = write_page(trouble, output, ".", "404.html", &page);
-    }
-    if (error == 0) {
-        home_html(&page, facts, site_url);
-        error = write_page(trouble, output, ".", "index.html", &page);
-    }
-    buf_release(&page);
-    return error;
+    begin(&w, output, trouble);
+    buf_adds(&w.page, style_css);
+    write_page(&w, ".", "style.css");
+    home_missing_html(&w.page);
+    write_page(&w, ".", "404.html");
+    home_html(&w.page, facts, site_url);
+    write_page(&w, ".", "index.html");
+    return end(&w);
 }
