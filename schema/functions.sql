@@ -240,7 +240,7 @@ CREATE FUNCTION package_states(p_package bigint)
     RETURNS TABLE (version bigint, target smallint, state text, reason text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -291,7 +291,7 @@ $$;
 CREATE FUNCTION package_files(p_package bigint) RETURNS SETOF file
 LANGUAGE plpgsql STABLE ROWS 100 SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     RETURN QUERY
         SELECT f.* FROM version v JOIN file f ON f.version = v.id WHERE v.package = p_package AND f.state = 'live';
@@ -301,7 +301,7 @@ CREATE FUNCTION package_builds(p_package bigint)
     RETURNS TABLE (id bigint, version bigint, target smallint, outcome text, logged boolean)
 LANGUAGE plpgsql STABLE ROWS 100 SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
