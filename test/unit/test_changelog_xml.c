@@ -226,8 +226,8 @@ static void what_is_no_answer_is_refused(void **state)
         BEGIN ROW("a", "<string>&unknown;</string>", "1", "create", "1") END,
         BEGIN ROW("a", "<string>\xff\xfe</string>", "1", "create", "1") END,
         FAULT("many", "words"),
-        "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member>"
-            "</struct></value></fault></methodResponse>",
+        ("<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member>"
+            "</struct></value></fault></methodResponse>"),
     };
 
     for (size_t i = 0; i < COUNT_OF(texts); i++)
