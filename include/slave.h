@@ -5,6 +5,7 @@
 #ifndef SLAVE_H
 #define SLAVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,13 @@ struct slave_settings {
     const char *label;        /* NULL: the host's name */
     const char *dir;          /* NULL: made below $TMPDIR or /var/tmp, and removed at the end */
     const char *python;       /* /usr/bin/python3 */
-    uint64_t timeout_ms;
+    const char *sandbox;      /* strict, basic, none */
+    const char *network;      /* of builds: index, none, all */
+    const char *index_hosts;  /* that builds may reach besides the index; with commas */
+    uint64_t timeout_ms, silence_ms, cpu_ms;
+    uint64_t memory_bytes;    /* 0: three quarters of the machine's */
+    uint64_t disk_bytes, disk_files, processes, open_files, output_bytes;
+    bool only_check;          /* prints the proof of the sandbox, and does nothing else */
 };
 
 /* Returns an exit status (cmd.h): 0 after SIGTERM, SIGINT or DIE, 1 with a message on stderr otherwise: the
@@ -26,6 +33,15 @@ struct slave_python {
     char abi[32], platform[65], version[32];
 };
 int slave_ask_python(const char *python, struct slave_python *out, char *why, size_t why_size);
+
+/* What our program does as the first command of a build, when it is called with SLAVE_INSIDE_COMMAND and these
+ * words behind it. Returns only on failure, with the exit status. */
+#define SLAVE_INSIDE_COMMAND "inside"
+int slave_inside(int argc, char *argv[]);
+
+/* The same when it tries the sandbox. */
+#define SLAVE_ESCAPE_COMMAND "escape"
+int slave_escape(int argc, char *argv[]);
 
 /* PRETTY_NAME of os-release(5), e.g. "Debian GNU/Linux 12 (bookworm)", or "Linux". */
 void slave_system_name(char *to, size_t size);

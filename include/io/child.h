@@ -15,11 +15,14 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#define CHILD_PASSED_FD 3
+
 struct child {
     /* set by the owner before child_run; must outlive it */
     const char *const *argv;      /* argv[0] is an absolute path */
     const char *const *env;       /* the whole environment, "NAME=value" */
     const char *cwd;
+    int pass_fd;                  /* a descriptor that the command gets as CHILD_PASSED_FD; 0: none */
     uint64_t timeout_ms;          /* 0: none */
     void (*output)(struct child *c, const char *data, size_t len);
     /* Exactly once, never from inside child_run, after the last output. */
@@ -49,9 +52,26 @@ void child_run(uv_loop_t *loop, struct child *c);
 /* SIGTERM to the tree, SIGKILL 2 s later; `ended` follows. Harmless on one that has ended. */
 void child_kill(struct child *c);
 
+/* What the living processes of the tree hold now. */
+struct child_usage {
+    unsigned processes;           /* and threads, as RLIMIT_NPROC counts them */
+    int64_t cpu_ms;               /* theirs, and that of the dead whom they have waited for */
+    int64_t memory_bytes;         /* resident, what several share counted once; see child_measure */
+    pid_t *pids;                  /* of the processes */
+    size_t pid_count;
+};
+
+/* Looks at /proc. What is shared is told apart only when the plain sum passes `exact_above_bytes`, for that takes
+ * time: below, memory_bytes is the sum. Release after. */
+void child_measure(const struct child *c, int64_t exact_above_bytes, struct child_usage *u);
+void child_usage_release(struct child_usage *u);
+
 /* Runs a short command to its end and collects at most `size` - 1 bytes of its stdout in `out`
  * (NUL-terminated): for start-up only, before the loop runs, for it blocks. Its environment and stderr
  * are ours. Exit status (128 + signal when one ended it), or -errno. */
 int child_read(const char *const argv[], char *out, size_t size);
+
+/* The same with an environment, a descriptor as in `pass_fd`, and stderr collected too. */
+int child_read_with(const char *const argv[], const char *const env[], int pass_fd, char *out, size_t size);
 
 #endif

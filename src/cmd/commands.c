@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/nearest.h"
 #include "core/text.h"
+#include "slave.h"
 
 const struct command *const commands[] = {
     &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status,
@@ -215,6 +216,10 @@ static int dispatch(int argc, char *argv[])
         return show_overview();
     if (strcmp(argv[1], "--version") == 0)
         return show_version();
+    if (strcmp(argv[1], SLAVE_INSIDE_COMMAND) == 0)
+        return slave_inside(argc - 2, argv + 2);
+    if (strcmp(argv[1], SLAVE_ESCAPE_COMMAND) == 0)
+        return slave_escape(argc - 2, argv + 2);
     if (strcmp(argv[1], "help") == 0)
         return help(argc - 1, argv + 1);
     c = command_find(argv[1]);

@@ -6,19 +6,48 @@
 #include <stddef.h>
 
 #include "cmd.h"
+#include "core/memory.h"
+
+/* What must be more than nothing. */
+static const struct {
+    enum option_id id;
+    const char *name;
+} amounts[] = {
+    {OPT_slave_timeout, "timeout"}, {OPT_slave_silence, "silence"}, {OPT_slave_cpu, "cpu"},
+    {OPT_slave_disk, "disk"}, {OPT_slave_disk_files, "disk-files"}, {OPT_slave_processes, "processes"},
+    {OPT_slave_open_files, "open-files"}, {OPT_slave_output, "output"},
+};
+
+static uint64_t amount(const struct options *o, enum option_id id)
+{
+    return (uint64_t)option_number(o, id);
+}
 
 static int run(const struct options *o)
 {
-    int64_t timeout_ms = option_number(o, OPT_slave_timeout);
-
-    if (timeout_ms <= 0)
-        return command_usage_error(&command_slave, "--timeout must be longer than nothing");
+    for (size_t i = 0; i < COUNT_OF(amounts); i++)
+        if (option_number(o, amounts[i].id) <= 0)
+            return command_usage_error(&command_slave, "--%s must be more than nothing", amounts[i].name);
+    if (option_given(o, OPT_slave_memory) && option_number(o, OPT_slave_memory) <= 0)
+        return command_usage_error(&command_slave, "--memory must be more than nothing");
     return slave_run(&(struct slave_settings){
         .master = option_text(o, OPT_slave_master),
         .label = option_text(o, OPT_slave_label),
         .dir = option_text(o, OPT_slave_dir),
         .python = option_text(o, OPT_slave_python),
-        .timeout_ms = (uint64_t)timeout_ms,
+        .sandbox = option_text(o, OPT_slave_sandbox),
+        .network = option_text(o, OPT_slave_network),
+        .index_hosts = option_text(o, OPT_slave_index_hosts),
+        .timeout_ms = amount(o, OPT_slave_timeout),
+        .silence_ms = amount(o, OPT_slave_silence),
+        .cpu_ms = amount(o, OPT_slave_cpu),
+        .memory_bytes = amount(o, OPT_slave_memory),
+        .disk_bytes = amount(o, OPT_slave_disk),
+        .disk_files = amount(o, OPT_slave_disk_files),
+        .processes = amount(o, OPT_slave_processes),
+        .open_files = amount(o, OPT_slave_open_files),
+        .output_bytes = amount(o, OPT_slave_output),
+        .only_check = option_flag(o, OPT_argv_check_sandbox),
     });
 }
 
@@ -34,7 +63,9 @@ const struct command command_slave = {
         "sends back the wheels and the log. What it builds for are the Python's own ABI and platform tags. The "
         "Python needs pip; extensions need a compiler and Python's headers: on Debian, apt install python3-pip "
         "build-essential python3-dev.\n\n"
-        "Builds run other people's code: give the slave a user of its own. It connects again when the master "
+        "Builds run other people's code: each runs in a sandbox made by bubblewrap (apt install bubblewrap), "
+        "which is tried at start (--check-sandbox shows the result), within limits. Give the slave a user of its "
+        "own all the same. It connects again when the master "
         "goes away, and leaves at SIGTERM, SIGINT and SIGHUP.",
     .bit = FOR_SLAVE,
     .min_words = 0,

@@ -55,9 +55,9 @@ static json_t *describe_session(const struct session *s)
     unsigned builds;
     int64_t now_ms = clock_steady_ms();
     json_t *list = describe_builds(s, &builds);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
         "slave", (json_int_t)s->slave, "label", s->label, "state", state_name(s, builds), "system", s->system,
-        "hardware", s->hardware, "address", s->wire ? wire_peer(s->wire) : "", "targets", describe_targets(s),
+        "hardware", s->hardware, "sandbox", s->sandbox, "address", s->wire ? wire_peer(s->wire) : "", "targets", describe_targets(s),
         "builds", list, "build_count", (int)builds, "connected_ms", (json_int_t)(now_ms - s->connected_ms),
         "free_ms", (json_int_t)(builds ? 0 : now_ms - s->free_ms), "load_milli", (json_int_t)s->machine.load_milli,
         "memory_bytes", (json_int_t)s->machine.memory_bytes,

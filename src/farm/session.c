@@ -94,6 +94,11 @@ static bool holds_are_right(const struct msg_hello *h)
     return true;
 }
 
+static bool is_sandbox(const char *level)
+{
+    return strcmp(level, "strict") == 0 || strcmp(level, "basic") == 0 || strcmp(level, "none") == 0;
+}
+
 /* Why this slave cannot be taken, in words that tell what to do; "" when it can. */
 static void judge_hello(const struct session *s, const struct msg_hello *h, char *why, size_t size)
 {
@@ -110,6 +115,8 @@ static void judge_hello(const struct session *s, const struct msg_hello *h, char
         snprintf(why, size, "the slave %s offers no target", h->label);
     else if (!holds_are_right(h))
         snprintf(why, size, "the slave %s holds an attempt twice, or one without an id", h->label);
+    else if (!is_sandbox(h->sandbox))
+        snprintf(why, size, "the sandbox of slave %s is none of strict, basic and none", h->label);
     else if (ahead_ms > CLOCK_TOLERANCE_MS || ahead_ms < -CLOCK_TOLERANCE_MS)
         snprintf(why, size, "the clock of slave %s is %s %s; set it (timedatectl set-ntp true)", h->label,
                  clock_span(ahead_ms < 0 ? -ahead_ms : ahead_ms, span), ahead_ms < 0 ? "late" : "early");
@@ -120,6 +127,7 @@ static void note_hello(struct session *s, const struct msg_hello *h)
     text_copy(s->label, sizeof s->label, h->label);
     text_copy(s->system, sizeof s->system, h->system);
     text_copy(s->hardware, sizeof s->hardware, h->hardware);
+    text_copy(s->sandbox, sizeof s->sandbox, h->sandbox);
     s->timeout_ms = h->timeout_ms;
     s->offer_count = h->offers.count;
     for (unsigned i = 0; i < s->offer_count; i++) {
@@ -277,7 +285,7 @@ static enum step welcome(struct task *t)
     snprintf(s->name, sizeof s->name, "slave %lld (%s)", (long long)s->slave, s->label);
     s->state = SESSION_READY;
     session_say(s, &m);
-    log_info("farm", "%s: connected (%s, %s, from %s)", s->name, s->system, s->hardware, wire_peer(s->wire));
+    log_info("farm", "%s: connected (%s, %s, sandbox %s, from %s)", s->name, s->system, s->hardware, s->sandbox, wire_peer(s->wire));
     stop_what_is_lost(s);
     return STEP_DONE;
 }

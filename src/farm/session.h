@@ -77,7 +77,7 @@ struct session {
     struct wire *wire;            /* NULL once closed */
     enum session_state state;
     char name[96];                /* "slave 12 (pi4-a)", or "slave at 127.0.0.1:5555" */
-    char label[65], system[129], hardware[129];
+    char label[65], system[129], hardware[129], sandbox[17];
     int64_t slave;                /* its number, 0 until known */
     uint64_t targets;             /* mask of what it can build for */
     struct db_target_set *known;  /* as of HELLO; NULL before */

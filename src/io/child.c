@@ -167,6 +167,39 @@ void child_kill(struct child *c)
     ask_to_end(c);
 }
 
+/* -- what it uses -------------------------------------------------------------------------------- */
+
+void child_measure(const struct child *c, int64_t exact_above_bytes, struct child_usage *u)
+{
+    struct proc *tree;
+    unsigned long long ticks = 0;
+    int64_t page_bytes = sysconf(_SC_PAGESIZE);
+    size_t count = proc_tree(c->born, &tree);
+    *u = (struct child_usage){.pids = mem_new(count + 1, sizeof *u->pids)};
+    for (size_t i = 0; i < count; i++) {
+        ticks += tree[i].ticks;
+        if (tree[i].zombie)
+            continue;
+        u->pids[u->pid_count++] = tree[i].pid;
+        u->processes += tree[i].threads;
+        u->memory_bytes += tree[i].pages * page_bytes;
+    }
+    u->cpu_ms = (int64_t)(ticks * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
+    if (u->memory_bytes > exact_above_bytes) {
+        u->memory_bytes = 0;
+        for (size_t i = 0; i < count; i++)
+            if (!tree[i].zombie)
+                u->memory_bytes += proc_memory_bytes(tree[i].pid, tree[i].pages * page_bytes);
+    }
+    free(tree);
+}
+
+void child_usage_release(struct child_usage *u)
+{
+    free(u->pids);
+    u->pids = NULL;
+}
+
 /* -- the start ----------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -207,7 +240,7 @@ static int start(struct child *c)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     uv_signal_start(&c->died, on_died, SIGCHLD); /* before there is a child to miss */
-    int rc = child_spawn(c->argv, c->env, c->cwd, ends[1], ends[1], &c->pid);
+    int rc = child_spawn(c->argv, c->env, c->cwd, &(struct child_files){ends[1], ends[1], c->pass_fd}, &c->pid);
     close(ends[1]);
     if (rc < 0) {
         close(ends[0]);

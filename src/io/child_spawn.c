@@ -15,15 +15,17 @@
 
 #include "io/child.h"
 
-static int add_actions(posix_spawn_file_actions_t *actions, const char *cwd, int out, int err)
+static int add_actions(posix_spawn_file_actions_t *actions, const char *cwd, const struct child_files *files)
 {
     int rc = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
-    if (rc == 0 && err >= 0)
-        rc = posix_spawn_file_actions_adddup2(actions, err, STDERR_FILENO);
+        rc = posix_spawn_file_actions_adddup2(actions, files->out, STDOUT_FILENO);
+    if (rc == 0 && files->err >= 0)
+        rc = posix_spawn_file_actions_adddup2(actions, files->err, STDERR_FILENO);
+    if (rc == 0 && files->passed > 0)
+        rc = posix_spawn_file_actions_adddup2(actions, files->passed, CHILD_PASSED_FD);
     if (rc == 0)
-        rc = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+        rc = posix_spawn_file_actions_addclosefrom_np(actions, CHILD_PASSED_FD + (files->passed > 0));
     if (rc == 0 && cwd != NULL)
         rc = posix_spawn_file_actions_addchdir_np(actions, cwd);
     return rc;
@@ -43,14 +45,14 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return rc;
 }
 
-int child_spawn(const char *const argv[], const char *const env[], const char *cwd, int out, int err,
-                pid_t *pid)
+int child_spawn(const char *const argv[], const char *const env[], const char *cwd,
+                const struct child_files *files, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    int rc = add_actions(&actions, cwd, out, err);
+    int rc = add_actions(&actions, cwd, files);
     if (rc == 0)
         rc = set_attributes(&attributes);
     if (rc == 0)
@@ -87,14 +89,15 @@ static int wait_for(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int child_read(const char *const argv[], char *out, size_t size)
+static int run_and_read(const char *const argv[], const char *const env[], bool both, int pass_fd, char *out,
+                        size_t size)
 {
     int ends[2];
     pid_t pid;
     out[0] = '\0';
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    int rc = child_spawn(argv, (const char *const *)environ, NULL, ends[1], -1, &pid);
+    int rc = child_spawn(argv, env, NULL, &(struct child_files){ends[1], both ? ends[1] : -1, pass_fd}, &pid);
     close(ends[1]);
     if (rc == 0) {
         read_all(ends[0], out, size);
@@ -102,4 +105,14 @@ int child_read(const char *const argv[], char *out, size_t size)
     }
     close(ends[0]);
     return rc;
+}
+
+int child_read(const char *const argv[], char *out, size_t size)
+{
+    return run_and_read(argv, (const char *const *)environ, false, 0, out, size);
+}
+
+int child_read_with(const char *const argv[], const char *const env[], int pass_fd, char *out, size_t size)
+{
+    return run_and_read(argv, env, true, pass_fd, out, size);
 }

@@ -30,14 +30,41 @@ int proc_look(pid_t pid, struct proc *p)
     if (name_end == NULL)
         return -ESRCH;
 
-    /* State, parent, then fields 5 to 21, then the start: proc(5). */
+    /* Fields 3 and 4, 14 to 17, 20, 22 and 24 of proc(5). */
     *p = (struct proc){.pid = pid};
+    unsigned long long ticks[4];
     if (sscanf(name_end + 1,
-               " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-               &state, &p->parent, &p->born) != 3)
+               " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu %llu %llu %*s %*s %u %*s %llu %*s %ld",
+               &state, &p->parent, &ticks[0], &ticks[1], &ticks[2], &ticks[3], &p->threads, &p->born,
+               &p->pages) != 9)
         return -ESRCH;
+    p->ticks = ticks[0] + ticks[1] + ticks[2] + ticks[3];
     p->zombie = state == 'Z' || state == 'X';
     return 0;
+}
+
+/* The kB behind a key at the start of a line, or 0. */
+static int64_t kilobytes(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+    return at == NULL ? 0 : strtoll(at + strlen(key), NULL, 10);
+}
+
+int64_t proc_memory_bytes(pid_t pid, int64_t otherwise)
+{
+    char path[64], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return otherwise;
+    ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (len <= 0)
+        return otherwise;
+    text[len] = '\0';
+    if (strstr(text, "\nPss_Anon:") == NULL)
+        return kilobytes(text, "\nPss:") * 1024;
+    return (kilobytes(text, "\nPss_Anon:") + kilobytes(text, "\nPss_Shmem:")) * 1024;
 }
 
 static size_t look_at_all(struct proc **found)

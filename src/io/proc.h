@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct proc {
@@ -13,6 +14,9 @@ struct proc {
     bool zombie;               /* has ended, waits to be reaped by its parent */
     bool ours;                 /* descends from us; all that proc_tree gives do */
     unsigned long long born;   /* clock ticks since boot */
+    unsigned long long ticks;  /* of processor time: its own, and of the children that it has waited for */
+    unsigned threads;
+    long pages;                /* resident */
 };
 
 /* One process. 0, or -ESRCH. */
@@ -20,5 +24,9 @@ int proc_look(pid_t pid, struct proc *p);
 
 /* Our descendants that are no older than `born`, parents in no order. Free *tree with free(). */
 size_t proc_tree(unsigned long long born, struct proc **tree);
+
+/* Resident memory of a process, with what it shares with others only in part its own; what it maps of files,
+ * which the kernel can take back, left out. `otherwise` when the kernel does not tell. */
+int64_t proc_memory_bytes(pid_t pid, int64_t otherwise);
 
 #endif

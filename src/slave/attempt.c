@@ -73,8 +73,8 @@ static void say_built(struct attempt *a)
     struct message m = {VERB_BUILT, .built = {
         .attempt = a->id,
         .outcome = b->verdict.outcome, .reason = b->verdict.reason, .detail = b->verdict.detail,
-        .wall_ms = (uint64_t)b->child.wall_ms, .cpu_ms = (uint64_t)b->child.cpu_ms,
-        .peak_bytes = (uint64_t)b->child.peak_bytes,
+        .wall_ms = (uint64_t)b->cell.child.wall_ms, .cpu_ms = (uint64_t)b->cell.cpu_ms,
+        .peak_bytes = (uint64_t)b->cell.peak_bytes,
         .log_bytes = b->log.text.len, .files.count = b->file_count}};
 
     for (unsigned i = 0; i < b->file_count; i++) {
@@ -209,7 +209,7 @@ static void log_end(const struct build *b)
     const struct verdict *v = &b->verdict;
     char span[CLOCK_TEXT_SIZE];
 
-    clock_span(b->child.wall_ms, span);
+    clock_span(b->cell.child.wall_ms, span);
     if (b->file_count > 0)
         log_info("slave", "slave: built %s %s for %s in %s (%s%s)", b->package, b->version, b->abi, span,
                  b->files[0].name, b->file_count > 1 ? ", …" : "");
@@ -237,11 +237,11 @@ struct attempt *attempt_start(const struct attempt_place *place, const struct ms
     a->id = m->attempt;
     a->state = ATTEMPT_BUILDING;
     a->loop = place->loop;
-    a->slave_dir = place->dir;
+    a->slave_dir = place->build.dir;
     a->gone = gone;
     a->owner = owner;
     a->upload.ended = on_upload_ended;
-    build_init(&a->build, m, place->dir, place->python, index_url, place->timeout_ms);
+    build_init(&a->build, m, &place->build, index_url);
     a->build.grown = on_log_grown;
     a->build.ended = on_build_ended;
     log_info("slave", "slave: building %s %s for %s (attempt %llu)", m->package, m->version, m->abi,

@@ -32,10 +32,9 @@ struct attempt {
     void *owner;
 };
 
-struct attempt_place {
+struct attempt_place {          /* outlives the attempt */
     uv_loop_t *loop;
-    const char *dir, *python;   /* outlive the attempt */
-    uint64_t timeout_ms;
+    struct build_place build;
 };
 
 /* Begins to build; nothing is said to anybody before attempt_connected. */

@@ -3,9 +3,9 @@
  */
 #include "build.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,18 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "fetch.h"
 #include "io/fs.h"
 #include "machine.h"
 #include "python.h"
 
 #define REQUIREMENT_MAX_BYTES 1024
+#define REFUSED_MAX_BYTES 4096
+#define SHELL_SIGNAL 128   /* bwrap tells of a signal as shells do */
 
 static enum step prepare_directory(struct task *t);
+static enum step fetch_sdist(struct task *t);
+static enum step judge_fetch(struct task *t);
 static enum step run_pip(struct task *t);
 static enum step judge_pip(struct task *t);
 static enum step read_wheels(struct task *t);
@@ -28,6 +33,8 @@ static enum step note_needs(struct task *t);
 
 static const struct task_step build_steps[] = {
     {"prepare directory", prepare_directory},
+    {"fetch sdist", fetch_sdist},
+    {"judge fetch", judge_fetch},
     {"run pip", run_pip},
     {"judge pip", judge_pip},
     {"read wheels", read_wheels},
@@ -103,7 +110,7 @@ static int write_requirements(const struct build *b)
 
 static void make_directories(struct lane_work *w)
 {
-    static const char *const names[] = {"home", "tmp", "wheels"};
+    static const char *const names[] = {"home", "tmp", "shm", "wheels", FETCH_DIR};
     struct build *b = container_of(w, struct build, work);
 
     b->work_error = fs_remove_tree(b->dir);
@@ -123,22 +130,143 @@ static enum step prepare_directory(struct task *t)
     return work(b, LANE_DISK, make_directories);
 }
 
-/* ---- run pip ---- */
+/* ---- in the sandbox ---- */
 
-static void on_output(struct child *c, const char *data, size_t len)
+static void on_output(struct cell *c, const char *data, size_t len)
 {
-    struct build *b = container_of(c, struct build, child);
+    struct build *b = container_of(c, struct build, cell);
     build_log_add(&b->log, now_ms(b), data, len);
     b->grown(b);
 }
 
-static void on_child_ended(struct child *c)
+/* Once for each place, or a build that tries again and again would fill its log. */
+static void on_refused(struct cell *c, const char *place, const char *why)
 {
-    struct build *b = container_of(c, struct build, child);
-    b->child_running = false;
-    build_log_end(&b->log);
+    struct build *b = container_of(c, struct build, cell);
+    char line[300];
+
+    snprintf(line, sizeof line, "%s\n", place);
+    if (strstr(b->refused.data, line) != NULL || buf_adds(&b->refused, line) != 0)
+        return;
+    build_log_note(&b->log, now_ms(b), "refused a connection to %s: %s", place, why);
+    b->grown(b);
+}
+
+static void on_cell_ended(struct cell *c)
+{
+    struct build *b = container_of(c, struct build, cell);
+    b->cell_running = false;
+    if (!b->fetching)
+        build_log_end(&b->log);
     task_resume(&b->task);
 }
+
+/* From scratch: nothing of the slave's own reaches a build. The pip that installs build requirements has some
+ * of its settings from these variables only, the proxy among them. */
+static void fill_environment(struct build *b, enum network network)
+{
+    static const char *const fixed[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PIWHEELS_BUILD=1",
+        "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false", "PIP_CONFIG_FILE=/dev/null", "PIP_NO_INPUT=1",
+        "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1", NULL};
+    const struct sandbox *s = b->place->sandbox;
+    char *root = sandbox_root(s, b->dir), *tmp = sandbox_tmp(s, b->dir);
+
+    words_add_all(&b->env, fixed);
+    words_addf(&b->env, "HOME=%s/home", root);
+    words_addf(&b->env, "TMPDIR=%s", tmp);
+    words_addf(&b->env, "MAKEFLAGS=-j%u", machine_jobs());
+    if (sandbox_needs_proxy(s, network)) {
+        words_add(&b->env, "http_proxy=" SANDBOX_PROXY_URL);
+        words_add(&b->env, "https_proxy=" SANDBOX_PROXY_URL);
+    }
+    free(tmp);
+    free(root);
+}
+
+/* Runs b->argv, for its end see on_cell_ended. */
+static enum step run_in_cell(struct build *b, enum network network)
+{
+    fill_environment(b, network);
+    b->cell = (struct cell){
+        .sandbox = b->place->sandbox, .limits = &b->limits, .env = words_argv(&b->env),
+        .what = {.dir = b->dir, .python = b->place->python, .network = network, .argv = words_argv(&b->argv)},
+        .index_url = b->index_url, .hosts = b->place->hosts,
+        .output = on_output, .refused = on_refused, .ended = on_cell_ended};
+    b->cell_running = true;
+    cell_run(b->task.timer.loop, &b->cell);
+    return STEP_WAIT;
+}
+
+static void judge_signal(struct build *b, int number)
+{
+    if (number == SIGXCPU)
+        verdict_set(&b->verdict, "failed", "processor time", "a process of it took more processor time than allowed");
+    else
+        verdict_set(&b->verdict, "farm", "killed", "its command was ended by signal %d (%s)", number,
+                    strsignal(number));
+}
+
+/* Whether the command ended by itself, well or not: otherwise the verdict is set. */
+static bool ended_by_itself(struct build *b)
+{
+    const struct cell *c = &b->cell;
+
+    if (c->error != 0)
+        verdict_set(&b->verdict, "farm", "no sandbox", "cannot begin a build: %s", strerror(-c->error));
+    else if (c->breach[0] != '\0')
+        verdict_set(&b->verdict, "failed", c->breach, "the build was ended: %s", c->breach_text);
+    else if (c->unboxed)
+        verdict_set(&b->verdict, "farm", "no sandbox", "%s", c->breach_text);
+    else if (c->child.signal != 0)
+        judge_signal(b, c->child.signal);
+    else if (c->child.status > SHELL_SIGNAL)
+        judge_signal(b, c->child.status - SHELL_SIGNAL);
+    return b->verdict.outcome == NULL;
+}
+
+/* ---- fetch sdist ---- */
+
+static enum step fetch_sdist(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+    const struct fetch fetch = {b->place->python, b->index_url, b->package, b->sdist,
+                                b->sdist_known ? b->sdist_sha256 : NULL};
+
+    if (b->work_error == -EINVAL) {
+        verdict_set(&b->verdict, "failed", "version", "pip cannot be asked for %s %s", b->package,
+                    b->version);
+        return STEP_DONE;
+    }
+    if (b->work_error != 0) {
+        verdict_set(&b->verdict, "farm", "disk", "cannot prepare %s: %s", b->dir, strerror(-b->work_error));
+        return STEP_DONE;
+    }
+    if (b->place->sandbox->network != NETWORK_NONE)
+        return STEP_NEXT;
+    if (fetch_add_words(&b->argv, &fetch) != 0) {
+        verdict_set(&b->verdict, "failed", "no sdist", "\"%s\" is no name of a source distribution", b->sdist);
+        return STEP_DONE;
+    }
+    b->fetching = true;
+    return run_in_cell(b, NETWORK_INDEX);
+}
+
+static enum step judge_fetch(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+
+    if (!b->fetching)
+        return STEP_NEXT;
+    b->fetching = false;
+    words_release(&b->argv);
+    words_release(&b->env);
+    if (ended_by_itself(b) && b->cell.child.status != 0)
+        fetch_judge(&b->verdict, b->cell.child.status, b->log.text.data, b->log.text.len);
+    return b->verdict.outcome == NULL ? STEP_NEXT : STEP_DONE;
+}
+
+/* ---- run pip ---- */
 
 /* pip refuses plain http from elsewhere than the loopback unless the host is trusted by name. */
 static char *host_of_plain_http(const char *url)
@@ -153,69 +281,44 @@ static char *host_of_plain_http(const char *url)
     return mem_textn(host, len);
 }
 
+static void add_index(struct build *b)
+{
+    char *trusted_host = host_of_plain_http(b->index_url);
+
+    words_add(&b->argv, "--index-url");
+    words_add(&b->argv, b->index_url);
+    if (trusted_host != NULL) {
+        words_add(&b->argv, "--trusted-host");
+        words_add(&b->argv, trusted_host);
+    }
+    free(trusted_host);
+}
+
+/* Without a network: the sdist that was fetched, and what Debian has of setuptools and wheel. */
+static const char *const from_here[] = {
+    "--no-index", "--find-links", FETCH_DIR, "--find-links", "/usr/share/python-wheels", NULL};
+
 /* `-v`, or pip keeps what a build prints for itself unless it fails. `--no-binary` is for this package only: what
  * it requires to be built may come as wheels. */
 static void fill_command(struct build *b)
 {
     const char *const words[] = {
-        b->python, "-m", "pip", "-v", "--isolated", "--no-input", "--disable-pip-version-check",
+        b->place->python, "-m", "pip", "-v", "--isolated", "--no-input", "--disable-pip-version-check",
         "wheel", "--no-deps", "--no-cache-dir", "--use-pep517", "--no-binary", b->package,
-        "--index-url", b->index_url, "--wheel-dir", "wheels", "--progress-bar", "off",
-        "-r", "requirements.txt",
-        b->trusted_host == NULL ? NULL : "--trusted-host", b->trusted_host, NULL};
+        "--wheel-dir", "wheels", "--progress-bar", "off", "-r", "requirements.txt", NULL};
 
-    static_assert(sizeof words <= sizeof b->argv, "argv holds the command");
-    memcpy(b->argv, words, sizeof words);
-}
-
-/* From scratch: nothing of the slave's own reaches a build. The pip that installs build requirements has some
- * of its settings from these variables only. */
-static void fill_environment(struct build *b)
-{
-    char *const variables[] = {
-        mem_text("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        mem_format("HOME=%s/home", b->dir),
-        mem_format("TMPDIR=%s/tmp", b->dir),
-        mem_text("LANG=C.UTF-8"),
-        mem_text("PIWHEELS_BUILD=1"),
-        mem_format("MAKEFLAGS=-j%u", machine_jobs()),
-        mem_text("GIT_TERMINAL_PROMPT=0"),
-        mem_text("GIT_ASKPASS=/bin/false"),
-        mem_text("PIP_CONFIG_FILE=/dev/null"),
-        mem_text("PIP_NO_INPUT=1"),
-        mem_text("PIP_DISABLE_PIP_VERSION_CHECK=1"),
-        mem_text("PIP_NO_CACHE_DIR=1"),
-        NULL};
-
-    static_assert(sizeof variables <= sizeof b->env, "env holds the variables");
-    memcpy(b->env, variables, sizeof variables);
+    words_add_all(&b->argv, words);
+    if (b->place->sandbox->network == NETWORK_NONE)
+        words_add_all(&b->argv, from_here);
+    else
+        add_index(b);
 }
 
 static enum step run_pip(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
-
-    if (b->work_error == -EINVAL) {
-        verdict_set(&b->verdict, "failed", "version", "pip cannot be asked for %s %s", b->package,
-                    b->version);
-        return STEP_DONE;
-    }
-    if (b->work_error != 0) {
-        verdict_set(&b->verdict, "farm", "disk", "cannot prepare %s: %s", b->dir, strerror(-b->work_error));
-        return STEP_DONE;
-    }
-    b->trusted_host = host_of_plain_http(b->index_url);
     fill_command(b);
-    fill_environment(b);
-    b->child.argv = b->argv;
-    b->child.env = (const char *const *)b->env;
-    b->child.cwd = b->dir;
-    b->child.timeout_ms = b->timeout_ms;
-    b->child.output = on_output;
-    b->child.ended = on_child_ended;
-    b->child_running = true;
-    child_run(t->timer.loop, &b->child);
-    return STEP_WAIT;
+    return run_in_cell(b, b->place->sandbox->network);
 }
 
 /* ---- judge pip ---- */
@@ -229,23 +332,14 @@ static void find_reason(struct lane_work *w)
     build_requirement(b->package, b->version, NULL, &requirement);
     verdict_from_log(&b->verdict, b->log.text.data, b->log.text.len, requirement.data);
     buf_release(&requirement);
+    if (b->refused.len > 0)
+        verdict_blame_refusal(&b->verdict, b->refused.data);
 }
 
 static enum step judge_pip(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
-    const struct child *c = &b->child;
-    char span[CLOCK_TEXT_SIZE];
-
-    if (c->error != 0)
-        verdict_set(&b->verdict, "farm", "no python", "cannot run %s: %s", b->python, strerror(-c->error));
-    else if (c->timed_out)
-        verdict_set(&b->verdict, "failed", "timeout", "the build took longer than its time limit of %s",
-                    clock_span((int64_t)b->timeout_ms, span));
-    else if (c->signal != 0)
-        verdict_set(&b->verdict, "farm", "killed", "pip was ended by signal %d (%s)", c->signal,
-                    strsignal(c->signal));
-    else if (c->status != 0)
+    if (ended_by_itself(b) && b->cell.child.status != 0)
         return work(b, LANE_VERIFY, find_reason);
     return STEP_NEXT;
 }
@@ -305,8 +399,8 @@ static enum step note_needs(struct task *t)
 static void on_cancel(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
-    if (b->child_running)
-        child_kill(&b->child);
+    if (b->cell_running)
+        cell_kill(&b->cell);
     if (b->work_running)
         lane_cancel(&b->work);
     if (b->needs_running)
@@ -326,18 +420,21 @@ static void on_finished(struct task *t)
     b->ended(b);
 }
 
-void build_init(struct build *b, const struct msg_build *m, const char *slave_dir, const char *python,
-                const char *index_url, uint64_t timeout_ms)
+void build_init(struct build *b, const struct msg_build *m, const struct build_place *place,
+                const char *index_url)
 {
-    *b = (struct build){.python = python};
+    *b = (struct build){.place = place, .limits = *place->limits};
     b->package = mem_text(m->package);
     b->version = mem_text(m->version);
     b->abi = mem_text(m->abi);
     b->platform = mem_text(m->platform);
+    b->sdist = mem_text(m->sdist);
     b->index_url = mem_text(index_url);
-    b->dir = mem_format("%s/attempt-%llu", slave_dir, (unsigned long long)m->attempt);
+    b->dir = mem_format("%s/attempt-%llu", place->dir, (unsigned long long)m->attempt);
     b->wheels = mem_format("%s/wheels", b->dir);
-    b->timeout_ms = m->timeout_ms > 0 && m->timeout_ms < timeout_ms ? m->timeout_ms : timeout_ms;
+    if (m->timeout_ms > 0 && m->timeout_ms < b->limits.timeout_ms)
+        b->limits.timeout_ms = m->timeout_ms;
+    buf_init(&b->refused, REFUSED_MAX_BYTES);
     b->sdist_known = m->sdist_sha256.len == SHA256_SIZE;
     if (b->sdist_known)
         memcpy(b->sdist_sha256, m->sdist_sha256.data, SHA256_SIZE);
@@ -363,13 +460,14 @@ void build_stop(struct build *b)
 
 void build_release(struct build *b)
 {
-    for (unsigned i = 0; b->env[i] != NULL; i++)
-        free(b->env[i]);
-    free(b->trusted_host);
+    words_release(&b->argv);
+    words_release(&b->env);
+    buf_release(&b->refused);
     free(b->package);
     free(b->version);
     free(b->abi);
     free(b->platform);
+    free(b->sdist);
     free(b->index_url);
     free(b->dir);
     free(b->wheels);

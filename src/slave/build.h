@@ -7,23 +7,32 @@
 
 #include <uv.h>
 
+#include "cell.h"
 #include "collect.h"
 #include "core/hash.h"
 #include "core/lane.h"
 #include "core/task.h"
-#include "io/child.h"
 #include "io/message.h"
 #include "log.h"
 #include "needs.h"
 #include "verdict.h"
 
+/* What all builds of a slave share; outlives them. */
+struct build_place {
+    const char *dir;                  /* the slave's */
+    const char *python;
+    const char *hosts;                /* that builds may reach besides the index; with commas */
+    const struct sandbox *sandbox;
+    const struct limits *limits;
+};
+
 struct build {
     /* set by build_init */
-    const char *python;
-    char *package, *version, *abi, *platform, *index_url;
+    const struct build_place *place;
+    char *package, *version, *abi, *platform, *sdist, *index_url;
     uint8_t sdist_sha256[SHA256_SIZE];
     bool sdist_known;                 /* its hash is */
-    uint64_t timeout_ms;
+    struct limits limits;             /* the place's, or what the master asks for if that is less */
     char *dir, *wheels;               /* "…/attempt-7", "…/attempt-7/wheels" */
     /* set by the owner before build_start */
     void (*grown)(struct build *b);   /* its log has */
@@ -35,21 +44,20 @@ struct build {
     struct build_file files[BUILD_MAX_FILES];
     unsigned file_count;
     struct needs *needs;              /* of the files; NULL where it did not come so far */
-    struct child child;               /* its times and peak */
+    struct cell cell;                 /* its times and peak */
     bool running;                     /* from build_start until `ended` */
     /* private */
     struct task task;
     struct lane_work work;
     int work_error;
-    bool child_running, work_running, needs_running;
-    const char *argv[32];
-    char *env[16];
-    char *trusted_host;               /* or NULL */
+    bool cell_running, work_running, needs_running, fetching;
+    struct words argv, env;
+    struct buf refused;               /* places that the proxy refused, each on a line */
 };
 
-/* Copies what it needs of `m`, but for `python`. `timeout_ms` is the slave's own limit. */
-void build_init(struct build *b, const struct msg_build *m, const char *slave_dir, const char *python,
-                const char *index_url, uint64_t timeout_ms);
+/* Copies what it needs of `m`. */
+void build_init(struct build *b, const struct msg_build *m, const struct build_place *place,
+                const char *index_url);
 void build_start(uv_loop_t *loop, struct build *b);
 
 /* Ends it early, with every process; `ended` follows. Harmless on one that has ended. */

@@ -48,8 +48,13 @@ void collect_wheels(const char *dir, const char *package, const char *version,
                     struct build_file files[BUILD_MAX_FILES], unsigned *count, struct verdict *v)
 {
     struct dirent **entries;
+    struct stat st;
 
     *count = 0;
+    if (lstat(dir, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        verdict_set(v, "failed", "bad wheel", "the build put something else in place of the directory for its wheels");
+        return;
+    }
     int found = scandir(dir, &entries, is_wheel, alphasort);
     if (found < 0) {
         verdict_set(v, "farm", "disk", "cannot read %s: %s", dir, strerror(errno));

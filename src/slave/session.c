@@ -38,10 +38,15 @@ static void say_hello(struct session *s)
 {
     struct message m = {VERB_HELLO, .hello = {
         .version = PIWHEELS_VERSION, .label = s->label, .system = s->system, .hardware = s->hardware,
-        .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = s->place.timeout_ms, .offers.count = 1}};
+        .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = s->place.build.limits->timeout_ms, .offers.count = 1}};
 
     m.hello.offers.items[0] = (struct rec_offer){
         .abi = s->python.abi, .platform = s->python.platform, .python = s->python.version};
+    m.hello.sandbox = sandbox_level_name(s->place.build.sandbox->level);
+    m.hello.network = network_name(s->place.build.sandbox->network);
+    for (size_t i = 0; i < s->proof->count; i++)
+        m.hello.barriers.items[m.hello.barriers.count++] = (struct rec_barrier){
+            s->proof->rows[i].name, proof_result_name(s->proof->rows[i].result)};
     if (s->attempt != NULL && s->attempt->state != ATTEMPT_ENDING)
         m.hello.attempts.items[m.hello.attempts.count++].attempt = s->attempt->id;
     wire_send(s->wire, &m);
@@ -51,7 +56,7 @@ static void ask_for_work(struct session *s)
 {
     struct message m = {VERB_IDLE, .idle = {.slots = 1}};
 
-    machine_read(s->place.dir, &m.idle.machine);
+    machine_read(s->place.build.dir, &m.idle.machine);
     set_state(s, SESSION_ASKING);
     s->asked_ms = s->quiet_since_ms = clock_steady_ms();
     wire_send(s->wire, &m);

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "attempt.h"
+#include "proof.h"
 #include "slave.h"
 
 struct session {
@@ -17,6 +18,7 @@ struct session {
     const char *master;                /* address */
     const char *label, *system, *hardware;
     struct slave_python python;
+    const struct proof *proof;         /* of its sandbox */
     void (*ended)(struct session *s);  /* once, after session_leave or a refusal: nothing is left open */
     /* to read in `ended` */
     bool refused;                      /* the master will never take this slave; the log says why */

@@ -5,6 +5,7 @@
 #include "slave.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include "core/notify.h"
 #include "machine.h"
 #include "place.h"
+#include "proof.h"
 #include "session.h"
 
 static const int signals_to_leave[] = {SIGTERM, SIGINT, SIGHUP};
@@ -24,6 +26,9 @@ static const int signals_to_leave[] = {SIGTERM, SIGINT, SIGHUP};
 struct slave {
     uv_loop_t loop;
     struct place place;
+    struct sandbox sandbox;
+    struct limits limits;
+    struct proof proof;
     struct session session;
     uv_signal_t signals[COUNT_OF(signals_to_leave)];
     char label[65], system[129], hardware[129];
@@ -99,18 +104,97 @@ static int run_loop(struct slave *s, const struct slave_settings *settings)
     watch_signals(s);
     notify_watchdog_start(&s->loop);
     s->session.place = (struct attempt_place){
-        .loop = &s->loop, .dir = s->place.dir,
-        .python = settings->python, .timeout_ms = settings->timeout_ms};
+        .loop = &s->loop,
+        .build = {.dir = s->place.dir, .python = settings->python, .hosts = settings->index_hosts,
+                  .sandbox = &s->sandbox, .limits = &s->limits}};
     s->session.master = settings->master;
     s->session.label = s->label;
     s->session.system = s->system;
     s->session.hardware = s->hardware;
+    s->session.proof = &s->proof;
     s->session.ended = on_session_ended;
     session_start(&s->session);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&s->loop) != 0)
         log_error("slave", "slave: something was left open at the end");
     return s->session.refused ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the sandbox ---- */
+
+static void set_limits(struct limits *l, const struct slave_settings *settings)
+{
+    struct rec_machine machine;
+
+    machine_read("/", &machine);
+    *l = (struct limits){
+        .memory_bytes = settings->memory_bytes > 0 ? settings->memory_bytes : machine.memory_bytes / 4 * 3,
+        .processes = settings->processes, .open_files = settings->open_files,
+        .disk_bytes = settings->disk_bytes, .disk_files = settings->disk_files,
+        .output_bytes = settings->output_bytes, .cpu_ms = settings->cpu_ms,
+        .timeout_ms = settings->timeout_ms, .silence_ms = settings->silence_ms};
+}
+
+static int read_sandbox(const struct slave_settings *settings, enum sandbox_level *level, enum network *network,
+                        char *why, size_t why_size)
+{
+    int error = sandbox_level_read(settings->sandbox, level);
+    if (error != 0)
+        snprintf(why, why_size, "--sandbox is strict, basic or none, not \"%s\"", settings->sandbox);
+    else if ((error = network_read(settings->network, network)) != 0)
+        snprintf(why, why_size, "--network is index, none or all, not \"%s\"", settings->network);
+    return error;
+}
+
+static void warn_of_openness(const struct sandbox *s, const char *network)
+{
+    if (s->level == SANDBOX_NONE)
+        log_warning("slave", "slave: builds run WITHOUT A SANDBOX: every package can read, change and send whatever "
+                    "this user can (--sandbox strict)");
+    else if (s->level == SANDBOX_BASIC && strcmp(network, "all") != 0)
+        log_warning("slave", "slave: at --sandbox basic builds reach the whole network, whatever --network says");
+}
+
+/* Opens it and proves it. The place is open. */
+static int open_sandbox(struct slave *s, const struct slave_settings *settings, char *why, size_t why_size)
+{
+    enum sandbox_level level = SANDBOX_STRICT;
+    enum network network = NETWORK_INDEX;
+    const struct trial trial = {&s->sandbox, s->place.dir, settings->python};
+
+    int error = read_sandbox(settings, &level, &network, why, why_size);
+    if (error == 0)
+        error = sandbox_open(&s->sandbox, level, network, why, why_size);
+    if (error != 0)
+        return error;
+    error = sandbox_check_python(&s->sandbox, settings->python, s->place.dir, why, why_size);
+    if (error == 0)
+        error = proof_make(&trial, &s->proof, why, why_size);
+    if (error == 0 && settings->only_check)
+        proof_print(&s->proof, &s->sandbox, stdout);
+    if (error == 0)
+        error = proof_judge(&s->proof, why, why_size);
+    if (error != 0)
+        sandbox_close(&s->sandbox);
+    return error;
+}
+
+static int run_in_sandbox(struct slave *s, const struct slave_settings *settings)
+{
+    char why[1024];
+
+    if (open_sandbox(s, settings, why, sizeof why) != 0) {
+        log_error("slave", "slave: %s", why);
+        return EXIT_FAILURE;
+    }
+    warn_of_openness(&s->sandbox, settings->network);
+    set_limits(&s->limits, settings);
+    log_info("slave", "slave: sandbox %s, network %s (%zu ways out stopped, %zu unproven)",
+             sandbox_level_name(s->sandbox.level), network_name(s->sandbox.network),
+             proof_number(&s->proof, PROOF_STOPPED), proof_number(&s->proof, PROOF_UNPROVEN));
+    int status = settings->only_check ? EXIT_SUCCESS : run_loop(s, settings);
+    sandbox_close(&s->sandbox);
+    return status;
 }
 
 int slave_run(const struct slave_settings *settings)
@@ -127,7 +211,7 @@ int slave_run(const struct slave_settings *settings)
         log_error("slave", "slave: %s", why);
         goto out;
     }
-    status = run_loop(s, settings);
+    status = run_in_sandbox(s, settings);
     place_close(&s->place);
 out:
     free(s);

@@ -37,6 +37,7 @@ struct rule {
 #define NO_FILE ": No such file or directory"
 #define NO_COMMAND "' failed: No such file or directory"
 /* pip's last attempt at a request: behind it there is nothing but failure. */
+#define NEEDS_NETWORK "needs network"
 #define RETRIES_USED_UP "WARNING: Retrying (Retry(total=0"
 
 static const struct rule rules[] = {
@@ -90,16 +91,22 @@ static const struct rule rules[] = {
     {"pg_config executable not found", NULL, NULL, false, "failed", "missing dependency pg_config"},
     {"ModuleNotFoundError: No module named '", "'", NULL, false, "failed", "missing dependency"},
     /* a build that wants more of the network than it gets */
-    {"Could not resolve host: ", "", NULL, false, "failed", "needs network"},
-    {"Temporary failure in name resolution", NULL, NULL, false, "failed", "needs network"},
-    {"error: failed to download from `", "`", NULL, false, "failed", "needs network"},
-    {"error: failed to get `", "`", "cargo", false, "failed", "needs network"},
+    {"Could not resolve host: ", "", NULL, false, "failed", NEEDS_NETWORK},
+    {"Temporary failure in name resolution", NULL, NULL, false, "failed", NEEDS_NETWORK},
+    {"error: failed to download from `", "`", NULL, false, "failed", NEEDS_NETWORK},
+    {"error: failed to get `", "`", "cargo", false, "failed", NEEDS_NETWORK},
     /* memory */
     {"virtual memory exhausted", NULL, NULL, false, "failed", "memory"},
     {"out of memory allocating", NULL, NULL, false, "failed", "memory"},
     {"memory allocation of ", NULL, "rustc", false, "failed", "memory"},
     {"std::bad_alloc", NULL, NULL, false, "failed", "memory"},
     {"MemoryError", NULL, NULL, false, "failed", "memory"},
+    {"Cannot allocate memory", NULL, NULL, false, "failed", "memory"},
+    /* what the limits of a build make of it */
+    {"File too large", NULL, NULL, false, "failed", "disk"},
+    {"Resource temporarily unavailable", NULL, NULL, false, "failed", "processes"},
+    {"can't start new thread", NULL, NULL, false, "failed", "processes"},
+    {"Too many open files", NULL, NULL, false, "failed", "open files"},
     /* any compiler: gcc and clang, rustc, cargo, CMake, linkers, Cython */
     {"fatal error:", NULL, NULL, false, "failed", "compile"},
     {": error:", NULL, NULL, false, "failed", "compile"},
@@ -234,4 +241,17 @@ void verdict_from_log(struct verdict *v, const char *log, size_t len, const char
     else
         verdict_set(v, outcome, reason, "%.*s", line.len < RAW_MAX_BYTES ? (int)line.len : RAW_MAX_BYTES,
                     line.start);
+}
+
+void verdict_blame_refusal(struct verdict *v, const char *places)
+{
+    char detail[DETAIL_MAX_BYTES + 1], reason[sizeof v->reason];
+
+    if (strcmp(v->outcome, "failed") != 0 ||
+        (strcmp(v->reason, "setup") != 0 && !text_starts(v->reason, NEEDS_NETWORK)))
+        return;
+    text_copy(detail, sizeof detail, v->detail);
+    snprintf(reason, sizeof reason, NEEDS_NETWORK " %.*s", (int)strcspn(places, ":\n"), places);
+    verdict_set(v, "failed", reason, "the build wanted %.*s, and builds reach the index only: %s",
+                (int)strcspn(places, "\n"), places, detail);
 }

@@ -20,4 +20,8 @@ void verdict_set(struct verdict *v, const char *outcome, const char *reason, con
  * "cffi==1.15.1". Scans all of it several times: for worker threads. */
 void verdict_from_log(struct verdict *v, const char *log, size_t len, const char *requirement);
 
+/* A failure that nothing better explains, of a build that was refused connections, is blamed on that. `places`
+ * begins with the first, on a line. */
+void verdict_blame_refusal(struct verdict *v, const char *places);
+
 #endif

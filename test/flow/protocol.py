@@ -124,7 +124,7 @@ class Slave(Connection):
         fields = {"version": self.version, "label": self.label, "system": "Debian GNU/Linux 12 (bookworm)",
                   "hardware": "a test", "clock_ms": int(time.time() * 1000), "timeout_ms": 3 * 3600 * 1000,
                   "offers": [list(offer) for offer in self.offers], "attempts": [[attempt] for attempt in attempts],
-                  **changes}
+                  "sandbox": "strict", "network": "index", "barriers": [["read the slave's files", "stopped"]], **changes}
         self.say("HELLO", *fields.values())
 
     def greet(self, attempts=()):

@@ -289,10 +289,11 @@ OFTEN = ["before build/run pip", "after build/run pip", "before upload/read chun
 def fast_python(farm, tmp_path):
     """Builds by copying."""
     name, data = make_wheel(padding=600000)
-    (tmp_path / name).write_bytes(data)
+    python = tmp_path / "python" / "bin" / "python3"  # what lies around it is there in a sandbox too
+    python.parent.mkdir(parents=True)
+    (python.parent / name).write_bytes(data)
     abi, platform, _ = farm.offers()[0]
-    python = tmp_path / "python"
-    python.write_text(PYTHON_OF_A_FAST_BUILD.format(abi=abi, platform=platform, wheel=tmp_path / name))
+    python.write_text(PYTHON_OF_A_FAST_BUILD.format(abi=abi, platform=platform, wheel=python.parent / name))
     python.chmod(0o755)
     return python
 

@@ -17,7 +17,7 @@ LOG_MAX_BYTES = 16777216
 
 # A well-formed message of every verb, for attempt {0}.
 OF_SLAVES = {
-    "HELLO": [VERSION, "label", "", "", int(time.time() * 1000), 0, [["cp311", "linux_x86_64", "3.11.2"]], []],
+    "HELLO": [VERSION, "label", "", "", int(time.time() * 1000), 0, [["cp311", "linux_x86_64", "3.11.2"]], [], "strict", "index", []],
     "IDLE": [1, MACHINE],
     "BUSY": [0, MACHINE],
     "OUTPUT": [0, 0, b"text"],
@@ -196,6 +196,7 @@ def test_a_claim_of_a_slave_that_left_meanwhile_goes_to_another(farm, slave, ver
                     "choose another with --label"),
     ({"label": "schn\N{LATIN SMALL LETTER O WITH DIAERESIS}"}, "choose another with --label"),
     ({"offers": []}, "the slave scripted offers no target"),
+    ({"sandbox": "leaky"}, "the sandbox of slave scripted is none of strict, basic and none"),
     ({"clock_ms": 1000}, "set it (timedatectl set-ntp true)"),
     ({"clock_ms": int(time.time() * 1000) - 2 * DAY_MS}, " late; set it (timedatectl set-ntp true)"),
     ({"clock_ms": int(time.time() * 1000) + 2 * DAY_MS}, " early; set it (timedatectl set-ntp true)"),
@@ -203,7 +204,7 @@ def test_a_claim_of_a_slave_that_left_meanwhile_goes_to_another(farm, slave, ver
     ({"offers": [["cp27", "linux_pdp11", "2.7"]]},
      "no target is cp27 on linux_pdp11, which slave scripted builds for; to make one: piwheels target add NAME "
      "--abi cp27 --platform linux_pdp11"),
-], ids=["version", "blank in label", "no label", "umlaut in label", "no offer", "clock of 1970", "late clock", "early clock",
+], ids=["version", "blank in label", "no label", "umlaut in label", "no offer", "no sandbox", "clock of 1970", "late clock", "early clock",
         "absurd clock", "unknown target"])
 def test_a_slave_that_cannot_be_taken_is_told_why(stranger, refused, change, said):
     stranger.hello(**change)

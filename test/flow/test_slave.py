@@ -135,14 +135,15 @@ def large_package(index, tmp_path):
 
 
 def processes_of_builds(folder):
-    """The living processes that a build below this folder has started, by their environment."""
+    """The living processes that a build below this folder has started, by their environment and what is mounted for them."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
         try:
             environment = path.read_bytes()
+            mounts = (path.parent / "mountinfo").read_bytes()
         except OSError:  # gone, or somebody else's
             continue
-        if b"PIWHEELS_BUILD=1" in environment and str(folder).encode() in environment:
+        if b"PIWHEELS_BUILD=1" in environment and str(folder).encode() in mounts:
             found.append(int(path.parent.name))
     return found
 
@@ -159,7 +160,7 @@ def metadata_name(wheel):
 def test_hello_tells_who_the_slave_is_and_what_it_builds_for(master, slaves, index):
     slaves("-t", "2h")
     _, hello = begin(master, index)
-    verb, version, label, system, hardware, clock_ms, timeout_ms, offers, attempts = hello
+    verb, version, label, system, hardware, clock_ms, timeout_ms, offers, attempts, *_ = hello
     assert (verb, version, label, timeout_ms, attempts) == ("HELLO", VERSION, "test-a", 7200000, [])
     assert system and hardware and clock_ms > 1767225600000
     python = run(PYTHON, "-c", "import platform; print(platform.python_version())").stdout.strip()

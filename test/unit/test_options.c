@@ -328,7 +328,7 @@ static void an_abbreviation_is_unknown(void **state)
 
 static void an_option_of_other_commands_says_whose_it_is(void **state)
 {
-    REFUSES("this command has no option --output; it belongs to master", FOR_ADD, "--output", "x");
+    REFUSES("this command has no option --output; it belongs to master and slave", FOR_ADD, "--output", "x");
     REFUSES("this command has no option --no-dev-mode; it belongs to master", FOR_SLAVE, "--no-dev-mode");
     REFUSES("this command has no option -d; it belongs to master, slave, initdb and target", FOR_ADD, "-dx");
     REFUSES("this command has no option --label; it belongs to slave and target", FOR_MASTER, "--label", "x");
@@ -516,15 +516,17 @@ static void print_config_shows_each_value_and_where_it_came_from(void **state)
     setenv("PIW_SLAVE_MASTER", "pi:5555", 1);
     READS(FOR_SLAVE, "-L", "pi4");
     char *text = print(print_settings, FOR_SLAVE);
-    assert_string_equal(text, "[log] quiet = no  (default)\n"
-                              "[log] verbose = 0  (default)\n"
-                              "[log] log-file =   (default)\n"
-                              "[log] debug =   (default)\n"
-                              "[slave] master = pi:5555  (PIW_SLAVE_MASTER)\n"
-                              "[slave] timeout = 3h  (default)\n"
-                              "[slave] dir =   (default)\n"
-                              "[slave] label = pi4  (--label)\n"
-                              "[slave] python = /usr/bin/python3  (default)\n");
+    static const char first[] = "[log] quiet = no  (default)\n"
+                                 "[log] verbose = 0  (default)\n"
+                                 "[log] log-file =   (default)\n"
+                                 "[log] debug =   (default)\n"
+                                 "[slave] master = pi:5555  (PIW_SLAVE_MASTER)\n"
+                                 "[slave] timeout = 3h  (default)\n"
+                                 "[slave] dir =   (default)\n"
+                                 "[slave] label = pi4  (--label)\n"
+                                 "[slave] python = /usr/bin/python3  (default)\n";
+    assert_memory_equal(text, first, sizeof first - 1);
+    assert_non_null(strstr(text, "\n[slave] disk = 10G  (default)\n"));
     free(text);
 }
 

@@ -1,0 +1,159 @@
+/*
+ * A command with all that surrounds it, as one thing that is begun and ended. build.c runs pip in it.
+ *
+ *     proxy ─▶ watcher ─▶ the command ──ends, or is ended by a limit──▶ watcher and proxy are closed ─▶ ended
+ */
+#include "cell.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "inside.h"
+
+/* How the first words begin when the command itself was never run. */
+static const char *const failures[] = {"bwrap: ", "piwheels inside: "};
+
+/* ---- the end ---- */
+
+static void end_if_closed(struct cell *c)
+{
+    if (--c->open > 0)
+        return;
+    words_release(&c->words);
+    c->ended(c);
+}
+
+static void on_watcher_closed(struct watcher *w)
+{
+    end_if_closed(container_of(w, struct cell, watcher));
+}
+
+static void on_proxy_closed(struct proxy *p)
+{
+    end_if_closed(container_of(p, struct cell, proxy));
+}
+
+static void close_around(struct cell *c)
+{
+    watcher_stop(&c->watcher);
+    if (c->has_proxy)
+        proxy_close(&c->proxy);
+}
+
+static void on_child_ended(struct child *child)
+{
+    struct cell *c = container_of(child, struct cell, child);
+    char span[CLOCK_TEXT_SIZE];
+
+    if (!child->killed)
+        c->breach[0] = '\0'; /* it had ended by itself when the limit was seen to be passed */
+    if (child->timed_out) {
+        snprintf(c->breach, sizeof c->breach, "timeout");
+        snprintf(c->breach_text, sizeof c->breach_text, "it took longer than its time limit of %s",
+                 clock_span((int64_t)c->limits->timeout_ms, span));
+    }
+    c->error = child->error;
+    c->cpu_ms = child->cpu_ms > c->watcher.cpu_ms ? child->cpu_ms : c->watcher.cpu_ms;
+    c->peak_bytes = child->peak_bytes > c->watcher.peak_bytes ? child->peak_bytes : c->watcher.peak_bytes;
+    close_around(c);
+}
+
+/* ---- while it runs ---- */
+
+static void on_exceeded(struct watcher *w, const char *which, const char *sentence)
+{
+    struct cell *c = container_of(w, struct cell, watcher);
+    text_copy(c->breach, sizeof c->breach, which);
+    text_copy(c->breach_text, sizeof c->breach_text, sentence);
+    child_kill(&c->child);
+}
+
+static void on_refused(struct proxy *p, const char *place, const char *why)
+{
+    struct cell *c = container_of(p, struct cell, proxy);
+    c->refused(c, place, why);
+}
+
+static void look_for_failure(struct cell *c, const char *data, size_t len)
+{
+    const char *newline = memchr(data, '\n', len);
+    char *line = mem_textn(data, newline == NULL ? len : (size_t)(newline - data));
+
+    for (size_t i = 0; i < COUNT_OF(failures); i++)
+        c->unboxed = c->unboxed || text_starts(line, failures[i]);
+    if (c->unboxed)
+        text_copy(c->breach_text, sizeof c->breach_text, line);
+    free(line);
+}
+
+static void on_output(struct child *child, const char *data, size_t len)
+{
+    struct cell *c = container_of(child, struct cell, child);
+
+    if (c->said_bytes == 0)
+        look_for_failure(c, data, len);
+    c->said_bytes += len;
+    c->output(c, data, len);
+    watcher_heard(&c->watcher, len);
+}
+
+void cell_kill(struct cell *c)
+{
+    child_kill(&c->child);
+}
+
+/* ---- the start ---- */
+
+static int open_proxy(uv_loop_t *loop, struct cell *c)
+{
+    c->has_proxy = sandbox_needs_proxy(c->sandbox, c->what.network);
+    if (!c->has_proxy)
+        return 0;
+    c->open++;
+    c->proxy.index_url = c->index_url;
+    c->proxy.hosts = c->hosts;
+    c->proxy.refused = on_refused;
+    c->proxy.closed = on_proxy_closed;
+    return proxy_open(loop, &c->proxy, c->what.dir);
+}
+
+static void open_watcher(uv_loop_t *loop, struct cell *c)
+{
+    c->open++;
+    c->watcher = (struct watcher){.child = &c->child, .limits = c->limits, .dir = c->what.dir,
+                                  .exceeded = on_exceeded, .closed = on_watcher_closed};
+    watcher_start(loop, &c->watcher);
+}
+
+static void run_command(uv_loop_t *loop, struct cell *c)
+{
+    c->child.argv = words_argv(&c->words);
+    c->child.env = c->env;
+    c->child.cwd = c->what.dir;
+    c->child.timeout_ms = c->limits->timeout_ms;
+    c->child.output = on_output;
+    c->child.ended = on_child_ended;
+    child_run(loop, &c->child);
+    if (c->child.pass_fd > 0)
+        close(c->child.pass_fd);
+}
+
+void cell_run(uv_loop_t *loop, struct cell *c)
+{
+    c->breach[0] = '\0';
+    c->open = 0;
+    c->what.limits = c->limits;
+    c->error = open_proxy(loop, c);
+    open_watcher(loop, c);
+    if (c->error == 0)
+        c->error = sandbox_command(c->sandbox, &c->what, &c->words, &c->child.pass_fd);
+    if (c->error == 0)
+        run_command(loop, c);
+    else
+        close_around(c);
+}
