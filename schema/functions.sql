@@ -612,12 +612,41 @@ BEGIN
             ORDER BY c.place;
 END $$;
 
--- A slave comes back with an attempt: its facts if the job is still its own, else no row.
+-- A lease ran out, the attempt was recorded as lost, and now its slave is back: as long as nobody else was given the job,
+-- nothing is lost. The attempt goes on, and its record is withdrawn.
+CREATE FUNCTION attempt_revive(p_attempt bigint, p_slave bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    lost build;
+    sums tally := tally_none();
+BEGIN
+    SELECT * INTO lost FROM build
+        WHERE id = p_attempt AND slave = p_slave AND outcome = 'farm' AND class = 'lost slave';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM FROM version WHERE id = lost.version FOR NO KEY UPDATE;
+    UPDATE job SET attempt = lost.id, slave = lost.slave, started = lost.started, tries = greatest(tries - 1, 0),
+            losses = greatest(losses - 1, 0), avoid = NULL, avoid_until = NULL, need = NULL
+        WHERE version = lost.version AND target = lost.target AND attempt IS NULL AND need IS DISTINCT FROM 'info';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    DELETE FROM build WHERE id = lost.id;
+    sums.farm := -1;
+    PERFORM projects_stale(ARRAY[lost.version]);
+    PERFORM tally_add(sums);
+END $$;
+
+-- A slave comes back with an attempt: its facts if the job is still its own, or nobody's yet, else no row.
 CREATE FUNCTION attempt_adopt(p_attempt bigint, p_slave bigint, p_lease_ms bigint) RETURNS SETOF attempt_facts
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
     j job;
 BEGIN
+    IF NOT EXISTS (SELECT FROM job WHERE attempt = p_attempt) THEN
+        PERFORM attempt_revive(p_attempt, p_slave);
+    END IF;
     UPDATE job SET lease_until = now() + make_interval(secs => p_lease_ms / 1000.0)
         WHERE attempt = p_attempt AND slave = p_slave RETURNING * INTO j;
     IF FOUND THEN

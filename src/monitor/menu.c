@@ -9,7 +9,7 @@
 
 const struct menu_action menu_actions[MENU_ACTIONS] = {
     {"pause", "takes no new build; finishes the one it has",
-     "nobody takes a new build, who comes later neither", false},
+     "no new builds, not even for slaves that come later", false},
     {"resume", "takes builds again; a stop is called off", "all take builds again; stops are called off", false},
     {"skip", "stops its build, which is tried again later", "stops every build; all are tried again later", true},
     {"stop", "finishes its build, then ends", "each finishes its build, then ends", true},

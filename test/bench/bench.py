@@ -83,22 +83,24 @@ class Site:
     def slaves(self, build, count, **options):
         """Runs scripted slaves (see slaves.c for the options); what they found, and the CPU time of it all."""
         words = [word for name, value in options.items() for word in (f"-{name}", *([] if value is True else [str(value)]))]
-        before = self.cpu_seconds()
+        before, load = self.cpu_seconds(), os.getloadavg()[0]
         done = subprocess.run([build / "test/bench/bench-slaves", "-a", self.address, "-n", str(count), "-A", self.target["abi"],
                                "-P", self.target["platform"], *words], capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"bench-slaves: {done.stderr}\n{self.master.output()[-3000:]}")
         found = json.loads(done.stdout)
         found["rate"] = found["cycles"] / found["seconds"]
+        found["load"] = load
         for name, seconds in self.cpu_seconds().items():
             found[f"{name}_us"] = (seconds - before[name]) / found["cycles"] * 1e6
         found["memory_mb"] = peak_memory_mb(self.master.process.pid)
         return found
 
     def cpu_seconds(self):
-        """Of the master and of its connections' servers, so far."""
+        """Of the master, of its connections' servers and of what we waited for (slaves, psql), so far."""
         backends = self.postgres.psql("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'piwheels %'", "bench").split()
-        return {"master": cpu_seconds(self.master.process.pid), "database": sum(cpu_seconds(pid) for pid in backends)}
+        return {"master": cpu_seconds(self.master.process.pid), "database": sum(cpu_seconds(pid) for pid in backends),
+                "slaves": sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])}
 
     def commits_per_second(self, clients):
         """What PostgreSQL can do here: one-row transactions, fsync and synchronous_commit on."""
@@ -130,7 +132,8 @@ def site(build, directory, jobs):
 def words_on(found):
     return (f"IDLE to BUILD p50 {found['idle_build_p50_ms']:.1f} ms p99 {found['idle_build_p99_ms']:.1f} ms; BUSY to CONT p50 "
             f"{found['busy_cont_p50_ms']:.1f} ms p99 {found['busy_cont_p99_ms']:.1f} ms; CPU a build: master "
-            f"{found['master_us']:.0f} us, database {found['database_us']:.0f} us; master at most {found['memory_mb']:.0f} MB")
+            f"{found['master_us']:.0f} us, database {found['database_us']:.0f} us, slaves {found['slaves_us']:.0f} us; master at "
+            f"most {found['memory_mb']:.0f} MB; load of the machine before it began: {found['load']:.1f}")
 
 
 COMMITS = ("limit: one-row transactions of pgbench on {} connections, same disk, fsync and synchronous_commit on; pages are "
@@ -146,16 +149,22 @@ def dispatch(name, build, directory, count, cycles, workload, **options):
            f"{COMMITS.format(connections)}; {words_on(found)}")
 
 
+CROWDS = {1: 300, 10: 3000, 100: 20000, 1000: 20000}  # slaves: builds
+SMALL_CROWDS = {1: 20, 10: 100}
+
+
 def dispatch_fail(build, directory, options):
-    count, cycles = (10, 200) if options.small else (100, 20000)
-    dispatch("dispatch-fail", build, directory, count, cycles, "failing builds with a log of 20 kB each, two commits a build",
-             l=20000)
+    for count, cycles in (SMALL_CROWDS if options.small else CROWDS).items():
+        with tempfile.TemporaryDirectory(dir=directory) as inner:
+            dispatch(f"dispatch-fail-{count}", build, pathlib.Path(inner), count, cycles,
+                     "failing builds with a log of 20 kB each, two commits a build", l=20000)
 
 
 def dispatch_wheel(build, directory, options):
-    count, cycles = (10, 50) if options.small else (100, 5000)
-    dispatch("dispatch-wheel", build, directory, count, cycles, "builds of a wheel of 100 kB each, log 1 kB, three commits a "
-             "build", l=1000, w=100000)
+    for count, cycles in (SMALL_CROWDS if options.small else CROWDS).items():
+        with tempfile.TemporaryDirectory(dir=directory) as inner:
+            dispatch(f"dispatch-wheel-{count}", build, pathlib.Path(inner), count, cycles // 4 if cycles > 1000 else cycles,
+                     "builds of a wheel of 100 kB each, log 1 kB, three commits a build", l=1000, w=100000)
 
 
 def dispatch_latency(build, directory, options):

@@ -110,7 +110,8 @@ def test_a_benchmark_prints_its_figure_beside_a_limit(tmp_path):
     done = run("/usr/bin/python3", ROOT / "test" / "bench" / "bench.py", "--build", BUILD, "--small", "dispatch-fail",
                env=clean_environment(PIW_TEST_TMP=tmp_path), limit_s=300)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^bench: dispatch-fail [\d.]+ builds/s \(limit [\d.]+ commits/s, ratio [\d.]+; .*\)$", done.stdout, re.M)
+    assert re.findall(r"^bench: dispatch-fail-(\d+) [\d.]+ builds/s \(limit [\d.]+ commits/s, ratio [\d.]+; .*\)$", done.stdout,
+                      re.M) == ["1", "10"]
 
 
 def test_an_unknown_benchmark_is_told_the_known_ones():

@@ -450,6 +450,34 @@ def test_a_lost_lease_gives_the_job_to_another_and_refuses_the_late_result(farm,
     assert second.deliver(build.attempt, [make_wheel()])[0]
 
 
+def test_a_late_result_counts_until_the_job_is_given_to_another(farm, connect):
+    sums = "SELECT coalesce(sum(farm), 0), coalesce(sum(succeeded), 0) FROM tally"
+    farm.order()
+    farm_failures, successes = farm.sql(sums).split("|")
+    slave = connect("late")
+    attempt = slave.ask().attempt
+    slave.close()
+    farm.sql("UPDATE job SET lease_until = now() - interval '1 second'")
+    farm.wait_sql(f"SELECT class FROM build WHERE id = {attempt}", "lost slave")
+    slave = connect("late", attempts=[attempt])
+    assert farm.sql(f"SELECT count(*) FROM build WHERE id = {attempt}") == "0", "it is under way again"
+    assert slave.deliver(attempt, [make_wheel()])[0]
+    assert farm.outcome(attempt).startswith("success|")
+    assert farm.sql(sums) == f"{farm_failures}|{int(successes) + 1}"
+
+
+def test_an_attempt_that_was_lost_is_another_slaves_to_lose(farm, connect):
+    farm.order()
+    slave = connect("first")
+    attempt = slave.ask().attempt
+    slave.close()
+    farm.sql("UPDATE job SET lease_until = now() - interval '1 second'")
+    farm.wait_sql(f"SELECT class FROM build WHERE id = {attempt}", "lost slave")
+    thief = connect("second", attempts=[attempt])
+    assert thief.expect("STOP")[0] == attempt
+    assert farm.outcome(attempt) == "farm|lost slave|the slave fell silent"
+
+
 def test_a_slave_that_is_still_there_hears_that_its_lease_ran_out(farm, connect):
     farm.order()
     slave = connect()
