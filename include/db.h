@@ -223,9 +223,44 @@ void db_sweep_apply(struct db *db, struct db_call *c, int64_t period_ms, int64_t
 
 /* ---- slaves, leases ---- */
 
-void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system,
-                   const char *hardware,
-                   int64_t *slave, void (*done)(struct db_call *c, int error));
+/* How a slave stands with us. */
+enum db_trust {
+    DB_WAITING,               /* for a person to accept its key */
+    DB_ACCEPTED,
+    DB_REVOKED,
+    DB_OTHER_KEY,             /* one of this name is known by another key */
+    DB_CROWDED                /* too many wait already; this one is not kept */
+};
+struct db_standing {
+    int64_t slave;            /* its number; 0: not kept */
+    enum db_trust trust;
+    uint64_t targets;         /* mask of what it was accepted for */
+    char label[65];
+    char fingerprint[64];     /* of its key */
+    char names[1024];         /* of the targets: "bookworm, trixie" */
+};
+
+/* A slave has said HELLO: it is kept, and how it stands is told. `fingerprint` "": it came without TLS, and is taken at
+ * its word. `offers`: mask of targets. */
+void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system, const char *hardware,
+                   const char *fingerprint, uint64_t offers, struct db_standing *out,
+                   void (*done)(struct db_call *c, int error));
+
+/* A person accepts the slave of this name for these targets (`count` 0: for all that it offered last), or revokes it.
+ * -EREMOTEIO: it cannot be done; the call's message says why. */
+void db_slave_accept(struct db *db, struct db_call *c, const char *label, const char *const targets[], size_t count,
+                     struct db_standing *out, void (*done)(struct db_call *c, int error));
+void db_slave_revoke(struct db *db, struct db_call *c, const char *label, struct db_standing *out,
+                     void (*done)(struct db_call *c, int error));
+
+/* All slaves that are known, at most DB_MAX_SLAVES, those who wait first; a JSON object each. Release it. */
+#define DB_MAX_SLAVES 5000
+struct db_slaves {
+    unsigned count;
+    char **json;
+};
+void db_slaves(struct db *db, struct db_call *c, struct db_slaves *out, void (*done)(struct db_call *c, int error));
+void db_slaves_release(struct db_slaves *slaves);
 
 /* What it can do: `targets` is a mask; 0 bytes or ms: it did not tell. */
 struct db_claimant {

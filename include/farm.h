@@ -15,12 +15,14 @@
 
 #include "db.h"
 #include "files.h"
+#include "io/key.h"
 #include "queue.h"
 
 struct farm;
 
 struct farm_settings {
     const char *listen;        /* ADDR:PORT; copied */
+    const struct key *key;     /* shown to slaves; outlives the farm. NULL: no TLS, slaves are taken at their word */
     const char *index_url;     /* what slaves build from; copied */
     uint64_t build_timeout_ms;
     int64_t lease_ms;          /* a slave that builds and is silent for so long is dropped */
@@ -53,6 +55,15 @@ int farm_act(struct farm *f, const char *action, int64_t slave, char *told, size
 /* The build that the slave with this label began last and still works on; 0 when there is none, -1 when no such slave
  * is connected. */
 int64_t farm_building(const struct farm *f, const char *label);
+
+/* A person has accepted or revoked a slave, as the database has it now: its connection follows at once. */
+void farm_heed(struct farm *f, const struct db_standing *standing);
+
+/* Where the slave of this number is connected from, "" when it is not. */
+const char *farm_whereabouts(const struct farm *f, int64_t slave);
+
+/* The fingerprint of the farm's key; "" when it has none. */
+const char *farm_key(const struct farm *f);
 
 /* Whether all are paused. */
 bool farm_resting(const struct farm *f);

@@ -14,6 +14,8 @@ struct slave_settings {
     const char *label;        /* NULL: the host's name */
     const char *dir;          /* NULL: made below $TMPDIR or /var/tmp, and removed at the end */
     const char *python;       /* /usr/bin/python3 */
+    const char *key;          /* the file; NULL: in the usual place */
+    bool insecure;            /* no TLS, no key; the master must be on this machine */
     const char *sandbox;      /* strict, basic, none */
     const char *network;      /* of builds: index, none, all */
     const char *index_hosts;  /* that builds may reach besides the index; with commas */

@@ -486,14 +486,138 @@ BEGIN
     RETURN true;
 END $$;
 
--- ---- slaves and leases ---------------------------------------------------------------------------
+-- ---- slaves --------------------------------------------------------------------------------------
 
-CREATE FUNCTION slave_seen(p_label text, p_system text, p_hardware text) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    INSERT INTO slave (label, system, hardware) VALUES (p_label, p_system, p_hardware)
-        ON CONFLICT (label) DO UPDATE
-            SET system = excluded.system, hardware = excluded.hardware, last_seen = now()
-        RETURNING id
+CREATE FUNCTION target_names(p_mask bigint) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(string_agg(name, ', ' ORDER BY position, id), '') FROM target WHERE p_mask >> id & 1 = 1
+$$;
+
+-- How a slave stands, and what its connection must know. Trust may also be 'other key' or 'crowded'.
+CREATE TYPE slave_standing AS (slave bigint, label text, fingerprint text, trust text, targets bigint, names text);
+
+CREATE FUNCTION slave_describe(s slave) RETURNS slave_standing
+LANGUAGE sql STABLE AS $$
+    SELECT s.id, s.label, s.fingerprint, s.trust, s.allowed, target_names(s.allowed)
+$$;
+
+-- One that was never heard of. A flood of new names must not fill the table: of those who were never accepted at most
+-- 256 wait; who has not been seen for a day then gives way. Null when there is no room.
+CREATE FUNCTION slave_new(p_label text, p_fingerprint text) RETURNS slave
+LANGUAGE plpgsql AS $$
+DECLARE
+    s slave;
+BEGIN
+    IF p_fingerprint <> '' AND (SELECT count(*) >= 256 FROM slave WHERE trust = 'waiting' AND accepted IS NULL) THEN
+        DELETE FROM slave WHERE id = (SELECT id FROM slave WHERE trust = 'waiting' AND accepted IS NULL
+            AND last_seen < now() - interval '1 day' ORDER BY last_seen LIMIT 1);
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    INSERT INTO slave (label, fingerprint, trust, allowed, accepted)
+        VALUES (p_label, p_fingerprint, CASE p_fingerprint WHEN '' THEN 'accepted' ELSE 'waiting' END,
+            CASE p_fingerprint WHEN '' THEN -1 ELSE 0 END, CASE p_fingerprint WHEN '' THEN now() END)
+        RETURNING * INTO s;
+    RETURN s;
+END $$;
+
+-- A slave has said HELLO. Its key makes it who it is: a known name with another key is refused, but for a slave that had
+-- none yet or was revoked, whose new key then waits. Without TLS the master takes whoever comes at its word.
+CREATE FUNCTION slave_seen(p_label text, p_system text, p_hardware text, p_fingerprint text, p_offers bigint)
+RETURNS slave_standing
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    s slave;
+    new_key boolean;
+BEGIN
+    SELECT * INTO s FROM slave WHERE label = p_label FOR UPDATE;
+    IF NOT FOUND THEN
+        s := slave_new(p_label, p_fingerprint);
+        IF s.id IS NULL THEN
+            RETURN ROW (0, p_label, p_fingerprint, 'crowded', 0, '')::slave_standing;
+        END IF;
+    END IF;
+    new_key := p_fingerprint <> '' AND p_fingerprint <> s.fingerprint;
+    IF new_key AND s.fingerprint <> '' AND s.trust <> 'revoked' THEN
+        RETURN ROW (s.id, p_label, s.fingerprint, 'other key', 0, '')::slave_standing;
+    END IF;
+    UPDATE slave SET system = p_system, hardware = p_hardware, last_seen = now(), offers = p_offers,
+            fingerprint = CASE WHEN new_key THEN p_fingerprint ELSE fingerprint END,
+            trust = CASE WHEN new_key THEN 'waiting' ELSE trust END,
+            allowed = CASE WHEN new_key THEN 0 ELSE allowed END,
+            targets = CASE WHEN new_key THEN 0 ELSE targets END
+        WHERE id = s.id RETURNING * INTO s;
+    IF p_fingerprint = '' AND s.trust <> 'revoked' THEN
+        s.trust := 'accepted';
+        s.allowed := -1;
+    END IF;
+    RETURN slave_describe(s);
+END $$;
+
+CREATE FUNCTION slave_find(p_label text) RETURNS slave
+LANGUAGE plpgsql AS $$
+DECLARE
+    s slave;
+BEGIN
+    SELECT * INTO s FROM slave WHERE label = p_label FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no slave % is known; see: piwheels slaves list', p_label USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN s;
+END $$;
+
+-- The mask of targets by their names.
+CREATE FUNCTION target_mask(p_names text[]) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    unknown text;
+BEGIN
+    SELECT n INTO unknown FROM unnest(p_names) n WHERE n NOT IN (SELECT name FROM target) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'there is no target %; see: piwheels target list', unknown USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE name = ANY (p_names));
+END $$;
+
+-- A person accepts the key that a slave has shown, for these targets; with none, for what it offers.
+CREATE FUNCTION slave_accept(p_label text, p_targets text[]) RETURNS slave_standing
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    s slave := slave_find(p_label);
+    mask bigint := CASE cardinality(p_targets) WHEN 0 THEN s.offers ELSE target_mask(p_targets) END;
+BEGIN
+    IF s.fingerprint = '' THEN
+        RAISE EXCEPTION 'slave % has not shown a key yet; start it, then accept it', p_label
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF mask = 0 THEN
+        RAISE EXCEPTION 'slave % offers nothing that there is a target for; name targets with --targets', p_label
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    UPDATE slave SET trust = 'accepted', allowed = mask, accepted = coalesce(accepted, now())
+        WHERE id = s.id RETURNING * INTO s;
+    RETURN slave_describe(s);
+END $$;
+
+CREATE FUNCTION slave_revoke(p_label text) RETURNS slave_standing
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    s slave := slave_find(p_label);
+BEGIN
+    UPDATE slave SET trust = 'revoked', allowed = 0, targets = 0 WHERE id = s.id RETURNING * INTO s;
+    RETURN slave_describe(s);
+END $$;
+
+-- A JSON object each, those who wait for a person first.
+CREATE FUNCTION slaves_list(p_max integer) RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT json_build_object('slave', id, 'label', label, 'trust', trust, 'fingerprint', fingerprint,
+            'targets', array_remove(string_to_array(target_names(allowed), ', '), ''),
+            'offers', array_remove(string_to_array(target_names(offers), ', '), ''),
+            'system', system, 'hardware', hardware,
+            'last_seen', to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))::text
+        FROM slave ORDER BY trust = 'waiting' DESC, label LIMIT p_max
 $$;
 
 -- What the slave can do, when it first asks for work.
@@ -502,6 +626,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     UPDATE slave SET targets = p_targets, memory_bytes = p_memory, timeout_ms = p_timeout, last_seen = now()
         WHERE id = p_slave
 $$;
+
+-- ---- leases --------------------------------------------------------------------------------------
 
 -- Everything BUILD has to say about an attempt, and its place in the queue.
 CREATE TYPE attempt_facts AS (

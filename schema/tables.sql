@@ -155,9 +155,14 @@ CREATE TABLE slave (
     last_seen timestamptz NOT NULL DEFAULT now(),
     system    text NOT NULL DEFAULT '',      -- as os-release(5) calls it
     hardware  text NOT NULL DEFAULT '',
-    targets   bigint NOT NULL DEFAULT 0,     -- what it offered to build for, as a mask
+    targets   bigint NOT NULL DEFAULT 0,     -- what it may build for, as a mask; told with the first IDLE
     memory_bytes bigint NOT NULL DEFAULT 0,  -- of its machine, as last told
-    timeout_ms bigint NOT NULL DEFAULT 0     -- its own time limit of a build
+    timeout_ms bigint NOT NULL DEFAULT 0,    -- its own time limit of a build
+    fingerprint text NOT NULL DEFAULT '',    -- of its key; '': it has shown none yet
+    trust     text NOT NULL DEFAULT 'waiting' CHECK (trust IN ('waiting', 'accepted', 'revoked')),
+    offers    bigint NOT NULL DEFAULT 0,     -- mask: what it could build for when it was last seen
+    allowed   bigint NOT NULL DEFAULT 0,     -- mask: what it was accepted for
+    accepted  timestamptz                    -- when it was for the first time; null: never
 );
 
 -- The public record of an attempt that ended; its id is the attempt's.

@@ -1,4 +1,5 @@
--- Level 4: what wheels need; PyPI's changelog is followed; what PyPI's own wheels cover; jobs in the order of their worth.
+-- Level 4: what wheels need; PyPI's changelog is followed; what PyPI's own wheels cover; jobs in the order of their worth;
+-- slaves are known by their keys.
 
 ALTER TABLE piwheels.package ADD COLUMN native boolean NOT NULL DEFAULT false;
 ALTER TABLE piwheels.file
@@ -102,3 +103,13 @@ CREATE INDEX withdrawn_file_here ON piwheels.withdrawn_file (leave_at) WHERE NOT
 
 -- PyPI's wheels are not known yet: what is followed is compared anew.
 UPDATE piwheels.package SET serial = 0, etag = '', refresh_at = now() WHERE refresh_at IS NOT NULL;
+
+-- Those known until now have shown no key: they wait until a person accepts the key that they come with
+-- (piwheels slaves accept NAME), and build nothing before.
+ALTER TABLE piwheels.slave ADD COLUMN fingerprint text NOT NULL DEFAULT '';
+ALTER TABLE piwheels.slave ADD COLUMN trust text NOT NULL DEFAULT 'waiting';
+ALTER TABLE piwheels.slave ADD CONSTRAINT slave_trust_check CHECK (trust IN ('waiting', 'accepted', 'revoked'));
+ALTER TABLE piwheels.slave ADD COLUMN offers bigint NOT NULL DEFAULT 0;
+ALTER TABLE piwheels.slave ADD COLUMN allowed bigint NOT NULL DEFAULT 0;
+ALTER TABLE piwheels.slave ADD COLUMN accepted timestamptz;
+UPDATE piwheels.slave SET accepted = last_seen;

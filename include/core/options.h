@@ -22,6 +22,7 @@ enum option_commands { /* which commands offer an option */
     FOR_STATUS = 1 << 5,
     FOR_MONITOR = 1 << 6,
     FOR_LOGS = 1 << 7,
+    FOR_SLAVES = 1 << 8,
     FOR_ALL = 0x7fffffff
 };
 

@@ -62,6 +62,9 @@ void wire_server_close(struct wire_server *server);
 struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct key *key,
                           const struct wire_events *events, void *owner);
 
+/* The same address in full: "HOST:PORT" or "[V6]:PORT", in small letters. 0, or -EINVAL for what is none. */
+int wire_full_address(const char *address, char *text, size_t size);
+
 /* Whether the host of "HOST" or "HOST:PORT" is this machine, by its looks: localhost, 127.…, ::1. */
 bool wire_is_loopback(const char *address);
 

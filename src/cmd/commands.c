@@ -18,7 +18,7 @@
 
 const struct command *const commands[] = {
     &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status,
-    &command_logs, &command_monitor, NULL,
+    &command_slaves, &command_logs, &command_monitor, NULL,
 };
 
 static const char *const overview_words[] = {"help", "--help", "--version"};

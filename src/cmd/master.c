@@ -3,6 +3,7 @@
  * logic of its own: two tables, how the house is opened and how it is closed.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include "files.h"
 #include "io/fs.h"
 #include "io/http.h"
+#include "io/key.h"
 #include "io/wire.h"
 #include "pypi.h"
 #include "queue.h"
@@ -45,6 +47,7 @@ struct master {
     char control_path[108];
     int recovered;
 
+    struct key *key;       /* NULL: --insecure */
     struct db *db;
     struct db_call call;
     struct db_configuration configuration;
@@ -113,6 +116,25 @@ static enum step find_control_socket(struct task *t)
     if (wire_is_live(m->control_path))
         return task_fail(t, -EADDRINUSE, "another master listens at %s; stop it, or name another socket with "
                          "--control-socket", m->control_path);
+    return STEP_NEXT;
+}
+
+static enum step open_key(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    const char *path = option_text(m->options, OPT_master_key);
+    char usual[PATH_MAX];
+    bool made;
+    if (option_flag(m->options, OPT_master_insecure)) {
+        log_warning("master", "master: slaves are taken at their word (--insecure)");
+        return STEP_NEXT;
+    }
+    if (!path)
+        fs_state_file("master.key", usual, sizeof usual);
+    int error = key_open(path ? path : usual, &m->key, &made, m->why, sizeof m->why);
+    if (error)
+        return task_fail(t, error, "%s", m->why);
+    log_info("master", "master: its key is %s (%s%s)", key_print(m->key), made ? "made now: " : "", path ? path : usual);
     return STEP_NEXT;
 }
 
@@ -220,6 +242,7 @@ static enum step open_farm(struct task *t)
     const struct options *o = m->options;
     struct pace pace = pace_of(o);
     struct farm_settings farm = {.listen = option_text(o, OPT_master_slave_listen),
+                                 .key = m->key,
                                  .index_url = option_text(o, OPT_master_pypi_simple),
                                  .build_timeout_ms = (uint64_t)option_number(o, OPT_master_build_timeout),
                                  .lease_ms = option_number(o, OPT_master_lease),
@@ -284,6 +307,7 @@ static enum step report_ready(struct task *t)
 
 static const struct task_step opening_steps[] = {
     {"find control socket", find_control_socket},
+    {"open key", open_key},
     {"open database", open_database},
     {"read configuration", read_configuration},
     {"check configuration", check_configuration},
@@ -501,6 +525,7 @@ static int run(const struct options *o)
     task_start(&m->loop, &m->opening);
     uv_run(&m->loop, UV_RUN_DEFAULT);
     uv_loop_close(&m->loop);
+    key_close(m->key);
     status = m->status;
     log_info("master", "master: stopped");
     free(m);

@@ -35,6 +35,8 @@ static int run(const struct options *o)
         .label = option_text(o, OPT_slave_label),
         .dir = option_text(o, OPT_slave_dir),
         .python = option_text(o, OPT_slave_python),
+        .key = option_text(o, OPT_slave_key),
+        .insecure = option_flag(o, OPT_slave_insecure),
         .sandbox = option_text(o, OPT_slave_sandbox),
         .network = option_text(o, OPT_slave_network),
         .index_hosts = option_text(o, OPT_slave_index_hosts),
@@ -63,6 +65,9 @@ const struct command command_slave = {
         "sends back the wheels and the log. What it builds for are the Python's own ABI and platform tags. The "
         "Python needs pip; extensions need a compiler and Python's headers: on Debian, apt install python3-pip "
         "build-essential python3-dev.\n\n"
+        "The master gives work only to slaves whose keys a person has accepted: the slave makes its key at its first "
+        "start, and tells what to type on the master. The key that the master shows at the first contact is the one that "
+        "it must have from then on.\n\n"
         "Builds run other people's code: each runs in a sandbox made by bubblewrap (apt install bubblewrap), "
         "which is tried at start (--check-sandbox shows the result), within limits. Give the slave a user of its "
         "own all the same. It connects again when the master "

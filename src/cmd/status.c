@@ -54,6 +54,8 @@ static void print_slaves(const json_t *slaves)
     printf("\n%-6s %-16s %-10s %s\n", "SLAVE", "LABEL", "STATE", "BUILDS");
     json_array_foreach(slaves, i, s) {
         printf("%-6lld %-16s %-10s ", number_of(s, "slave"), text_of(s, "label"), text_of(s, "state"));
+        if (strcmp(text_of(s, "state"), "waiting") == 0)
+            printf("key %s; to accept it: piwheels slaves accept %s", text_of(s, "fingerprint"), text_of(s, "label"));
         print_builds(json_object_get(s, "builds"));
         putchar('\n');
     }

@@ -2,7 +2,7 @@
  * The master's half of the control socket: tools connect, say one verb, and are answered with DATA… and DONE, or
  * with ERROR. The master (src/cmd/master.c) opens it beside the farm.
  *
- *   asked nothing ──ADD, ACT, STATUS──▶ answering ──DONE──▶ leaving          any ──refusal, close──▶ leaving
+ *   asked nothing ──ADD, ACT, STATUS, …──▶ answering ──DONE──▶ leaving          any ──refusal, close──▶ leaving
  *        ├─────────WATCH──▶ watching (until it leaves)
  *        └─────────LOGS──▶ reading ──DONE──▶ leaving
  */
@@ -226,6 +226,9 @@ static const struct {
     /*               new              answering  watching  reading   leaving */
     {VERB_ADD,      {on_add,          refuse,    refuse,   refuse,   ignore}},
     {VERB_ACT,      {on_act,          refuse,    refuse,   refuse,   ignore}},
+    {VERB_SLAVES,   {slaves_on_slaves, refuse,   refuse,   refuse,  ignore}},
+    {VERB_ACCEPT,   {slaves_on_accept, refuse,   refuse,   refuse,  ignore}},
+    {VERB_REVOKE,   {slaves_on_revoke, refuse,   refuse,   refuse,  ignore}},
     {VERB_STATUS,   {watch_on_status, refuse,    refuse,   refuse,   ignore}},
     {VERB_WATCH,    {watch_on_watch,  refuse,    refuse,   refuse,   ignore}},
     {VERB_LOGS,     {logs_on_logs,    refuse,    refuse,   refuse,   ignore}},

@@ -2,6 +2,7 @@
  * What the parts of the control room share.
  *
  *   control.c   clients, their state × message table, ADD and ACT
+ *   slaves.c    SLAVES, ACCEPT and REVOKE: whom the master takes builds from
  *   watch.c     STATUS and WATCH: rounds of facts to all who listen
  *   logs.c      LOGS: the log of a build as it grows
  */
@@ -49,6 +50,9 @@ struct client {
     struct addition *additions;   /* of ADD */
     unsigned addition_count, running, failed;
     struct reading reading;       /* of LOGS */
+    struct db_call call;          /* of SLAVES, ACCEPT and REVOKE; counts as running */
+    struct db_slaves slaves;
+    struct db_standing standing;
     bool answered;                /* in full: its leaving is nothing to be told */
     bool asks, counted;           /* STATUS: waits for facts; and they are being read */
     bool listens;                 /* gets the parts of the present round */
@@ -102,6 +106,11 @@ void logs_open(struct control *o);
 void logs_close(struct control *o);
 void logs_on_logs(struct client *c, const struct message *m);
 void logs_go_on(struct client *c);     /* what was sent has been read */
+
+/* slaves.c */
+void slaves_on_slaves(struct client *c, const struct message *m);
+void slaves_on_accept(struct client *c, const struct message *m);
+void slaves_on_revoke(struct client *c, const struct message *m);
 
 /* watch.c */
 void watch_open(struct control *o);

@@ -1,28 +1,9 @@
 /*
- * Slaves and the leases of their attempts: called by the farm and the queue.
+ * The leases of attempts: called by the farm and the queue.
  */
 #include <string.h>
 
 #include "private.h"
-
-static void decode_number(struct db_call *c, const struct pg_result *result)
-{
-    *(int64_t *)c->out = pg_int(result, 0, 0);
-}
-
-void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system,
-                   const char *hardware,
-                   int64_t *slave, void (*done)(struct db_call *c, int error))
-{
-    struct pg_params params;
-
-    pg_params_init(&params);
-    add_clean(&params, label, LABEL_MAX);
-    add_clean(&params, system, LABEL_MAX);
-    add_clean(&params, hardware, LABEL_MAX);
-    call_init(c, decode_number, slave, done);
-    call_send(c, db->fast, "SELECT piwheels.slave_seen($1, $2, $3)", &params);
-}
 
 void db_slave_told(struct db *db, struct db_call *c, const struct db_claimant *slave,
                    void (*done)(struct db_call *c, int error))

@@ -74,7 +74,7 @@ static void resume_slave(struct session *s, char *facts, size_t size)
         return;
     }
     snprintf(facts, size, "it gets builds again");
-    if (s->sleeping && s->state == SESSION_READY)
+    if (s->sleeping && session_is_in(s))
         session_say(s, &wake);
     session_set_sleeping(s, false);
 }
@@ -146,7 +146,7 @@ static void act_on_all(struct farm *f, const struct act *a, char *told, size_t s
     }
     for (struct session *s = f->sessions; s; s = next) {
         next = s->next;
-        if (s->state != SESSION_READY)
+        if (!session_is_in(s))
             continue;
         act_on_one(a, s, one, sizeof one);
         count++;
@@ -172,7 +172,7 @@ int farm_act(struct farm *f, const char *action, int64_t slave, char *told, size
         return 0;
     }
     for (struct session *s = f->sessions; s; s = s->next) {
-        if (s->slave != slave || s->state != SESSION_READY)
+        if (s->slave != slave || !session_is_in(s))
             continue;
         act_on_one(a, s, told, size);
         return 0;

@@ -3,6 +3,7 @@
  * a part at a time, so that a thousand slaves hold nobody up.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "session.h"
@@ -29,8 +30,10 @@ static json_t *describe_builds(const struct session *s, unsigned *count)
 
 static const char *state_name(const struct session *s, unsigned builds)
 {
-    if (s->state != SESSION_READY)
+    if (!session_is_in(s))
         return s->state == SESSION_LEAVING ? "leaving" : "connecting";
+    if (s->state == SESSION_WAITING)
+        return "waiting";
     if (s->stopping)
         return "stopping";
     if (session_resting(s))
@@ -42,9 +45,10 @@ static const char *state_name(const struct session *s, unsigned builds)
 
 static json_t *describe_targets(const struct session *s)
 {
+    uint64_t may = s->state == SESSION_WAITING ? s->offered : s->targets;
     json_t *targets = json_array();
     for (unsigned i = 0; s->known && i < s->known->targets.count; i++) {
-        if (s->targets >> s->known->targets.items[i].id & 1)
+        if (may >> s->known->targets.items[i].id & 1)
             json_array_append_new(targets, json_string(s->known->targets.items[i].name));
     }
     return targets;
@@ -55,9 +59,10 @@ static json_t *describe_session(const struct session *s)
     unsigned builds;
     int64_t now_ms = clock_steady_ms();
     json_t *list = describe_builds(s, &builds);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
         "slave", (json_int_t)s->slave, "label", s->label, "state", state_name(s, builds), "system", s->system,
-        "hardware", s->hardware, "sandbox", s->sandbox, "address", s->wire ? wire_peer(s->wire) : "", "targets", describe_targets(s),
+        "hardware", s->hardware, "sandbox", s->sandbox, "address", s->wire ? wire_peer(s->wire) : "",
+        "fingerprint", s->wire ? wire_key(s->wire) : "", "targets", describe_targets(s),
         "builds", list, "build_count", (int)builds, "connected_ms", (json_int_t)(now_ms - s->connected_ms),
         "free_ms", (json_int_t)(builds ? 0 : now_ms - s->free_ms), "load_milli", (json_int_t)s->machine.load_milli,
         "memory_bytes", (json_int_t)s->machine.memory_bytes,
@@ -81,9 +86,17 @@ json_t *farm_describe(const struct farm *f, uint64_t *before, unsigned max)
     return list;
 }
 
+static const struct session *find(const struct farm *f, const char *label)
+{
+    const struct session *s = f->sessions;
+    while (s && !(session_is_in(s) && strcmp(s->label, label) == 0))
+        s = s->next;
+    return s;
+}
+
 int64_t farm_building(const struct farm *f, const char *label)
 {
-    const struct session *s = farm_session_of_label(f, label, NULL);
+    const struct session *s = find(f, label);
     if (!s)
         return -1;
     for (const struct attempt *a = s->attempts; a; a = a->next) {

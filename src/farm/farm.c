@@ -18,11 +18,12 @@
 #define SILENCE_MS 180000      /* a slave without a build says IDLE every minute */
 #define WAKE_AT_ONCE 8         /* each that finds work wakes two more: no stampede for one job */
 
-struct session *farm_session_of_label(const struct farm *f, const char *label, const struct session *but)
+struct session *farm_session_like(const struct farm *f, const struct session *s)
 {
-    for (struct session *s = f->sessions; s; s = s->next) {
-        if (s != but && s->state != SESSION_LEAVING && strcmp(s->label, label) == 0)
-            return s;
+    for (struct session *other = f->sessions; other; other = other->next) {
+        if (other != s && other->state != SESSION_LEAVING && strcmp(other->label, s->label) == 0 &&
+            strcmp(wire_key(other->wire), wire_key(s->wire)) == 0)
+            return other;
     }
     return NULL;
 }
@@ -99,7 +100,7 @@ static void on_sweep(uv_timer_t *timer)
     struct farm *f = container_of(timer, struct farm, sweep);
     int64_t now_ms = clock_steady_ms();
     for (struct session *s = f->sessions; s; s = s->next) {
-        if (s->state == SESSION_READY && is_silent(s, now_ms))
+        if (session_is_in(s) && is_silent(s, now_ms))
             session_end(s, "silent for too long");
     }
 }
@@ -121,7 +122,7 @@ int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct 
     f->settings = *settings;
     text_copy(f->listen, sizeof f->listen, settings->listen);
     text_copy(f->index_url, sizeof f->index_url, settings->index_url);
-    int error = wire_listen(loop, f->listen, NULL, &session_wire_events, on_accepted, f, &f->server, why, why_size);
+    int error = wire_listen(loop, f->listen, f->settings.key, &session_wire_events, on_accepted, f, &f->server, why, why_size);
     if (error) {
         free(f);
         return error;
@@ -140,6 +141,11 @@ void farm_set_queue(struct farm *f, struct queue *q)
 const char *farm_address(const struct farm *f)
 {
     return wire_server_address(f->server);
+}
+
+const char *farm_key(const struct farm *f)
+{
+    return f->settings.key ? key_print(f->settings.key) : "";
 }
 
 static void check_closed(struct farm *f)

@@ -3,6 +3,7 @@
  * go on to attempt.c.
  *
  *   new ──HELLO──▶ greeting ──ACK──▶ ready ⇄ (IDLE, builds)      any ──refusal, BYE, close──▶ leaving
+ *                            └─ACK──▶ waiting ──a person accepts its key──▶ ready
  */
 #include <ctype.h>
 #include <errno.h>
@@ -139,10 +140,10 @@ static void note_hello(struct session *s, const struct msg_hello *h)
         s->held[i] = (int64_t)h->attempts.items[i].attempt;
 }
 
-/* A slave that lost its connection may be back before we have noticed; anybody else must take another name. */
+/* A slave that lost its connection may be back before we have noticed; another machine must take another name. */
 static bool make_room_for_label(struct session *s)
 {
-    struct session *other = farm_session_of_label(s->farm, s->label, s);
+    struct session *other = farm_session_like(s->farm, s);
     if (!other)
         return true;
     const char *here = wire_peer(s->wire), *there = wire_peer(other->wire);
@@ -178,20 +179,9 @@ static void on_call(struct db_call *c, int error)
     task_resume(&s->greeting);
 }
 
-static enum step note_slave(struct task *t)
-{
-    struct session *s = container_of(t, struct session, greeting);
-    if (s->slave)
-        return STEP_NEXT;
-    db_slave_seen(s->farm->db, &s->call, s->label, s->system, s->hardware, &s->slave, on_call);
-    return STEP_WAIT;
-}
-
 static enum step read_targets(struct task *t)
 {
     struct session *s = container_of(t, struct session, greeting);
-    if (s->call_error)
-        return task_fail(t, s->call_error, "the database refused: %s", s->call.message);
     if (s->known)
         return STEP_NEXT;
     s->reading = mem_new(1, sizeof *s->reading);
@@ -208,7 +198,7 @@ static void match_offer(struct session *s, unsigned offer, const char **skip)
         if (t->skipped)
             *skip = t->skip;
         else
-            s->targets |= (uint64_t)1 << t->id;
+            s->offered |= (uint64_t)1 << t->id;
     }
 }
 
@@ -234,13 +224,35 @@ static enum step match_targets(struct task *t)
     keep_targets(s);
     for (unsigned i = 0; i < s->offer_count; i++)
         match_offer(s, i, &skip);
-    if (s->targets)
+    if (s->offered)
         return STEP_NEXT;
     if (skip)
         return task_fail(t, -ENOENT, "the target of slave %s is skipped: %s", s->label, skip);
     return task_fail(t, -ENOENT, "no target is %s on %s, which slave %s builds for; to make one: piwheels target add NAME "
                      "--abi %s --platform %s", s->offers[0].abi, s->offers[0].platform, s->label, s->offers[0].abi,
                      s->offers[0].platform);
+}
+
+static enum step note_slave(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    if (s->slave)
+        return STEP_NEXT;
+    db_slave_seen(s->farm->db, &s->call, s->label, s->system, s->hardware, wire_key(s->wire), s->offered, &s->standing,
+                  on_call);
+    return STEP_WAIT;
+}
+
+static enum step judge_standing(struct task *t)
+{
+    struct session *s = container_of(t, struct session, greeting);
+    char why[SESSION_REASON_SIZE];
+    if (s->slave)
+        return STEP_NEXT;
+    if (s->call_error)
+        return task_fail(t, s->call_error, "the database refused: %s", s->call.message);
+    s->slave = s->standing.slave;
+    return trust_judge(s, why, sizeof why) ? STEP_NEXT : task_fail(t, -EPERM, "%s", why);
 }
 
 static enum step take_back(struct task *t)
@@ -283,17 +295,21 @@ static enum step welcome(struct task *t)
     struct session *s = container_of(t, struct session, greeting);
     struct message m = {.verb = VERB_ACK, .ack = {.slave = (uint64_t)s->slave, .index_url = s->farm->index_url}};
     snprintf(s->name, sizeof s->name, "slave %lld (%s)", (long long)s->slave, s->label);
-    s->state = SESSION_READY;
+    s->state = s->standing.trust == DB_ACCEPTED ? SESSION_READY : SESSION_WAITING;
     session_say(s, &m);
     log_info("farm", "%s: connected (%s, %s, sandbox %s, from %s)", s->name, s->system, s->hardware, s->sandbox, wire_peer(s->wire));
+    if (s->state == SESSION_WAITING)
+        log_warning("farm", "%s: waits to be accepted; if its key is %s, type: piwheels slaves accept %s", s->name,
+                    wire_key(s->wire), s->label);
     stop_what_is_lost(s);
     return STEP_DONE;
 }
 
 static const struct task_step greeting_steps[] = {
-    {"note slave", note_slave},
     {"read targets", read_targets},
     {"match targets", match_targets},
+    {"note slave", note_slave},
+    {"judge standing", judge_standing},
     {"take back attempts", take_back},
     {"check what was taken back", check_taken_back},
     {"welcome", welcome},
@@ -356,7 +372,9 @@ static void say_build(struct session *s, const struct db_attempt *a)
 
 static void go_to_sleep(struct session *s)
 {
-    struct message m = {.verb = VERB_SLEEP};
+    char why[SESSION_REASON_SIZE];
+    struct message m = {.verb = VERB_SLEEP, .sleep = {.reason = why}};
+    trust_explain(s, why, sizeof why);
     session_set_sleeping(s, true);
     session_say(s, &m);
     session_check_stop(s);
@@ -425,7 +443,7 @@ static void on_idle(struct session *s, const struct message *m)
     struct db_claimant slave = claimant(s);
     if (!s->told)
         note_means(s);
-    if (session_resting(s))
+    if (session_resting(s) || s->targets == 0)
         slots = 0;
     if (slots == 0)
         go_to_sleep(s);
@@ -435,6 +453,13 @@ static void on_idle(struct session *s, const struct message *m)
         claim->session = s;
         queue_take(s->farm->queue, &claim->call, &slave, &claim->attempt, on_claimed);
     }
+}
+
+static void on_idle_waiting(struct session *s, const struct message *m)
+{
+    s->machine = m->idle.machine;
+    attempt_forget_stopped(s);
+    go_to_sleep(s);
 }
 
 /* ---- BYE ----------------------------------------------------------------------------------------- */
@@ -475,7 +500,7 @@ static void on_bye(struct session *s, const struct message *m)
 void session_check_stop(struct session *s)
 {
     struct message m = {.verb = VERB_DIE, .die = {.reason = "stopped by hand"}};
-    if (!s->stopping || s->state != SESSION_READY || s->claims > 0)
+    if (!s->stopping || !session_is_in(s) || s->claims > 0)
         return;
     for (const struct attempt *a = s->attempts; a; a = a->next) {
         if (a->state != ATTEMPT_STOPPED)
@@ -489,7 +514,7 @@ void session_check_stop(struct session *s)
 
 static void refuse(struct session *s, const struct message *m)
 {
-    static const char *const when[] = {"before HELLO", "before ACK", "now", "now"};
+    static const char *const when[] = {"before HELLO", "before ACK", "now", "now", "now"};
     session_refuse(s, "%s is not expected %s", message_verb_name(m->verb), when[s->state]);
 }
 
@@ -497,19 +522,20 @@ static void ignore(struct session *s, const struct message *m)
 {
 }
 
+/* One that waits may speak of builds only to be told that they are not its: no attempt of its is alive. */
 static const struct {
     enum verb verb;
     session_handler in[SESSION_STATES];
 } rows[] = {
-    /*               new       greeting  ready            leaving */
-    {VERB_HELLO,    {on_hello, refuse,   refuse,          ignore}},
-    {VERB_IDLE,     {refuse,   refuse,   on_idle,         ignore}},
-    {VERB_BUSY,     {refuse,   refuse,   attempt_message, ignore}},
-    {VERB_OUTPUT,   {refuse,   refuse,   attempt_message, ignore}},
-    {VERB_BUILT,    {refuse,   refuse,   attempt_message, ignore}},
-    {VERB_CHUNK,    {refuse,   refuse,   attempt_message, ignore}},
-    {VERB_SENT,     {refuse,   refuse,   attempt_message, ignore}},
-    {VERB_BYE,      {on_bye,   on_bye,   on_bye,          ignore}},
+    /*               new       greeting  waiting          ready            leaving */
+    {VERB_HELLO,    {on_hello, refuse,   refuse,          refuse,          ignore}},
+    {VERB_IDLE,     {refuse,   refuse,   on_idle_waiting, on_idle,         ignore}},
+    {VERB_BUSY,     {refuse,   refuse,   attempt_message, attempt_message, ignore}},
+    {VERB_OUTPUT,   {refuse,   refuse,   attempt_message, attempt_message, ignore}},
+    {VERB_BUILT,    {refuse,   refuse,   attempt_message, attempt_message, ignore}},
+    {VERB_CHUNK,    {refuse,   refuse,   attempt_message, attempt_message, ignore}},
+    {VERB_SENT,     {refuse,   refuse,   attempt_message, attempt_message, ignore}},
+    {VERB_BYE,      {on_bye,   on_bye,   on_bye,          on_bye,          ignore}},
 };
 
 static void on_message(struct wire *w, const struct message *m)

@@ -4,6 +4,7 @@
  *   farm.c      the room: listening, the list of sessions, waking, sweeping
  *   session.c   one slave's connection: its state × message table, greeting, handing out
  *   attempt.c   one build on a connection: its state × message table
+ *   trust.c     who is let in: waiting, accepted, revoked
  *   act.c       what a person does to slaves: pause, resume, skip, stop, kill
  *   describe.c  slaves and builds as JSON, for the tools
  */
@@ -28,6 +29,7 @@
 enum session_state {
     SESSION_NEW,        /* connected; HELLO is expected */
     SESSION_GREETING,   /* HELLO is being looked at; the slave waits for ACK */
+    SESSION_WAITING,    /* greeted, but no person has accepted its key yet: it gets no work */
     SESSION_READY,      /* at work */
     SESSION_LEAVING,    /* refused, gone or being closed: what still arrives is ignored */
     SESSION_STATES
@@ -79,7 +81,9 @@ struct session {
     char name[96];                /* "slave 12 (pi4-a)", or "slave at 127.0.0.1:5555" */
     char label[65], system[129], hardware[129], sandbox[17];
     int64_t slave;                /* its number, 0 until known */
-    uint64_t targets;             /* mask of what it can build for */
+    struct db_standing standing;  /* whether it is let in */
+    uint64_t offered;             /* mask of what it can build for */
+    uint64_t targets;             /* and was accepted for */
     struct db_target_set *known;  /* as of HELLO; NULL before */
     struct db_targets *reading;   /* while greeting */
     struct { char abi[33], platform[65]; } offers[16];
@@ -89,7 +93,7 @@ struct session {
     uint64_t serial;              /* which connection of the farm's: later ones have higher numbers */
     int64_t connected_ms, heard_ms;
     int64_t free_ms;              /* since when it has had no build; steady clock */
-    bool sleeping;
+    bool sleeping;                /* SLEEP was said, and WAKE not since */
     bool told;                    /* its means are noted in the database */
     bool stopping;                /* told by hand to end: DIE follows its last build */
     unsigned claims;              /* in flight */
@@ -109,7 +113,7 @@ struct session {
 /* farm.c */
 void farm_forget_session(struct session *s);
 void farm_wake_some(struct farm *f, uint64_t targets, unsigned count);
-struct session *farm_session_of_label(const struct farm *f, const char *label, const struct session *but);
+struct session *farm_session_like(const struct farm *f, const struct session *s); /* another of its name and key */
 bool farm_knows_attempt(const struct farm *f, int64_t attempt);
 
 /* session.c */
@@ -127,6 +131,14 @@ void session_give_back(struct session *s, const struct attempt *a, const char *r
 void session_give_back_all(struct session *s, const char *reason, const char *detail);
 /* Sends DIE if it was told to stop and builds nothing any more. */
 void session_check_stop(struct session *s);
+
+/* trust.c */
+/* Takes `standing` in: whether it may work, and for what. False when it is refused, with `why`. */
+bool trust_judge(struct session *s, char *why, size_t size);
+/* It may have to wait for a person: why it gets no work, in words; "" when there is just none. */
+void trust_explain(const struct session *s, char *why, size_t size);
+/* Greeted: waiting or ready. */
+bool session_is_in(const struct session *s);
 
 /* act.c */
 bool session_resting(const struct session *s);  /* paused by hand, itself or with all others, or stopping */

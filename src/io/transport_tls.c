@@ -193,11 +193,14 @@ static const char *reason_of(struct tls *t, char *text, size_t size)
     return text;
 }
 
-/* What OpenSSL wants the peer to know of it leaves first. */
+/* What the peer should know of it leaves first: OpenSSL's alert or, to one who spoke no TLS at all, ours. */
 static void fail(struct tls *t, const char *reason)
 {
+    static const char protocol_version[] = {21, 3, 3, 0, 2, 2, 70}; /* RFC 8446, 6 */
     t->over = true;
     t->in_len = 0;
+    if (t->server && !t->ready && t->in_flight == 0 && t->cipher.len == 0)
+        buf_add(&t->cipher, protocol_version, sizeof protocol_version);
     send_cipher(t, 0);
     t->base.events->broken(t->base.owner, reason);
 }

@@ -357,11 +357,10 @@ struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_
     return w;
 }
 
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, const struct key *key, const struct wire_events *events,
-                         const struct wire_deadlines *deadlines)
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key,
+                         const struct wire_events *events, const struct wire_deadlines *deadlines)
 {
     struct wire *w = wire_new(loop, key, events, NULL);
-    bool local = server->type == UV_NAMED_PIPE;
     w->accepted = true;
     if (!local) /* whoever can connect could fill our memory before we know who it is */
         w->max_frame_bytes = WIRE_FIRST_FRAME_MAX_BYTES;

@@ -3,6 +3,7 @@
  * found is tried in turn until one answers. The slave and the tools come through here.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,17 @@ int wire_split(const char *address, char host[WIRE_HOST_SIZE], char port[WIRE_PO
         return -EINVAL;
     snprintf(host, WIRE_HOST_SIZE, "%.*s", (int)(end - start), start);
     return text_copy(port, WIRE_PORT_SIZE, *number == '\0' ? DEFAULT_PORT : number) ? 0 : -EINVAL;
+}
+
+int wire_full_address(const char *address, char *text, size_t size)
+{
+    char host[WIRE_HOST_SIZE], port[WIRE_PORT_SIZE];
+    if (wire_split(address, host, port) < 0)
+        return -EINVAL;
+    for (char *c = host; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    int len = snprintf(text, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+    return len >= 0 && (size_t)len < size ? 0 : -EINVAL;
 }
 
 int wire_local_address(const char *path, struct sockaddr_un *to)

@@ -38,7 +38,8 @@ static void on_connection(uv_stream_t *stream, int status)
         log_warning("io", "%s: cannot accept a connection: %s", s->address, uv_strerror(status));
         return;
     }
-    s->accepted(wire_accept(stream->loop, stream, s->key, s->events, &s->deadlines), s->context);
+    bool local = stream->type == UV_NAMED_PIPE;
+    s->accepted(wire_accept(stream->loop, stream, local, s->key, s->events, &s->deadlines), s->context);
 }
 
 /* -- TCP ----------------------------------------------------------------------------------------- */

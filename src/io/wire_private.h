@@ -58,8 +58,8 @@ struct wire {
 struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_events *events, void *owner);
 
 /* A wire of a server; one whose connection is gone already closes at once. */
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, const struct key *key, const struct wire_events *events,
-                         const struct wire_deadlines *deadlines);
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key,
+                         const struct wire_events *events, const struct wire_deadlines *deadlines);
 
 /* What lies beneath for the next address to try. */
 void wire_new_transport(struct wire *w, bool local);

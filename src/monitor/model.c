@@ -13,6 +13,7 @@
 
 const struct model_look model_looks[STATE_COUNT] = {
     [STATE_CONNECTING] = {"connecting", "…", "?", COLOUR_QUIET},
+    [STATE_WAITING] = {"waiting", "◌", "w", COLOUR_WARNING},
     [STATE_BUILDING] = {"building", "▶", ">", COLOUR_GOOD},
     [STATE_IDLE] = {"idle", "○", "o", COLOUR_PLAIN},
     [STATE_SLEEPING] = {"sleeping", "z", "z", COLOUR_QUIET},
@@ -100,6 +101,7 @@ static void read_targets_of(struct model_slave *s, const json_t *names)
 static const char *task_without_build(enum model_state state)
 {
     switch (state) {
+    case STATE_WAITING: return "waits to be accepted";
     case STATE_SLEEPING: return "waits for work";
     case STATE_IDLE: return "asks for work";
     case STATE_PAUSED: return "is paused by hand";
@@ -143,6 +145,7 @@ static void read_slave(struct model_slave *s, const json_t *from)
     text_of(from, "system", s->system, sizeof s->system);
     text_of(from, "hardware", s->hardware, sizeof s->hardware);
     text_of(from, "address", s->address, sizeof s->address);
+    text_of(from, "fingerprint", s->key, sizeof s->key);
     s->state = read_state(from);
     s->up_ms = integer_of(from, "connected_ms");
     read_targets_of(s, json_object_get(from, "targets"));

@@ -27,7 +27,7 @@ struct model_machine {
 };
 
 enum model_state {
-    STATE_CONNECTING, STATE_BUILDING, STATE_IDLE, STATE_SLEEPING, STATE_PAUSING, STATE_PAUSED, STATE_STOPPING,
+    STATE_CONNECTING, STATE_WAITING, STATE_BUILDING, STATE_IDLE, STATE_SLEEPING, STATE_PAUSING, STATE_PAUSED, STATE_STOPPING,
     STATE_LEAVING, STATE_RUNNING, STATE_LOST, STATE_UNKNOWN, STATE_COUNT
 };
 
@@ -43,6 +43,7 @@ extern const struct model_look model_looks[STATE_COUNT];
 struct model_slave {
     int64_t number;
     char label[65], targets[128], system[129], hardware[129], address[64], task[256];
+    char key[64];          /* its fingerprint; "" without TLS */
     enum model_state state;
     int64_t up_ms, task_ms;
     unsigned builds;

@@ -59,6 +59,15 @@ static void machine_lines(struct pane *p, const struct model_machine *m)
     graph_line(p, "heat", &m->temperatures, 100, m->temperature != 0 ? value : "unknown");
 }
 
+/* What a person needs to know who accepts it. */
+static void waiting_lines(struct pane *p, const struct model_slave *s)
+{
+    char text[128];
+    text_line(p, "key", s->key);
+    snprintf(text, sizeof text, "piwheels slaves accept %s", s->label);
+    text_line(p, "to accept", text);
+}
+
 static void draw_slave(struct pane *p, const struct model_slave *s)
 {
     char text[600], span[SPAN_SIZE];
@@ -70,6 +79,8 @@ static void draw_slave(struct pane *p, const struct model_slave *s)
              s->builds > 1 ? ", the longest" : "");
     text_line(p, "task", s->task[0] ? text : "none");
     text_line(p, "targets", s->targets);
+    if (s->state == STATE_WAITING)
+        waiting_lines(p, s);
     snprintf(text, sizeof text, "%s; %s; from %s", s->system, s->hardware, s->address);
     text_line(p, "machine", text);
     machine_lines(p, &s->machine);

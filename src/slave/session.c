@@ -13,9 +13,12 @@
 #include "core/memory.h"
 #include "core/notify.h"
 #include "core/text.h"
+#include "io/key.h"
 #include "io/wire.h"
+#include "known.h"
 #include "machine.h"
 
+#define KNOWN_WHY_SIZE 1500
 #define FIRST_PAUSE_MS 1000
 #define LONGEST_PAUSE_MS 60000
 #define TICK_MS 1000
@@ -121,6 +124,21 @@ static void begin_build(struct session *s, const struct msg_build *m)
     attempt_connected(s->attempt, s->wire);
 }
 
+/* What a person must do is told when it changes, with the key that is to be accepted. */
+static void go_to_sleep(struct session *s, const char *reason)
+{
+    bool told = s->waits_for != NULL && strcmp(s->waits_for, reason) == 0;
+    set_state(s, SESSION_SLEEPING);
+    if (reason[0] != '\0' && !told)
+        log_warning("slave", "slave: %s%s%s%s", reason, s->key != NULL ? " (this slave's key is " : "",
+                    s->key != NULL ? key_print(s->key) : "", s->key != NULL ? ")" : "");
+    else if (reason[0] == '\0' && s->waits_for != NULL)
+        log_info("slave", "slave: may build now");
+    free(s->waits_for);
+    s->waits_for = reason[0] != '\0' ? mem_text(reason) : NULL;
+    notify_status(reason[0] != '\0' ? reason : "waiting for work");
+}
+
 bool session_is_version_refusal(const char *reason)
 {
     return strstr(reason, "version") != NULL && strstr(reason, PIWHEELS_VERSION) != NULL;
@@ -210,7 +228,7 @@ static void on_message(struct wire *w, const struct message *m)
         begin_build(s, &m->build);
         break;
     case DEED_SLEEP:
-        set_state(s, SESSION_SLEEPING);
+        go_to_sleep(s, m->sleep.reason);
         break;
     case DEED_ASK:
         ask_for_work(s);
@@ -232,9 +250,32 @@ static void on_message(struct wire *w, const struct message *m)
 
 /* ---- the connection ---- */
 
+/* Nothing is said to a master that shows another key than before. */
+static bool is_our_master(struct session *s)
+{
+    char why[KNOWN_WHY_SIZE];
+    if (s->key == NULL)
+        return true;
+    switch (known_check(s->known_masters, s->master, wire_key(s->wire), why, sizeof why)) {
+    case KNOWN_NOW:
+        log_warning("slave", "slave: met the master at %s for the first time: from now on its key must be %s (%s)", s->master,
+                    wire_key(s->wire), s->known_masters);
+        return true;
+    case KNOWN:
+        return true;
+    default:
+        log_error("slave", "slave: %s", why);
+        return false;
+    }
+}
+
 static void on_opened(struct wire *w)
 {
     struct session *s = wire_owner(w);
+    if (!is_our_master(s)) {
+        wire_drop(w, "the master's key is not the one that is known");
+        return;
+    }
     set_state(s, SESSION_GREETING);
     s->quiet_since_ms = clock_steady_ms();
     say_hello(s);
@@ -284,7 +325,7 @@ static void on_closed(struct wire *w, const char *reason)
 static void connect_now(struct session *s)
 {
     static const struct wire_events events = {on_opened, on_message, on_drained, on_closed};
-    s->wire = wire_connect(s->place.loop, s->master, NULL, &events, s);
+    s->wire = wire_connect(s->place.loop, s->master, s->key, &events, s);
 }
 
 /* ---- time ---- */
@@ -324,7 +365,8 @@ static void on_timer_closed(uv_handle_t *handle)
     if (--s->open_timers > 0)
         return;
     free(s->index_url);
-    s->index_url = NULL;
+    free(s->waits_for);
+    s->index_url = s->waits_for = NULL;
     s->ended(s);
 }
 

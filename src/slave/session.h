@@ -17,6 +17,8 @@ struct session {
     struct attempt_place place;
     const char *master;                /* address */
     const char *label, *system, *hardware;
+    const struct key *key;             /* NULL: no TLS */
+    const char *known_masters;         /* the file; with a key */
     struct slave_python python;
     const struct proof *proof;         /* of its sandbox */
     void (*ended)(struct session *s);  /* once, after session_leave or a refusal: nothing is left open */
@@ -27,6 +29,7 @@ struct session {
     struct wire *wire;                 /* NULL between connections */
     struct attempt *attempt;           /* or NULL */
     char *index_url;                   /* that the last ACK told */
+    char *waits_for;                   /* what the last SLEEP told that a person must do, or NULL */
     uv_timer_t retry, tick;
     uint64_t back_off_ms;
     int64_t asked_ms;                  /* steady time of our last IDLE */

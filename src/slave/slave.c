@@ -4,6 +4,7 @@
  */
 #include "slave.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,10 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/notify.h"
+#include "core/text.h"
+#include "io/fs.h"
+#include "io/key.h"
+#include "io/wire.h"
 #include "machine.h"
 #include "place.h"
 #include "proof.h"
@@ -32,6 +37,8 @@ struct slave {
     struct session session;
     uv_signal_t signals[COUNT_OF(signals_to_leave)];
     char label[65], system[129], hardware[129];
+    struct key *key;             /* NULL: --insecure */
+    char key_path[PATH_MAX], known_masters[PATH_MAX];
 };
 
 /* ---- signals ---- */
@@ -97,6 +104,39 @@ static bool name_itself(struct slave *s, const char *label)
     return false;
 }
 
+/* The file of known masters lies beside the key. */
+static bool find_files(struct slave *s, const char *key)
+{
+    static const char name[] = "known_masters";
+    if (key != NULL)
+        text_copy(s->key_path, sizeof s->key_path, key);
+    else
+        fs_state_file("slave.key", s->key_path, sizeof s->key_path);
+    const char *slash = strrchr(s->key_path, '/');
+    int dir = slash != NULL ? (int)(slash - s->key_path) + 1 : 0;
+    int len = snprintf(s->known_masters, sizeof s->known_masters, "%.*s%s", dir, s->key_path, name);
+    return len >= 0 && (size_t)len < sizeof s->known_masters;
+}
+
+static bool open_key(struct slave *s, const struct slave_settings *settings)
+{
+    char why[PATH_MAX + 512];
+    bool made;
+    if (settings->insecure && wire_is_loopback(settings->master))
+        return true;
+    if (settings->insecure)
+        snprintf(why, sizeof why, "--insecure is for a master on this machine, which %s is not; leave it out on both sides",
+                 settings->master);
+    else if (!find_files(s, settings->key))
+        snprintf(why, sizeof why, "the path of the key is too long");
+    else if (key_open(s->key_path, &s->key, &made, why, sizeof why) == 0) {
+        log_info("slave", "slave: its key is %s (%s%s)", key_print(s->key), made ? "made now: " : "", s->key_path);
+        return true;
+    }
+    log_error("slave", "slave: %s", why);
+    return false;
+}
+
 static int run_loop(struct slave *s, const struct slave_settings *settings)
 {
     uv_loop_init(&s->loop);
@@ -109,6 +149,8 @@ static int run_loop(struct slave *s, const struct slave_settings *settings)
                   .sandbox = &s->sandbox, .limits = &s->limits}};
     s->session.master = settings->master;
     s->session.label = s->label;
+    s->session.key = s->key;
+    s->session.known_masters = s->known_masters;
     s->session.system = s->system;
     s->session.hardware = s->hardware;
     s->session.proof = &s->proof;
@@ -204,7 +246,7 @@ int slave_run(const struct slave_settings *settings)
     char why[512];
 
     umask(022); /* for builds; what the slave makes itself lies in directories that are its own */
-    if (!clock_is_right() || !name_itself(s, settings->label))
+    if (!clock_is_right() || !name_itself(s, settings->label) || !open_key(s, settings))
         goto out;
     if (slave_ask_python(settings->python, &s->session.python, why, sizeof why) != 0 ||
         place_open(&s->place, settings->dir, why, sizeof why) != 0) {
@@ -214,6 +256,7 @@ int slave_run(const struct slave_settings *settings)
     status = run_in_sandbox(s, settings);
     place_close(&s->place);
 out:
+    key_close(s->key);
     free(s);
     return status;
 }

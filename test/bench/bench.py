@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "flow"))
 if "--build" in sys.argv:  # the harness wants to know it when it is imported
     os.environ["PIW_TEST_BUILD"] = sys.argv[sys.argv.index("--build") + 1]
-from harness import PIWHEELS, Process, clean_environment, piwheels  # noqa: E402
+from harness import IDENTITY, PIWHEELS, Process, clean_environment, piwheels  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 
@@ -35,7 +35,9 @@ def report(name, value, unit, limit, limit_unit, workload):
 class Site:
     """A database with jobs and a master over it, in a scratch directory."""
 
-    def __init__(self, build, directory, jobs):
+    def __init__(self, build, directory, jobs, tls):
+        self.tls = tls
+        self.key = directory / "slaves.key"
         self.postgres = Postgres()
         self.postgres.start()
         self.postgres.createuser("piwheels")
@@ -44,6 +46,11 @@ class Site:
         self.must("target", "add", "native", "--native", "-d", self.postgres.dsn("bench", "piwheels"))
         self.target = json.loads(self.must("target", "list", "--json", "-d", self.postgres.dsn("bench", "piwheels")))[0]
         self.fill(jobs)
+        if tls:
+            IDENTITY.store(self.key)
+            self.postgres.psql(f"""INSERT INTO piwheels.slave (label, fingerprint, trust, allowed, accepted)
+                SELECT 'bench-' || n, '{IDENTITY.fingerprint}', 'accepted', -1, now() FROM generate_series(0, 9999) n;
+                ANALYZE piwheels.slave""", "bench")
         self.start_master(directory)
 
     def start_master(self, directory):
@@ -59,6 +66,7 @@ class Site:
             notify.settimeout(60)
             self.master = Process(PIWHEELS, "master", "-d", self.postgres.dsn("bench", "piwheels"), "-o", directory / "www",
                                   "-l", directory / "master.log", "--slave-listen", self.address, "--control-socket", control,
+                                  *([] if self.tls else ["--insecure"]),
                                   env=clean_environment(NOTIFY_SOCKET=ready, HOME=directory))
             while b"READY=1" not in notify.recv(4096):
                 pass
@@ -82,6 +90,8 @@ class Site:
 
     def slaves(self, build, count, **options):
         """Runs scripted slaves (see slaves.c for the options); what they found, and the CPU time of it all."""
+        if self.tls:
+            options["k"] = self.key
         words = [word for name, value in options.items() for word in (f"-{name}", *([] if value is True else [str(value)]))]
         before, load = self.cpu_seconds(), os.getloadavg()[0]
         done = subprocess.run([build / "test/bench/bench-slaves", "-a", self.address, "-n", str(count), "-A", self.target["abi"],
@@ -89,10 +99,11 @@ class Site:
         if done.returncode:
             sys.exit(f"bench-slaves: {done.stderr}\n{self.master.output()[-3000:]}")
         found = json.loads(done.stdout)
-        found["rate"] = found["cycles"] / found["seconds"]
+        done = found["cycles"] or count
+        found["rate"] = done / found["seconds"]
         found["load"] = load
         for name, seconds in self.cpu_seconds().items():
-            found[f"{name}_us"] = (seconds - before[name]) / found["cycles"] * 1e6
+            found[f"{name}_us"] = (seconds - before[name]) / done * 1e6
         found["memory_mb"] = peak_memory_mb(self.master.process.pid)
         return found
 
@@ -121,8 +132,8 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(build, directory, jobs):
-    made = Site(build, directory, jobs)
+def site(build, directory, jobs, tls):
+    made = Site(build, directory, jobs, tls)
     try:
         yield made
     finally:
@@ -140,8 +151,8 @@ COMMITS = ("limit: one-row transactions of pgbench on {} connections, same disk,
            "written meanwhile")
 
 
-def dispatch(name, build, directory, count, cycles, workload, **options):
-    with site(build, directory, cycles + 1000) as farm:
+def dispatch(name, build, directory, tls, count, cycles, workload, **options):
+    with site(build, directory, cycles + 1000, tls) as farm:
         found = farm.slaves(build, count, c=cycles, **options)
         connections = min(count, 16)
         limit = farm.commits_per_second(connections)
@@ -156,14 +167,14 @@ SMALL_CROWDS = {1: 20, 10: 100}
 def dispatch_fail(build, directory, options):
     for count, cycles in (SMALL_CROWDS if options.small else CROWDS).items():
         with tempfile.TemporaryDirectory(dir=directory) as inner:
-            dispatch(f"dispatch-fail-{count}", build, pathlib.Path(inner), count, cycles,
+            dispatch(f"dispatch-fail-{count}", build, pathlib.Path(inner), options.tls, count, cycles,
                      "failing builds with a log of 20 kB each, two commits a build", l=20000)
 
 
 def dispatch_wheel(build, directory, options):
     for count, cycles in (SMALL_CROWDS if options.small else CROWDS).items():
         with tempfile.TemporaryDirectory(dir=directory) as inner:
-            dispatch(f"dispatch-wheel-{count}", build, pathlib.Path(inner), count, cycles // 4 if cycles > 1000 else cycles,
+            dispatch(f"dispatch-wheel-{count}", build, pathlib.Path(inner), options.tls, count, cycles // 4 if cycles > 1000 else cycles,
                      "builds of a wheel of 100 kB each, log 1 kB, three commits a build", l=1000, w=100000)
 
 
@@ -173,7 +184,7 @@ def dispatch_latency(build, directory, options):
     for count in (1, 10) if options.small else (1, 10, 100, 1000):
         build_ms = max(count * 1000 // offered, 10)
         cycles = 40 if options.small else max(offered * 10, count * 6)
-        with tempfile.TemporaryDirectory(dir=directory) as inner, site(build, pathlib.Path(inner), cycles + 2000) as farm:
+        with tempfile.TemporaryDirectory(dir=directory) as inner, site(build, pathlib.Path(inner), cycles + 2000, options.tls) as farm:
             found = farm.slaves(build, count, c=cycles, l=20000, t=build_ms)
             limit = 1000 / farm.commits_per_second(1)
         report(f"dispatch-latency-{count}", found["idle_build_p99_ms"], "ms", limit, "ms",
@@ -200,7 +211,7 @@ def write_and_sync(path, block, size):
 def transfer(build, directory, options):
     """One large wheel while others go on; then the limits of its parts, each alone, one thread."""
     size, others = (5_000_000, 5) if options.small else (500_000_000, 100)
-    with site(build, directory, 1000) as farm:
+    with site(build, directory, 1000, options.tls) as farm:
         found = farm.slaves(build, others + 1, c=1, w=size, b=True)
         block = os.urandom(1 << 20)
         sha = megabytes_per_second(size, lambda: [hashlib.sha256(block) for _ in range(size >> 20)])
@@ -225,7 +236,7 @@ def transfer(build, directory, options):
 
 def memory(build, directory, options):
     count, cycles = (20, 100) if options.small else (1000, 10000)
-    with site(build, directory, cycles + 2000) as farm:
+    with site(build, directory, cycles + 2000, options.tls) as farm:
         found = farm.slaves(build, count, c=cycles, l=20000)
     report("memory", found["memory_mb"], "MB", 32, "MB", f"peak resident size of the master, {count} scripted slaves, {cycles} "
            f"failing builds with a log of 20 kB each as fast as they go ({found['rate']:.0f} builds/s); limit: the aim; "
@@ -235,13 +246,47 @@ def memory(build, directory, options):
 def sustained(build, directory, options):
     seconds = options.seconds or (3 if options.small else 600)
     count, most = (10, 3000) if options.small else (100, 3000)
-    with site(build, directory, seconds * most) as farm:
+    with site(build, directory, seconds * most, options.tls) as farm:
         found = farm.slaves(build, count, s=seconds, l=20000)
         limit = farm.commits_per_second(min(count, 16))
     whole = found["minutes"][:max(int(found["seconds"] // 60), 1)]
     report("sustained", found["rate"], "builds/s", limit, "commits/s", f"{count} scripted slaves, failing builds with a log of "
            f"20 kB each for {seconds} s, queue of {seconds * most} jobs; builds in each minute: {', '.join(map(str, whole))}; "
            f"{COMMITS.format(min(count, 16))}; {words_on(found)}")
+
+
+def dispatch_tls(build, directory, options):
+    """What TLS costs where messages are many."""
+    count, cycles = (10, 200) if options.small else (100, 20000)
+    rates = {}
+    for tls in (False, True):
+        with tempfile.TemporaryDirectory(dir=directory) as inner, site(build, pathlib.Path(inner), cycles + 1000, tls) as farm:
+            rates[tls] = farm.slaves(build, count, c=cycles, l=20000)["rate"]
+    report("dispatch-tls", rates[True], "builds/s", rates[False], "builds/s", f"dispatch-fail with TLS: {count} scripted slaves, "
+           f"{cycles} failing builds with a log of 20 kB each; limit: the same without TLS (--insecure), just before")
+
+
+def handshake_seconds():
+    """What the arithmetic of one end of a handshake takes one core: two X25519, an Ed25519 signature and its check."""
+    done = subprocess.run(["openssl", "speed", "-mr", "-seconds", "1", "ed25519", "ecdhx25519"], capture_output=True, text=True,
+                          check=True)
+    lines = {line.split(":")[0]: line.split(":") for line in done.stdout.splitlines()}
+    exchange, sign, verify = float(lines["+F5"][3]), float(lines["+F6"][4]), float(lines["+F6"][5])  # a second
+    return 2 / exchange + 1 / sign + 1 / verify
+
+
+def tls_reconnect(build, directory, options):
+    """All slaves come back at once, as after a restart of the master."""
+    count = 20 if options.small else 1000
+    with site(build, directory, 1000, True) as farm:
+        farm.slaves(build, count, r=True)
+        found = farm.slaves(build, count, r=True)
+    arithmetic = handshake_seconds()
+    report("tls-reconnect", found["rate"], "slaves/s", 1 / arithmetic, "handshakes/s", f"{count} scripted slaves connect at once, from the "
+           f"first connection to the last ACK {found['seconds']:.2f} s (aim: under 5 s for 1000); CPU a slave: master "
+           f"{found['master_us']:.0f} us, database {found['database_us']:.0f} us; limit: one core that does nothing "
+           f"but the arithmetic of the master's end, two X25519, an Ed25519 signature and its check: {arithmetic * 1e6:.0f} us "
+           "(openssl speed)")
 
 
 def cpu_seconds(pid):
@@ -255,7 +300,8 @@ def peak_memory_mb(pid):
 
 
 BENCHMARKS = {"dispatch-fail": dispatch_fail, "dispatch-wheel": dispatch_wheel, "dispatch-latency": dispatch_latency,
-              "transfer": transfer, "memory": memory, "sustained": sustained}
+              "transfer": transfer, "memory": memory, "sustained": sustained,
+              "dispatch-tls": dispatch_tls, "tls-reconnect": tls_reconnect}
 
 
 def main():
@@ -263,6 +309,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--small", action="store_true", help="a tiny workload: to try the benchmark, not to measure")
     parser.add_argument("--seconds", type=int, help="how long `sustained` lasts (600)")
+    parser.add_argument("--insecure", dest="tls", action="store_false", help="without TLS (dispatch-tls compares)")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)

@@ -3,12 +3,13 @@
  * nothing. Prints one JSON object: cycles, seconds, cycles in each minute, and latencies.
  *
  *   bench-slaves -a ADDRESS:PORT -n SLAVES -A ABI -P PLATFORM [-c CYCLES] [-s SECONDS] [-l LOG_BYTES]
- *                [-w WHEEL_BYTES] [-t BUILD_MS] [-b]
+ *                [-w WHEEL_BYTES] [-t BUILD_MS] [-b] [-r] [-k KEY]
  *
  * A build fails, with a log; with -w it makes a wheel of about that size. It takes no time, or BUILD_MS (the first of
  * each slave a random part of that, and latencies count from twice that time on: no herd). The program ends when CYCLES builds have been
  * answered with DONE, or after SECONDS. With -b only the first slave's build ever ends: the others say BUSY every
- * 10 ms until then. Run by test/bench/bench.py.
+ * 10 ms until then. With -r nothing is built: it ends when all have been answered ACK. With -k they speak TLS and show this
+ * key. Run by test/bench/bench.py.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -42,6 +43,9 @@ struct crowd {
     struct payload payload;
     size_t wheel_bytes;
     bool pulse;                       /* -b */
+    bool reconnect;                   /* -r */
+    unsigned greeted;
+    struct key *key;                  /* NULL: no TLS */
     unsigned build_ms;
     uint8_t *log;
     uint32_t log_bytes;
@@ -233,11 +237,21 @@ static void end_build(struct scripted *s)
         say_idle(s);
 }
 
+static void on_greeted(struct scripted *s)
+{
+    struct crowd *c = s->crowd;
+    c->greeted++;
+    if (!c->reconnect)
+        say_idle(s);
+    else if (c->greeted == c->slave_count)
+        end_all(c);
+}
+
 static void on_message(struct wire *w, const struct message *m)
 {
     struct scripted *s = wire_owner(w);
     switch (m->verb) {
-    case VERB_ACK:
+    case VERB_ACK: on_greeted(s); break;
     case VERB_WAKE: say_idle(s); break;
     case VERB_SLEEP: break;
     case VERB_BUILD: begin_build(s, m); break;
@@ -299,6 +313,7 @@ static void release(struct crowd *c)
     payload_release(&c->payload);
     free(c->slaves);
     free(c->log);
+    key_close(c->key);
 }
 
 static void fill_log(struct crowd *c)
@@ -309,9 +324,19 @@ static void fill_log(struct crowd *c)
         c->log[i] = (uint8_t)line[i % (sizeof line - 1)];
 }
 
+static bool read_key(struct crowd *c, const char *path)
+{
+    char why[512];
+    bool made;
+    if (key_open(path, &c->key, &made, why, sizeof why) == 0)
+        return true;
+    fprintf(stderr, "bench-slaves: %s\n", why);
+    return false;
+}
+
 static bool read_options(struct crowd *c, int argc, char *argv[])
 {
-    for (int option; (option = getopt(argc, argv, "a:n:A:P:c:s:l:w:t:b")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "a:n:A:P:c:s:l:w:t:brk:")) != -1;) {
         switch (option) {
         case 'a': c->address = optarg; break;
         case 'n': c->slave_count = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -323,6 +348,11 @@ static bool read_options(struct crowd *c, int argc, char *argv[])
         case 'w': c->wheel_bytes = strtoull(optarg, NULL, 10); break;
         case 't': c->build_ms = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'b': c->pulse = true; break;
+        case 'r': c->reconnect = true; break;
+        case 'k':
+            if (!read_key(c, optarg))
+                return false;
+            break;
         default: return false;
         }
     }
@@ -337,13 +367,15 @@ static void start(struct crowd *c)
     fill_log(c);
     if (c->wheel_bytes > 0)
         payload_make(&c->payload, c->wheel_bytes);
+    if (c->reconnect)
+        c->begun_ns = uv_hrtime();
     for (unsigned i = 0; i < c->slave_count; i++) {
         struct scripted *s = &c->slaves[i];
         s->crowd = c;
         snprintf(s->label, sizeof s->label, "bench-%u", i);
         uv_timer_init(&c->loop, &s->timer);
         s->timer.data = s;
-        s->wire = wire_connect(&c->loop, c->address, NULL, &events, s);
+        s->wire = wire_connect(&c->loop, c->address, c->key, &events, s);
     }
 }
 

@@ -18,6 +18,7 @@ import time
 
 import psycopg2
 
+from identity import Identity
 from protocol import Slave, Tool
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,6 +27,7 @@ PIWHEELS = BUILD / "piwheels"
 LOOPBACK_PYPI = BUILD / "test" / "pypi" / "loopback-pypi"
 PYTHON = "/usr/bin/python3"
 WORLD = "pypi.sqlite"
+IDENTITY = Identity()  # of every slave whose test is not about keys
 LIMIT_S = int(os.environ.get("PIW_TEST_LIMIT_S", 60))
 
 
@@ -169,6 +171,7 @@ class Farm:
         self.address = "127.0.0.1:0"
         self.master = None
         self.slaves = []
+        self.accepted = set()
 
     def launch_master(self, *options, dev_mode=True, **environment):
         """Starts it and does not wait."""
@@ -186,7 +189,20 @@ class Farm:
         self.address = self.master.wait_line(r"master: ready .*slaves at ([0-9.:]+)").group(1)
         return self.master
 
-    def start_slave(self, *options, label="slave-a", **environment):
+    def accept(self, *labels, identity=IDENTITY):
+        """As if a person had accepted slaves of these names with this key, long ago and for every target."""
+        new = {label for label in labels if (label, identity) not in self.accepted}
+        self.accepted.update((label, identity) for label in new)
+        if new:
+            self.sql(f"""INSERT INTO slave (label, fingerprint, trust, allowed, accepted)
+                SELECT label, '{identity.fingerprint}', 'accepted', -1, now() FROM unnest(ARRAY{sorted(new)}) label
+                ON CONFLICT (label) DO NOTHING""")
+
+    def start_slave(self, *options, label="slave-a", accepted=True, **environment):
+        """With the key of all slaves, accepted already; or with one that it makes, and a stranger."""
+        if accepted:
+            self.accept(label)
+            IDENTITY.store(self.directory / ".local/state/piwheels/slave.key")
         slave = Process(self.program, "slave", "-v", "--master", self.address, "-L", label, "-d",
                         self.directory / f"build-{label}", *options, env=clean_environment(HOME=self.directory, **environment))
         self.slaves.append(slave)
@@ -297,9 +313,11 @@ class Farm:
         """Of a slave that can build for every target."""
         return [[*line.split("|"), "3.11.2"] for line in self.sql("SELECT abi, platform FROM target").split("\n")]
 
-    def scripted_slave(self, label="scripted", source=None, offers=None):
+    def scripted_slave(self, label="scripted", source=None, offers=None, identity=IDENTITY, accepted=True):
         """Not introduced yet."""
-        return Slave(self.address, VERSION, label, offers or self.offers(), source)
+        if accepted:
+            self.accept(label, identity=identity)
+        return Slave(self.address, VERSION, label, offers or self.offers(), source, identity)
 
     def scripted_tool(self):
         return Tool(self.socket)

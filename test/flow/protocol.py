@@ -30,8 +30,8 @@ def frame(body):
 class Connection:
     """Frames over a socket. A message is a list: [verb, field, …]."""
 
-    def __init__(self, address, source=None):
-        """Address: "HOST:PORT", or the path of a Unix socket."""
+    def __init__(self, address, source=None, identity=None):
+        """Address: "HOST:PORT", or the path of a Unix socket. With an identity (identity.py) TLS is spoken."""
         if "/" in str(address):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(str(address))
@@ -39,6 +39,9 @@ class Connection:
             host, _, port = str(address).rpartition(":")
             self.socket = socket.create_connection((host, int(port)), source_address=(source, 0) if source else None)
         self.socket.settimeout(LIMIT_S)
+        if identity:
+            self.socket = identity.wrap(self.socket)
+        self.identity = identity
         self.buffer = b""
 
     def send_bytes(self, data):
@@ -67,7 +70,7 @@ class Connection:
 
     def has_word(self):
         """Whether something can be heard without waiting."""
-        return bool(self.buffer or select.select([self.socket], [], [], 0)[0])
+        return bool(self.buffer or self.identity and self.socket.pending() or select.select([self.socket], [], [], 0)[0])
 
     def expect(self, verb, *, ignore=()):
         """The fields of the next message (but for those ignored), which must be this verb."""
@@ -113,8 +116,8 @@ class Build:
 class Slave(Connection):
     """A slave that says what a test tells it to."""
 
-    def __init__(self, address, version, label, offers, source=None):
-        super().__init__(address, source)
+    def __init__(self, address, version, label, offers, source=None, identity=None):
+        super().__init__(address, source, identity)
         self.version = version
         self.label = label
         self.offers = offers            # [[abi, platform, python]]

@@ -376,6 +376,7 @@ def test_the_status_is_as_its_schema_says(farm, slaves):
 
 def test_many_slaves_are_told_in_parts(farm):
     farm.start_master()
+    farm.accept(*(f"many-{number}" for number in range(70)))
     made = [farm.scripted_slave("many-0")]
     made += [farm.scripted_slave(f"many-{number}", offers=made[0].offers) for number in range(1, 70)]
     for slave in made:
@@ -437,6 +438,7 @@ def test_a_watcher_that_stalls_is_dropped_and_slows_nobody(farm, slaves):
         stalled.say("WATCH", VERSION)
         watcher.say("WATCH", VERSION)
         made = []
+        farm.accept(*(f"many-{number}" for number in range(400)))
         for number in range(400):
             slave = farm.scripted_slave(f"many-{number}", offers=slaves["riscv"].offers)
             slave.hello(system="s" * 128, hardware="h" * 128)

@@ -23,7 +23,7 @@ class World:
         self.postgres = postgres
         self.name = name
         self.attempts = itertools.count(1)
-        self.slave = self.one("SELECT piwheels.slave_seen('pi4-a', 'Debian 12', 'Pi 4')")
+        self.slave = self.one("SELECT slave FROM piwheels.slave_seen('pi4-a', 'Debian 12', 'Pi 4', '', 1)")
 
     def rows(self, sql, user="piwheels"):
         out = self.postgres.psql(sql, self.name, user)
@@ -514,7 +514,7 @@ def test_a_released_job_that_is_not_wanted_any_more_is_gone(one):
 
 def test_a_slave_takes_its_attempt_back_and_no_other_slave_does(one):
     facts = one.claim(attempt=7)
-    stranger = one.one("SELECT piwheels.slave_seen('other', '', '')")
+    stranger = one.one("SELECT slave FROM piwheels.slave_seen('other', '', '', '', 1)")
     assert one.rows(f"SELECT * FROM piwheels.attempt_adopt(7, {stranger}, 1000)") == []
     assert one.rows(f"SELECT * FROM piwheels.attempt_adopt(7, {one.slave}, 1000)") == [tuple(facts.values())]
     assert one.rows(f"SELECT * FROM piwheels.attempt_adopt(8, {one.slave}, 1000)") == []
@@ -847,7 +847,7 @@ def wheel(tags, mask, name=None):
 
 
 def other_slave(world, memory=0, timeout_ms=0):
-    slave = world.one("SELECT piwheels.slave_seen('other', '', '')")
+    slave = world.one("SELECT slave FROM piwheels.slave_seen('other', '', '', '', 1)")
     world.rows(f"SELECT piwheels.slave_told({slave}, 1, {memory}, {timeout_ms})")
     return slave
 

@@ -44,7 +44,7 @@ class Slave(Process):
     def __init__(self, master, folder, *options, directory=True, env=None):
         self.builds = folder / "builds"
         words = ["-d", self.builds] if directory else []
-        super().__init__(*as_nobody(), PIWHEELS, "slave", "-v", "-m", master.address, "-L", "test-a", *words,
+        super().__init__(*as_nobody(), PIWHEELS, "slave", "-v", "-m", master.address, "-L", "test-a", "--insecure", *words,
                          *options, env=env or clean_environment(HOME=folder))
 
     def attempts(self):
@@ -179,7 +179,7 @@ def test_idle_asks_for_one_build_and_tells_how_the_machine_fares(master, slaves,
 def test_a_sleeping_slave_asks_again_when_it_is_woken(master, slaves, index):
     slaves()
     connection, _ = begin(master, index)
-    connection.say("SLEEP")
+    connection.say("SLEEP", "")
     connection.say("WAKE")
     connection.hear("IDLE")
 
@@ -188,7 +188,7 @@ def test_wake_that_crosses_with_idle_changes_nothing(master, slaves, index):
     slave = slaves()
     connection, _ = begin(master, index)
     connection.say("WAKE")
-    connection.say("SLEEP")
+    connection.say("SLEEP", "")
     connection.say("WAKE")
     connection.hear("IDLE")
     slave.signal(signal.SIGTERM)
@@ -349,7 +349,7 @@ def test_stop_and_cont_for_what_has_ended_are_passed_over(master, slaves, index)
     connection.hear("IDLE")
     connection.say("STOP", 7, "crossed")
     connection.say("CONT", 7)
-    connection.say("SLEEP")
+    connection.say("SLEEP", "")
     connection.say("WAKE")
     connection.hear("IDLE")
 
@@ -459,8 +459,8 @@ def test_a_message_out_of_place_ends_the_connection_with_a_reason(master, slaves
 def test_a_second_sleep_ends_the_connection(master, slaves, index):
     slave = slaves()
     connection, _ = begin(master, index)
-    connection.say("SLEEP")
-    connection.say("SLEEP")
+    connection.say("SLEEP", "")
+    connection.say("SLEEP", "")
     slave.wait_line("the master said SLEEP, which has no place while sleeping")
 
 

@@ -53,9 +53,14 @@ static void name_peer(struct transport *t, char *text, size_t size)
     snprintf(text, size, "a fuzzer");
 }
 
+static const char *no_key(struct transport *t)
+{
+    return "";
+}
+
 static const struct transport_kind fuzzed_kind = {
     .accept = accept_nothing, .read = read_nothing, .write = write_away, .shut = shut_nothing, .close = close_now,
-    .peer = name_peer,
+    .peer = name_peer, .key = no_key,
 };
 
 /* Instead of src/io/transport_plain.c. */
@@ -99,7 +104,7 @@ static void play(struct tale *tale, const uint8_t *data, size_t size, size_t pie
     uv_loop_init(&loop);
     *tale = (struct tale){.closed = false};
     buf_init(&tale->messages, 1 << 20);
-    wire_set_owner(wire_accept(&loop, NULL, false, &events, &wire_default_deadlines), tale);
+    wire_set_owner(wire_accept(&loop, NULL, false, NULL, &events, &wire_default_deadlines), tale);
     for (size_t at = 0; at < size && current != NULL; at += piece) {
         size_t len = size - at < piece ? size - at : piece;
 

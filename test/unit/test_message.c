@@ -493,7 +493,7 @@ static void a_text_that_is_no_text_is_refused(void **state)
 
 static void a_claim_of_four_billion_is_refused_before_it_is_believed(void **state)
 {
-    REFUSED("\xdd\xff\xff\xff\xff\xa5SLEEP", "SLEEP: message has 4294967294 fields, not 0");
+    REFUSED("\xdd\xff\xff\xff\xff\xa5SLEEP", "SLEEP: message has 4294967294 fields, not 1");
     REFUSED("\x91\xdb\xff\xff\xff\xff", "frame is cut short");
     REFUSED("\x92\xa3" "BYE" "\xdb\xff\xff\xff\xff", "BYE: field \"reason\" is longer than 200 bytes");
     REFUSED("\x94\xa6OUTPUT\x01\0\xc6\xff\xff\xff\xff", "OUTPUT: field \"data\" is longer than 262144 bytes");
@@ -689,7 +689,7 @@ static void assert_printed(const struct message *m, const char *line)
 static void a_message_is_printed_in_one_line(void **state)
 {
     static const uint8_t data[4096];
-    assert_printed(&(struct message){.verb = VERB_SLEEP}, "SLEEP");
+    assert_printed(&(struct message){.verb = VERB_SLEEP}, "SLEEP reason=\"\"");
     assert_printed(&(struct message){.verb = VERB_ACK, .ack = {.slave = 3, .index_url = "a\"b"}},
                    "ACK slave=3 index_url=\"a\\\"b\"");
     assert_printed(&(struct message){.verb = VERB_CHUNK, .chunk = {7, 0, 512, {data, sizeof data}}},

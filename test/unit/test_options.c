@@ -524,7 +524,9 @@ static void print_config_shows_each_value_and_where_it_came_from(void **state)
                                  "[slave] timeout = 3h  (default)\n"
                                  "[slave] dir =   (default)\n"
                                  "[slave] label = pi4  (--label)\n"
-                                 "[slave] python = /usr/bin/python3  (default)\n";
+                                 "[slave] python = /usr/bin/python3  (default)\n"
+                                 "[slave] key =   (default)\n"
+                                 "[slave] insecure = no  (default)\n";
     assert_memory_equal(text, first, sizeof first - 1);
     assert_non_null(strstr(text, "\n[slave] disk = 10G  (default)\n"));
     free(text);
