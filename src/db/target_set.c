@@ -8,10 +8,10 @@
 #include "core/memory.h"
 #include "db.h"
 
-/* Whole structs: db_targets zeroes what it does not fill. */
+/* Whole rows: db_targets zeroes what it does not fill of them. */
 static bool is_equal(const struct db_targets *a, const struct db_targets *b)
 {
-    return memcmp(a, b, sizeof *a) == 0;
+    return a->count == b->count && memcmp(a->items, b->items, a->count * sizeof *a->items) == 0;
 }
 
 struct db_target_set *db_target_set_of(struct db_target_set *old, const struct db_targets *targets)
@@ -20,7 +20,8 @@ struct db_target_set *db_target_set_of(struct db_target_set *old, const struct d
         return db_target_set_hold(old);
     struct db_target_set *set = mem_new(1, sizeof *set);
     set->holders = 1;
-    set->targets = *targets;
+    set->targets.count = targets->count;
+    memcpy(set->targets.items, targets->items, targets->count * sizeof *targets->items);
     return set;
 }
 

@@ -18,7 +18,7 @@
 #define TLS_HANDSHAKE 22        /* content types and version of a record: RFC 8446, 5.1 */
 #define TLS_ALERT 21
 #define TLS_MAJOR_VERSION 3
-#define KEEP_BYTES (64 * 1024) /* a silent wire holds no larger buffer than this */
+#define KEEP_BYTES 4096 /* a wire between two frames holds no larger buffer: there may be a thousand of them */
 
 const struct wire_deadlines wire_default_deadlines = {
     .connect_ms = 10 * 1000, .first_ms = 10 * 1000, .frame_ms = 60 * 1000, .finish_ms = 2 * 1000,
