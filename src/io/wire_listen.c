@@ -14,7 +14,7 @@
 #include "core/text.h"
 #include "wire_private.h"
 
-#define BACKLOG 512 /* slaves all come back at once after a restart */
+#define BACKLOG 4096 /* slaves all come back at once after a restart; who finds no room tries again only after a second */
 
 struct wire_server {
     union {
