@@ -24,12 +24,6 @@ LANGUAGE sql IMMUTABLE AS $$
     END
 $$;
 
--- The first of the targets in a mask, in the targets' order, as a mask.
-CREATE FUNCTION target_first(p_mask bigint) RETURNS bigint
-LANGUAGE sql STABLE AS $$
-    SELECT coalesce((SELECT 1::bigint << id FROM target WHERE (p_mask >> id) & 1 = 1 ORDER BY position LIMIT 1), 0)
-$$;
-
 -- Where a job stands in its target's queue; lower goes first. From the highest bits to the lowest: asked for by hand,
 -- a new release of what people install, the rest; within each by demand, in powers of two; then the younger release.
 CREATE FUNCTION job_rank(p_by_hand boolean, p_downloads integer, p_released timestamptz) RETURNS bigint
@@ -41,6 +35,13 @@ LANGUAGE sql STABLE AS $$
         | (4294967295 - least(greatest(coalesce(extract(epoch FROM p_released), 0), 0), 4294967295)::bigint)
 $$;
 
+-- When an upload will have settled. (Old events have wrong times: nothing was uploaded in the future.)
+CREATE FUNCTION settled_at(p_uploaded timestamptz, p_settle_ms bigint) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p_uploaded IS NULL THEN now()
+                ELSE greatest(now(), least(p_uploaded, now()) + make_interval(secs => p_settle_ms / 1000.0)) END
+$$;
+
 -- Makes the jobs of versions agree with their facts; the caller holds the versions' locks. First one target, in the
 -- targets' order, is built; a result that serves others as well has set their bits, a native one opens the rest, a
 -- failure the next. A parked job stays where it is, and the next target is tried. What a person forces is built at once.
@@ -50,32 +51,42 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     c configuration;
     enabled bigint;
+    in_order bigint[];
 BEGIN
     SELECT * INTO c FROM configuration;
-    SELECT coalesce(bit_or(1::bigint << id), 0) INTO enabled FROM target WHERE skip IS NULL AND NOT judging;
+    SELECT coalesce(bit_or(1::bigint << id), 0), array_agg(1::bigint << id ORDER BY position) INTO enabled, in_order
+        FROM target WHERE skip IS NULL AND NOT judging;
+    IF cardinality(p_versions) > 1000 THEN
+        SET LOCAL plan_cache_mode = force_custom_plan; -- one that knows how many they are
+    END IF;
     WITH facts AS MATERIALIZED (
         SELECT v.id, v.built_mask, v.forced_mask, v.judged_mask, job_rank(v.by_hand, p.downloads, v.released) AS rank,
-               CASE WHEN v.by_hand THEN now()
-                    ELSE greatest(now(), v.uploaded + make_interval(secs => c.settle_ms / 1000.0)) END AS ready_at,
+               CASE WHEN v.by_hand THEN now() ELSE settled_at(v.uploaded, c.settle_ms) END AS ready_at,
                version_open(v, p, c.builds) & enabled AS open -- sooner or later
             FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)),
-    there AS MATERIALIZED (
+    old AS MATERIALIZED (SELECT ctid AS at, * FROM job WHERE version = ANY (p_versions)),
+    there AS (
         SELECT version, bit_or(CASE WHEN attempt IS NOT NULL THEN 1::bigint << target ELSE 0 END) AS under_way,
                bit_or(CASE WHEN attempt IS NULL AND need = 'parked' THEN 1::bigint << target ELSE 0 END) AS parked
-            FROM job WHERE version = ANY (p_versions) GROUP BY version),
+            FROM old GROUP BY version),
     plan AS MATERIALIZED (
         SELECT f.*, f.open & f.forced_mask
                 | CASE WHEN f.open = 0 OR f.built_mask <> 0 THEN f.open
-                       WHEN f.open & t.under_way <> 0 THEN target_first(f.open & t.under_way)
-                       ELSE target_first(f.open & ~coalesce(t.parked, 0)) END AS now_open
-            FROM facts f LEFT JOIN there t ON t.version = f.id),
+                       ELSE coalesce((SELECT o FROM unnest(in_order) o WHERE o & w.worth <> 0 LIMIT 1), 0) END AS now_open
+            FROM facts f LEFT JOIN there t ON t.version = f.id
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN f.open & t.under_way & ~f.forced_mask <> 0 THEN f.open & t.under_way & ~f.forced_mask
+                                ELSE f.open & ~coalesce(t.parked, 0) END AS worth) w),
+    -- by their places, so that nobody reads the whole queue for a few
     gone AS (
-        DELETE FROM job USING plan WHERE job.version = plan.id AND job.attempt IS NULL
-            AND (CASE WHEN job.need = 'parked' THEN plan.open ELSE plan.now_open END >> job.target) & 1 = 0),
+        DELETE FROM job WHERE attempt IS NULL AND ctid = ANY (ARRAY (
+            SELECT old.at FROM old JOIN plan ON plan.id = old.version
+                WHERE (CASE WHEN old.need = 'parked' THEN plan.open ELSE plan.now_open END >> old.target) & 1 = 0))),
     moved AS (
         UPDATE job SET rank = least(job.rank, plan.rank), need = job_need(job, plan.judged_mask)
             FROM plan WHERE job.version = plan.id AND job.attempt IS NULL AND (plan.now_open >> job.target) & 1 = 1
-                AND (job.rank > plan.rank OR job.need IS DISTINCT FROM job_need(job, plan.judged_mask)))
+                AND (job.rank > plan.rank OR job.need IS DISTINCT FROM job_need(job, plan.judged_mask))
+                AND job.ctid = ANY (ARRAY (SELECT at FROM old)))
     INSERT INTO job (version, target, rank, ready_at, need)
         SELECT plan.id, t.id, plan.rank, plan.ready_at,
                CASE WHEN plan.ready_at > now() THEN 'later' WHEN (plan.judged_mask >> t.id) & 1 = 0 THEN 'info' END

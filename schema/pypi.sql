@@ -43,12 +43,15 @@ BEGIN
     SELECT -coalesce(sum(files), 0), -coalesce(sum(size_bytes), 0), -count(*) FILTER (WHERE is_last),
            coalesce(array_agg(name), '{}')
         INTO sums.files, sums.size_bytes, sums.packages, names FROM shrunk;
+    -- also where the files are withheld
+    sums.versions := -(SELECT count(*) FROM version WHERE id = ANY (p_versions) AND built_mask <> 0);
     IF names <> '{}' THEN
-        sums.versions := -(SELECT count(*) FROM version WHERE id = ANY (p_versions) AND built_mask <> 0);
         PERFORM pages_stale('index', names);
         IF sums.packages < 0 THEN
             PERFORM page_stale('root', '');
         END IF;
+    END IF;
+    IF names <> '{}' OR sums.versions < 0 THEN
         PERFORM tally_add(sums);
     END IF;
 END $$;
@@ -60,6 +63,7 @@ DECLARE
     ended bigint[] := ARRAY (SELECT attempt FROM job WHERE version = ANY (p_versions) AND attempt IS NOT NULL);
 BEGIN
     PERFORM files_withdraw(p_versions);
+    DELETE FROM version_wheel WHERE version = ANY (p_versions);
     DELETE FROM version WHERE id = ANY (p_versions);
     RETURN ended;
 END $$;
@@ -119,7 +123,8 @@ END $$;
 
 -- ---- a project's page ----------------------------------------------------------------------------
 
--- The versions in project_store's argument, one of each sort key.
+-- The versions in project_store's argument, one of each sort key. Its sets of tags must be there already: what they cover
+-- was judged once, and that stands.
 CREATE FUNCTION project_versions(p jsonb)
     RETURNS TABLE (version text, key bytea, released timestamptz, uploaded timestamptz, prerelease boolean, legacy boolean,
                    yanked boolean, yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
@@ -129,7 +134,7 @@ LANGUAGE sql STABLE AS $$
            coalesce(r.legacy, false), coalesce(r.yanked, false), coalesce(r.yanked_reason, ''),
            coalesce(r.requires_python, ''), coalesce(r.judged_mask, 0), coalesce(r.na_mask, 0), r.sdist,
            nullif(r.other_sdists, '{}'), decode(r.sdist_sha256, 'hex'), coalesce(r.wheels, '[]'),
-           coalesce((SELECT bit_or((w ->> 1)::bigint) FROM jsonb_array_elements(r.wheels) w), 0)
+           coalesce((SELECT bit_or(t.mask) FROM jsonb_array_elements(r.wheels) w JOIN tagset t ON t.tags = w ->> 0), 0)
         FROM jsonb_to_recordset(p -> 'versions') AS r (
             version text, key text, released timestamptz, uploaded timestamptz, prerelease boolean, legacy boolean,
             yanked boolean, yanked_reason text, requires_python text, judged_mask bigint, na_mask bigint, sdist text,
@@ -150,16 +155,17 @@ LANGUAGE sql AS $$
         ON CONFLICT DO NOTHING
 $$;
 
--- Brings the wheels of a package's versions in line with its page; `fresh` versions have none yet.
+-- The sets of tags on a page.
+CREATE FUNCTION project_tagsets(p jsonb) RETURNS void
+LANGUAGE sql AS $$
+    SELECT tagsets_add(array_agg(w ->> 0), array_agg((w ->> 1)::bigint))
+        FROM jsonb_array_elements(p -> 'versions') v CROSS JOIN jsonb_array_elements(v -> 'wheels') w
+$$;
+
+-- Brings the wheels of a package's versions in line with its page.
 CREATE FUNCTION project_wheels(p_package bigint, p jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    tags text[];
-    masks bigint[];
 BEGIN
-    SELECT array_agg(w ->> 0), array_agg((w ->> 1)::bigint) INTO tags, masks
-        FROM jsonb_array_elements(p -> 'versions') v CROSS JOIN jsonb_array_elements(v -> 'wheels') w;
-    PERFORM tagsets_add(tags, masks);
     WITH told AS MATERIALIZED (
         SELECT v.id AS version, t.id AS tagset, wheel_hash(w ->> 2) AS name
             FROM project_versions(p) i JOIN version v ON v.package = p_package AND v.sort_key = i.key
@@ -227,6 +233,7 @@ DECLARE
     asked bigint[];
 BEGIN
     PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
+    PERFORM project_tagsets(p);
 
     -- new versions, the newest with the lowest id, for jobs are taken in the order of ids
     WITH added AS (
@@ -350,13 +357,15 @@ BEGIN
         serial bigint NOT NULL, happened bigint NOT NULL, kind "char" NOT NULL, name text NOT NULL, display text NOT NULL,
         version text, sort_key bytea, prerelease boolean, legacy boolean, file text, tags text, fits bigint)
         ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_package (name text PRIMARY KEY, gone bigint, made bigint, id bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_package (
+        name text PRIMARY KEY, gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, id bigint)
+        ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_work (
         serial bigint, happened bigint, kind "char", package bigint, sort_key bytea, version text, prerelease boolean,
         legacy boolean, file text, tags text, fits bigint) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_file (
-        package bigint, sort_key bytea, file text, kind "char", serial bigint, happened bigint, tags text, fits bigint,
-        version bigint) ON COMMIT DELETE ROWS;
+        package bigint, sort_key bytea, file text, kind "char", serial bigint, happened bigint, wheel boolean, tagset integer,
+        mask bigint, version bigint) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_version (
         id bigint PRIMARY KEY, package bigint, sort_key bytea, made bigint, fresh boolean) ON COMMIT DELETE ROWS;
     EXECUTE format('GRANT INSERT ON pg_temp.event_staging TO %I', session_user);
@@ -371,23 +380,26 @@ BEGIN
     END IF;
 END $$;
 
--- Plans are made for few events or for many, and kept: what is kept must be forgotten when a batch is of another size, and
--- with many the server must know how they lie.
+-- Plans are made for few events or for many, and kept: they are forgotten when a batch is of quite another size, and then
+-- the server is told anew how the events lie. (That takes a sixth of the time of a large batch: not each time.)
 CREATE FUNCTION events_size(p_events bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    size text := CASE WHEN p_events > 1000 THEN 'many' WHEN current_setting('piwheels.events', true) = 'few' THEN 'few as before'
-                      ELSE 'few' END;
+    planned bigint := coalesce(nullif(current_setting('piwheels.events', true), ''), '-1');
+    alike boolean := planned >= 0 AND (greatest(p_events, planned) <= 1000 OR p_events BETWEEN planned / 4 AND planned * 4);
 BEGIN
-    PERFORM set_config('piwheels.events', CASE WHEN p_events > 1000 THEN 'many' ELSE 'few' END, false),
-            set_config('piwheels.analyze', (size <> 'few as before')::text, true);
+    PERFORM set_config('piwheels.analyze', (NOT alike)::text, true);
+    IF NOT alike THEN
+        PERFORM set_config('piwheels.events', p_events::text, false);
+    END IF;
 END $$;
 
-CREATE FUNCTION events_analyze(p_table text) RETURNS void
+-- Only of columns by which rows are joined: what is known of the serials is wrong for the next batch.
+CREATE FUNCTION events_analyze(p_columns text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('piwheels.analyze')::boolean THEN
-        EXECUTE 'ANALYZE pg_temp.' || p_table;
+        EXECUTE 'ANALYZE pg_temp.' || p_columns;
     END IF;
 END $$;
 
@@ -397,18 +409,17 @@ LANGUAGE plpgsql AS $$
 DECLARE
     ended bigint[];
 BEGIN
-    INSERT INTO event_package (name, gone)
-        SELECT name, max(serial) FILTER (WHERE kind = 'P') FROM event_staging WHERE serial > p_cursor GROUP BY name;
-    PERFORM events_analyze('event_package');
+    -- made: by the newest event that makes a package, or shows how it is spelt
+    INSERT INTO event_package (name, gone, made, newest, odd, yanked)
+        SELECT name, gone, CASE WHEN made > coalesce(gone, 0) THEN made END, newest, odd, yanked
+            FROM (SELECT name, max(serial) FILTER (WHERE kind = 'P') AS gone,
+                         max(serial) FILTER (WHERE kind IN ('c', 'n', 's', 'w', 'o')) AS made,
+                         max(serial) AS newest, bool_or(kind = '?') AS odd, bool_or(kind = 'y') AS yanked
+                      FROM event_staging WHERE serial > p_cursor GROUP BY name) s;
+    PERFORM events_analyze('event_package (name)');
     ended := packages_remove(ARRAY (
         SELECT p.id FROM event_package e JOIN package p ON p.name = e.name
             WHERE e.gone > p.serial AND (p_all OR p.follow <> 'no') ORDER BY p.id));
-    -- the newest event that makes a package, or shows how it is spelt
-    UPDATE event_package e SET made = m.serial FROM (
-            SELECT s.name, max(s.serial) AS serial FROM event_staging s JOIN event_package g ON g.name = s.name
-                WHERE s.kind IN ('c', 'n', 's', 'w', 'o') AND s.serial > greatest(coalesce(g.gone, 0), p_cursor)
-                GROUP BY s.name) m
-        WHERE m.name = e.name;
     IF p_all THEN
         INSERT INTO package (name, display)
             SELECT e.name, s.display FROM event_package e JOIN event_staging s ON s.serial = e.made
@@ -420,7 +431,7 @@ BEGIN
         SELECT s.serial, s.happened, s.kind, e.id, s.sort_key, s.version, s.prerelease, s.legacy, s.file, s.tags, s.fits
             FROM event_staging s JOIN event_package e ON e.name = s.name JOIN package p ON p.id = e.id
             WHERE s.serial > greatest(coalesce(e.gone, 0), p_cursor, p.serial);
-    PERFORM events_analyze('event_work');
+    PERFORM events_analyze('event_work (package, sort_key, kind)');
     RETURN ended;
 END $$;
 
@@ -428,15 +439,11 @@ END $$;
 CREATE FUNCTION events_spellings() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    WITH newest AS (
-        SELECT w.package, max(w.serial) AS serial, bool_or(w.kind = '?') AS odd,
-               bool_or(w.kind = 'y') AS yanked FROM event_work w GROUP BY w.package),
-    moved AS (
-        UPDATE package p SET serial = n.serial, display = coalesce(s.display, p.display),
-                refresh_at = CASE WHEN n.odd OR p.follow <> 'no' OR n.yanked AND p.live_files > 0 THEN now()
-                                  ELSE p.refresh_at END
-            FROM newest n JOIN event_package e ON e.id = n.package LEFT JOIN event_staging s ON s.serial = e.made
-            WHERE p.id = n.package RETURNING p.id, p.live_files)
+    UPDATE package p SET serial = e.newest, display = coalesce(s.display, p.display),
+            refresh_at = CASE WHEN e.odd OR p.follow <> 'no' OR e.yanked AND p.live_files > 0 THEN now()
+                              ELSE p.refresh_at END
+        FROM event_package e LEFT JOIN event_staging s ON s.serial = e.made
+        WHERE p.id = e.id AND p.serial < e.newest;
     INSERT INTO package_alias (name, package)
         SELECT DISTINCT ON (s.display) s.display, e.id FROM event_staging s JOIN event_package e ON e.name = s.name
             WHERE e.id IS NOT NULL AND s.display <> s.name AND s.kind IN ('c', 'n', 's', 'w', 'o')
@@ -463,15 +470,19 @@ BEGIN
     RETURN ended;
 END $$;
 
--- The last word on each file decides whether it is there.
+-- The last word on each file decides whether it is there. What a set of tags covers was judged once, and that stands.
 CREATE FUNCTION events_files() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO event_file (package, sort_key, file, kind, serial, happened, tags, fits)
-        SELECT DISTINCT ON (package, sort_key, file) package, sort_key, file, kind, serial, happened, tags, fits
-            FROM event_work WHERE kind IN ('s', 'w', 'F') AND file IS NOT NULL
-            ORDER BY package, sort_key, file, serial DESC;
-    PERFORM events_analyze('event_file');
+    PERFORM tagsets_add(array_agg(tags), array_agg(fits))
+        FROM (SELECT tags, max(fits) AS fits FROM event_work WHERE kind = 'w' GROUP BY tags) t;
+    INSERT INTO event_file (package, sort_key, file, kind, serial, happened, wheel, tagset, mask)
+        SELECT f.package, f.sort_key, f.file, f.kind, f.serial, f.happened, f.tags IS NOT NULL, t.id, t.mask
+            FROM (SELECT DISTINCT ON (package, sort_key, file) package, sort_key, file, kind, serial, happened, tags
+                      FROM event_work WHERE kind IN ('s', 'w', 'F') AND file IS NOT NULL
+                      ORDER BY package, sort_key, file, serial DESC) f
+                LEFT JOIN tagset t ON t.tags = f.tags;
+    PERFORM events_analyze('event_file (package, sort_key, kind)');
 END $$;
 
 -- The sdists of a version in the order in which they came: the one to build from is the last .tar.gz, or else the last.
@@ -487,20 +498,24 @@ BEGIN
     WITH first AS MATERIALIZED (
         SELECT DISTINCT ON (package, sort_key) package, sort_key, version, prerelease, legacy, happened, serial
             FROM event_work WHERE kind IN ('n', 's', 'w', 'o') ORDER BY package, sort_key, serial),
-    made AS (
-        SELECT package, sort_key, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS sdists,
-               max(happened) FILTER (WHERE kind = 's') AS uploaded,
-               coalesce(bit_or(fits) FILTER (WHERE kind = 'w'), 0) AS covered
-            FROM event_file GROUP BY package, sort_key),
+    made AS MATERIALIZED (
+        SELECT package, sort_key, count(*) FILTER (WHERE kind = 's') AS sdists, max(file) FILTER (WHERE kind = 's') AS sdist,
+               max(happened) FILTER (WHERE kind = 's') AS uploaded, bit_or(mask) FILTER (WHERE kind = 'w') AS covered
+            FROM event_file WHERE kind IN ('s', 'w') GROUP BY package, sort_key),
+    several AS (
+        SELECT f.package, f.sort_key, array_agg(f.file ORDER BY f.serial) AS sdists
+            FROM made m JOIN event_file f ON f.package = m.package AND f.sort_key = m.sort_key
+            WHERE m.sdists > 1 AND f.kind = 's' GROUP BY f.package, f.sort_key),
     fresh AS (
         INSERT INTO version (package, version, sort_key, released, prerelease, legacy, wanted, sdist, other_sdists, uploaded,
                              covered_mask)
             SELECT f.package, f.version, f.sort_key, to_timestamp(f.happened), f.prerelease, f.legacy,
                    p_all OR (SELECT follow <> 'no' FROM package WHERE id = f.package),
-                   CASE WHEN cardinality(m.sdists) > 1 THEN sdist_choose(m.sdists) ELSE m.sdists[1] END,
-                   CASE WHEN cardinality(m.sdists) > 1 THEN array_remove(m.sdists, sdist_choose(m.sdists)) END,
+                   CASE WHEN m.sdists > 1 THEN sdist_choose(o.sdists) ELSE m.sdist END,
+                   CASE WHEN m.sdists > 1 THEN array_remove(o.sdists, sdist_choose(o.sdists)) END,
                    to_timestamp(m.uploaded), coalesce(m.covered, 0)
                 FROM first f LEFT JOIN made m ON m.package = f.package AND m.sort_key = f.sort_key
+                    LEFT JOIN several o ON o.package = f.package AND o.sort_key = f.sort_key
                 ORDER BY f.serial
             ON CONFLICT (package, sort_key) DO NOTHING
             RETURNING id, package, sort_key)
@@ -512,7 +527,7 @@ BEGIN
             FROM (SELECT DISTINCT package, sort_key FROM event_work WHERE sort_key IS NOT NULL) w
                 JOIN version v ON v.package = w.package AND v.sort_key = w.sort_key
             WHERE NOT EXISTS (SELECT FROM event_version e WHERE e.package = w.package AND e.sort_key = w.sort_key);
-    PERFORM events_analyze('event_version');
+    PERFORM events_analyze('event_version (id, package, sort_key)');
 END $$;
 
 -- The wheels of all versions, and the sdists of those that were there before.
@@ -522,7 +537,7 @@ BEGIN
     WITH told AS (
         SELECT version, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS came, array_agg(file) AS touched,
                max(happened) FILTER (WHERE kind = 's') AS uploaded
-            FROM event_file WHERE (kind = 's' OR kind = 'F' AND tags IS NULL)
+            FROM event_file WHERE (kind = 's' OR kind = 'F' AND NOT wheel)
                 AND version IN (SELECT id FROM event_version WHERE NOT fresh)
             GROUP BY version),
     sets AS MATERIALIZED (
@@ -533,7 +548,7 @@ BEGIN
     changed AS (
         UPDATE version v SET sdist = sdist_choose(s.sdists),
                 other_sdists = nullif(array_remove(s.sdists, sdist_choose(s.sdists)), '{}'),
-                uploaded = coalesce(to_timestamp(s.uploaded), v.uploaded),
+                uploaded = greatest(v.uploaded, to_timestamp(s.uploaded)),
                 sdist_sha256 = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN NULL ELSE v.sdist_sha256 END,
                 judged_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.judged_mask END,
                 na_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.na_mask END,
@@ -541,7 +556,7 @@ BEGIN
             FROM sets s WHERE v.id = s.version
             RETURNING v.id, v.sdist IS DISTINCT FROM s.old AS other, v.uploaded)
     UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL,
-            ready_at = greatest(now(), c.uploaded + make_interval(secs => (SELECT settle_ms FROM configuration) / 1000.0))
+            ready_at = settled_at(c.uploaded, (SELECT settle_ms FROM configuration))
         FROM changed c WHERE job.version = c.id AND c.other AND job.attempt IS NULL;
 END $$;
 
@@ -551,24 +566,20 @@ DECLARE
     changed bigint[];
 BEGIN
     UPDATE event_file f SET version = e.id FROM event_version e WHERE e.package = f.package AND e.sort_key = f.sort_key;
-    PERFORM tagsets_add(array_agg(tags), array_agg(fits))
-        FROM (SELECT tags, max(fits) AS fits FROM event_file WHERE kind = 'w' GROUP BY tags) t;
     DELETE FROM version_wheel k USING event_file f
-        WHERE f.kind = 'F' AND f.tags IS NOT NULL AND k.version = f.version AND k.name = wheel_hash(f.file)
-            AND k.tagset = (SELECT id FROM tagset WHERE tags = f.tags);
+        WHERE f.kind = 'F' AND f.wheel AND k.version = f.version AND k.tagset = f.tagset AND k.name = wheel_hash(f.file);
     INSERT INTO version_wheel (version, tagset, name)
-        SELECT f.version, t.id, wheel_hash(f.file) FROM event_file f JOIN tagset t ON t.tags = f.tags
-            WHERE f.kind = 'w' AND f.version IS NOT NULL
+        SELECT f.version, f.tagset, wheel_hash(f.file) FROM event_file f WHERE f.kind = 'w' AND f.version IS NOT NULL
         ON CONFLICT DO NOTHING;
     changed := ARRAY (SELECT DISTINCT f.version FROM event_file f JOIN event_version e ON e.id = f.version
-        WHERE NOT e.fresh AND f.tags IS NOT NULL);
+        WHERE NOT e.fresh AND f.wheel);
     UPDATE version v SET covered_mask = c.mask FROM (
-            SELECT id, (SELECT coalesce(bit_or(t.mask), 0) FROM version_wheel k JOIN tagset t ON t.id = k.tagset
-                            WHERE k.version = id) AS mask FROM unnest(changed) id) c
+            SELECT u.id, (SELECT coalesce(bit_or(t.mask), 0) FROM version_wheel k JOIN tagset t ON t.id = k.tagset
+                              WHERE k.version = u.id) AS mask FROM unnest(changed) u (id)) c
         WHERE v.id = c.id AND v.covered_mask <> c.mask;
 END $$;
 
--- Yanked or not, quarantined or not: the last word counts, if it was said after the release was made.
+-- Yanked or not, quarantined or not: the last word counts, if it was said after the release, or the project, was made.
 CREATE FUNCTION events_flags() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -587,8 +598,12 @@ BEGIN
         WHERE v.id = l.id AND v.quarantined <> (l.kind = 'q');
     WITH turned AS (
         UPDATE package p SET quarantined = l.kind = 'Q' FROM (
-                SELECT DISTINCT ON (package) package, kind FROM event_work WHERE kind IN ('Q', 'C')
-                    ORDER BY package, serial DESC) l
+                SELECT DISTINCT ON (w.package) w.package, w.kind FROM event_work w JOIN event_package e ON e.id = w.package
+                        JOIN package o ON o.id = w.package
+                    WHERE w.kind IN ('Q', 'C') AND (o.serial > 0 OR w.serial > (
+                        SELECT coalesce(min(m.serial), 0) FROM event_staging m
+                            WHERE m.name = e.name AND m.serial > coalesce(e.gone, 0) AND m.kind IN ('c', 'n', 's', 'w', 'o')))
+                    ORDER BY w.package, w.serial DESC) l
             WHERE p.id = l.package AND p.quarantined <> (l.kind = 'Q') RETURNING p.id)
     INSERT INTO event_version (id, package, sort_key, made, fresh)
         SELECT v.id, v.package, v.sort_key, 0, false FROM turned t JOIN version v ON v.package = t.id
@@ -622,6 +637,7 @@ SET jit = off SET work_mem = '64MB' AS $$
 DECLARE
     cursor bigint;
     touched bigint[];
+    known bigint[];
 BEGIN
     SELECT pypi_serial INTO cursor FROM configuration FOR NO KEY UPDATE;
     PERFORM staging_check();
@@ -630,7 +646,7 @@ BEGIN
     END IF;
     applied := count(*) FROM event_staging WHERE serial > cursor;
     PERFORM events_size(applied);
-    PERFORM events_analyze('event_staging');
+    PERFORM events_analyze('event_staging (name, kind)');
     ended := events_packages(cursor, p_all);
     ended := ended || events_releases_gone();
     PERFORM events_files();
@@ -640,12 +656,12 @@ BEGIN
     PERFORM events_flags();
     PERFORM events_spellings();
     touched := ARRAY (SELECT id FROM event_version ORDER BY id);
-    PERFORM FROM version WHERE id IN (SELECT id FROM event_version WHERE NOT fresh) ORDER BY id FOR NO KEY UPDATE;
+    known := ARRAY (SELECT id FROM event_version WHERE NOT fresh);
+    PERFORM FROM version WHERE id = ANY (known) ORDER BY id FOR NO KEY UPDATE;
     PERFORM jobs_settle(touched);
-    ended := ended || attempts_end_unwanted(touched);
+    ended := ended || attempts_end_unwanted(known);
     PERFORM events_pages(p_quiet);
     UPDATE configuration SET pypi_serial = greatest(pypi_serial, p_to);
-    DELETE FROM event_staging;
     jobs := touched <> '{}';
     RETURN NEXT;
 END $$;

@@ -92,10 +92,12 @@ CREATE TABLE tagset (
     mask bigint NOT NULL                     -- the targets that can load it
 );
 
--- PyPI's own wheels of a version, as far as they are not yanked. A file's name is kept as a hash.
+-- PyPI's own wheels of a version, as far as they are not yanked. A file's name is kept as a hash. The history has more of
+-- these than of anything else, and to check what one refers to costs more than the row: sets of tags never go, and what
+-- removes a version (versions_remove) takes its wheels along.
 CREATE TABLE version_wheel (
-    version bigint NOT NULL REFERENCES version ON DELETE CASCADE,
-    tagset  integer NOT NULL REFERENCES tagset,
+    version bigint NOT NULL,
+    tagset  integer NOT NULL,
     name    integer NOT NULL,
     PRIMARY KEY (version, tagset, name)
 );
@@ -123,7 +125,7 @@ CREATE INDEX skip_reason_rule ON skip_reason (rule);
 -- One row where there is work to do. A job with an attempt is being built under a lease.
 CREATE TABLE job (
     version     bigint NOT NULL REFERENCES version ON DELETE CASCADE,
-    target      smallint NOT NULL REFERENCES target,
+    target      smallint NOT NULL,           -- targets never go
     ready_at    timestamptz NOT NULL DEFAULT now(),
     -- what must happen first; null: nothing. 'later': ready_at must come; 'info': PyPI must be asked; 'parked': a person
     need        text CHECK (need IN ('later', 'info', 'parked')),

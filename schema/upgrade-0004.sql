@@ -39,8 +39,8 @@ CREATE TABLE piwheels.tagset (
     mask bigint NOT NULL
 );
 CREATE TABLE piwheels.version_wheel (
-    version bigint NOT NULL REFERENCES piwheels.version ON DELETE CASCADE,
-    tagset  integer NOT NULL REFERENCES piwheels.tagset,
+    version bigint NOT NULL,
+    tagset  integer NOT NULL,
     name    integer NOT NULL,
     PRIMARY KEY (version, tagset, name)
 );
@@ -63,7 +63,7 @@ CREATE INDEX skip_reason_rule ON piwheels.skip_reason (rule);
 
 -- The old order was: by hand, then by id.
 DROP INDEX piwheels.job_waiting;
-ALTER TABLE piwheels.job DROP CONSTRAINT job_need_check;
+ALTER TABLE piwheels.job DROP CONSTRAINT job_need_check, DROP CONSTRAINT job_target_fkey;
 ALTER TABLE piwheels.job
     ADD CONSTRAINT job_need_check CHECK (need IN ('later', 'info', 'parked')),
     ADD COLUMN rank bigint,
