@@ -123,6 +123,7 @@ def world(postgres, schema):
         BEGIN;
         DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
         DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
+        DELETE FROM piwheels.version_wheel;
         UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0;
         SELECT setval(oid::regclass, 1, false) FROM pg_class
             WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace;
@@ -1002,6 +1003,25 @@ def test_wheels_of_the_changelog_cover_and_uncover(log):
     assert log.world.state("1.0", 0)[0] == "waiting"
 
 
+def test_a_wheel_of_the_changelog_covers_a_version_that_was_known_before(log):
+    log.apply(*release("1.0"), *release("2.0"))
+    log.apply(("w", "x", "2.0", "x-a.whl", "cp311-cp311-a", 1))
+    assert log.world.rows("SELECT version, covered_mask FROM piwheels.version ORDER BY 1") == [("1.0", "0"), ("2.0", "1")]
+
+
+def test_what_a_set_of_tags_covers_was_judged_once_and_stands(log):
+    log.apply(("w", "x", "1.0", "x-a.whl", "cp311-cp311-a", 1))
+    log.apply(("w", "x", "2.0", "x-b.whl", "cp311-cp311-a", 3))
+    log.world.store("y", version("1.0", wheels=[wheel("cp311-cp311-a", 3)]))
+    assert log.world.rows("SELECT DISTINCT covered_mask FROM piwheels.version") == [("1",)]
+
+
+def test_an_upload_in_the_future_settles_as_if_it_were_now(log):
+    log.world.rows("SELECT piwheels.policy_set('missing', 1000)")
+    log.world.store("x", version("1.0", uploaded="2999-01-01T00:00:00Z"), follow="all", want="all")
+    assert log.world.one("SELECT ready_at < now() + interval '2 seconds' FROM piwheels.job") == "t"
+
+
 def test_a_version_without_an_sdist_is_taken_up_when_one_comes(log):
     log.apply(("n", "x", "1.0"), ("w", "x", "1.0", "x-b.whl", "cp39-cp39-b", 0))
     assert log.world.state("1.0")[0] == "binary only" and log.world.jobs() == []
@@ -1073,6 +1093,20 @@ def test_a_quarantined_project_is_neither_built_nor_shown_until_it_is_cleared(lo
     assert len(log.world.jobs()) == 2
 
 
+def test_a_project_is_not_quarantined_before_it_exists(log):
+    log.apply(("Q", "x", None), ("q", "x", "1.0"), *release("1.0"))
+    assert log.world.jobs() == [("1.0", "0")]
+
+
+def test_a_version_whose_files_are_withheld_leaves_the_figures_when_it_goes(log):
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    log.world.build(1, path="simple/x/x.whl")
+    log.apply(("Q", "x", None))
+    log.apply(("P", "x", None))
+    assert log.world.tally()[0][3:] == ("0", "0", "0", "0")
+
+
 def test_what_is_not_listed_is_passed_over_where_only_listed_packages_are_followed(world):
     world.target("t0")
     world.store("x", version("1.0"), follow="new", want="newest", serial=0)
@@ -1095,3 +1129,43 @@ def test_events_that_leave_a_gap_are_refused(log):
 def test_nobody_else_can_put_a_table_in_the_place_of_ours(log):
     assert "temporary tables of its own" in log.world.fails(
         "CREATE TEMP VIEW event_staging AS SELECT 1; SELECT piwheels.events_open()")
+
+
+# ---- what is kept up, held against what it follows from ----
+
+WRONG = [
+    ("UPDATE piwheels.version SET covered_mask = 1", "covered_mask", "1", "0"),
+    ("UPDATE piwheels.version SET skipped_mask = 1", "skipped_mask", "1", "0"),
+    ("DELETE FROM piwheels.job WHERE attempt IS NULL", "job for target 0", "none", "there"),
+    ("INSERT INTO piwheels.job (version, target, rank) SELECT version, 1, 1 FROM piwheels.job", "job for target 1", "there", "none"),
+    ("UPDATE piwheels.job SET need = 'info'", "need of the job for target 0", "info", "nothing"),
+    ("UPDATE piwheels.version SET by_hand = true; UPDATE piwheels.job SET rank = 2::bigint << 40",
+     "class of the job for target 0", "2", "0"),
+    ("UPDATE piwheels.package SET live_files = 7", "live files", "7", "1"),
+    ("UPDATE piwheels.version SET quarantined = true WHERE version = '2.0'", "state of the file simple/x/x.whl", "live", "withheld"),
+    ("UPDATE piwheels.file SET state = 'withheld'; UPDATE piwheels.package SET live_files = 0",
+     "state of the file simple/x/x.whl", "withheld", "live"),
+]
+
+
+@pytest.fixture
+def settled(log):
+    """A version that waits, and one that is built."""
+    log.world.store("x", version("2.0"), want="all")
+    log.world.build(0b11, path="simple/x/x.whl")
+    log.world.store("x", version("1.0"), version("2.0"), want="all")
+    return log.world
+
+
+def test_where_everything_agrees_nothing_is_found(settled):
+    assert settled.rows("SELECT * FROM piwheels.facts_check(0, 100)") == []
+
+
+@pytest.mark.parametrize("damage, what, found, due", WRONG)
+def test_what_disagrees_is_found_and_mended(settled, damage, what, found, due):
+    settled.rows(damage, user="postgres")
+    assert (what, found, due) in settled.rows("SELECT what, \"is\", should_be FROM piwheels.facts_check(0, 100)")
+    assert settled.rows("SELECT * FROM piwheels.facts_check(2, 100)") == []
+    assert (what, found, due) in settled.rows("SELECT what, \"is\", should_be FROM piwheels.facts_repair(0, 100)")
+    assert settled.rows("SELECT * FROM piwheels.facts_check(0, 100)") == []
+    assert settled.rows("SELECT * FROM piwheels.facts_repair(0, 100)") == []
