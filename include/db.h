@@ -185,7 +185,6 @@ int db_event_add(struct buf *rows, const struct db_event *e);
 struct db_events {            /* what is said of a batch of them */
     int64_t from, to;         /* serials: where the changelog was asked from, and the last that is dealt with */
     bool follow_all;          /* packages that nobody asked for, too */
-    int64_t settle_ms;        /* how old an upload must be before the version is taken up */
     bool quiet;               /* there is so much that pages wait for db_follow_caught_up */
 };
 struct db_ended {             /* attempts under way that are wanted no more */
@@ -202,6 +201,10 @@ struct db_applied {
 void db_events_store(struct db *db, struct db_call *c, struct buf *rows, const struct db_events *events,
                      struct db_applied *out, void (*done)(struct db_call *c, int error));
 void db_ended_release(struct db_ended *ended);
+
+/* PyPI has no such project any more: everything of it goes. Release `out`. */
+void db_project_gone(struct db *db, struct db_call *c, const char *name, struct db_ended *out,
+                     void (*done)(struct db_call *c, int error));
 
 /* The serial to go on from. `mode`: "all" or "listed"; `newest`: PyPI's newest serial. */
 void db_follow_begin(struct db *db, struct db_call *c, const char *mode, int64_t newest, int64_t *serial,

@@ -65,6 +65,9 @@ const char *farm_whereabouts(const struct farm *f, int64_t slave);
 /* The fingerprint of the farm's key; "" when it has none. */
 const char *farm_key(const struct farm *f);
 
+/* Attempts that are wanted no more: whoever builds them is told to stop, and why. */
+void farm_stop_attempts(struct farm *f, const int64_t *attempts, unsigned count);
+
 /* Whether all are paused. */
 bool farm_resting(const struct farm *f);
 

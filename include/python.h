@@ -76,6 +76,7 @@ int python_sdist_name_parse(const char *file_name, const char *package, char *ve
 struct python_target {
     const char *abi;       /* "cp311", "cp313t" */
     const char *platform;  /* "linux_armv7l" */
+    unsigned glibc_major, glibc_minor; /* of its distribution; 0: unknown, as new as any wheel wants */
 };
 
 /* "cp313t" -> major 3, minor 13, free-threaded. 0, or -EINVAL. Versions are numbers: cp39 < cp311. */
@@ -88,7 +89,7 @@ bool python_platform_valid(const char *platform);
 /* Whether a wheel built on and for this kind of machine runs on the target: the product of its tag sets has a
  * member that the target's Python accepts: pyX / pyXY-none, cpXY-none, cpXY-cpXY, cpXY-abi3 for CPython >=
  * X.Y (not on a free-threaded one); platform equal to the target's, or "any" with abi none. manylinux tags of
- * the same architecture fit a linux_ARCH target, and a manylinux target with the same glibc or a newer one;
+ * the same architecture fit a linux_ARCH target, and a manylinux target, with the same glibc or a newer one;
  * musllinux tags fit only a musllinux target (PEP 600, PEP 656); linux_ARCH fits each of them. */
 bool python_wheel_fits(const struct wheel_name *wheel, const struct python_target *target);
 

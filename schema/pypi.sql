@@ -312,6 +312,32 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     UPDATE package SET refresh_at = now() + make_interval(secs => p_ms / 1000.0) WHERE name = p_name
 $$;
 
+-- Which packages are to be compared with PyPI, and in how many milliseconds. First those whose jobs stand at the head of a
+-- target's queue (some thousand jobs of it) and cannot be handed out before PyPI has told what its changelog does not; then
+-- by the time that was set. An ETag is told where an unchanged page leaves nothing to do.
+CREATE FUNCTION projects_due() RETURNS TABLE (name text, etag text, serial bigint, in_ms bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+    WITH head AS MATERIALIZED (
+        SELECT h.package, min(h.rank) AS rank
+            FROM target t
+                CROSS JOIN LATERAL (SELECT (SELECT r.rank FROM job r
+                    WHERE r.target = t.id AND r.attempt IS NULL AND r.need IS NULL
+                    ORDER BY r.rank, r.version OFFSET 999 LIMIT 1) AS rank) last
+                CROSS JOIN LATERAL (
+                    SELECT v.package, j.rank FROM job j JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package
+                        WHERE j.target = t.id AND j.attempt IS NULL AND j.need = 'info'
+                            AND (last.rank IS NULL OR j.rank < last.rank)
+                            AND (p.refresh_at IS NULL OR p.refresh_at <= now())
+                        ORDER BY j.rank, j.version LIMIT 16) h
+            WHERE t.skip IS NULL
+            GROUP BY h.package ORDER BY 2 LIMIT 16)
+    (SELECT p.name, '', p.serial, 0::bigint FROM head JOIN package p ON p.id = head.package ORDER BY head.rank)
+    UNION ALL
+    (SELECT p.name, CASE WHEN p.follow <> 'no' THEN p.etag ELSE '' END, p.serial,
+            ceil(extract(epoch FROM p.refresh_at - now()) * 1000)::bigint
+        FROM package p WHERE p.refresh_at IS NOT NULL AND p.id NOT IN (SELECT package FROM head)
+        ORDER BY p.refresh_at LIMIT 32)
+$$;
 
 -- ---- the changelog -------------------------------------------------------------------------------
 
@@ -676,6 +702,7 @@ BEGIN
         EXECUTE format('GRANT INSERT ON pg_temp.sweep_staging TO %I', session_user);
     END IF;
     PERFORM staging_check();
+    DELETE FROM pg_temp.sweep_staging;
 END $$;
 
 -- Holds PyPI's list of all projects, in sweep_staging, against what is known: whatever differs will be compared with PyPI in

@@ -13,7 +13,7 @@
 
 #include "core/buf.h"
 
-struct http; /* one client: connections are kept and shared; 4 exchanges a host and 16 in all, others wait */
+struct http; /* one client: connections are kept and shared; 8 exchanges a host and 16 in all, others wait */
 
 struct http_request { /* zeroed before its first use; may be used again once completed */
     /* set by the owner before http_get */
@@ -22,13 +22,14 @@ struct http_request { /* zeroed before its first use; may be used again once com
     const char *if_none_match; /* ETag of what we have, or NULL; copied */
     const char *post;          /* a body to POST, or NULL to GET; copied */
     const char *post_type;     /* its Content-Type; copied */
+    bool urgent;               /* waits for nobody else */
     size_t max_bytes;          /* of the body, decoded; more is an error (-EFBIG); not 0 */
     /* Takes the body of an answer of status 200 as it arrives, in pieces of some kB; NULL: it is gathered in `body`.
      * Called from inside libcurl: it may start, cancel and complete nothing. False: no more for now, until
      * http_go_on; the clock of timeout_ms goes on meanwhile. */
     bool (*sink)(struct http_request *r, const char *data, size_t len);
-    uint64_t timeout_ms;       /* of the whole exchange, once its turn has come; 0: 60 s. Less than 1 kB/s
-                                * for 20 s ends it too */
+    uint64_t timeout_ms;       /* of the whole exchange, once its turn has come; 0: 60 s */
+    unsigned slow_s;           /* less than 1 kB/s for so long ends it too; 0: 20 s */
     /* Completion. error 0: there was an answer, see `status`; else -errno with `reason`:
      * -ETIMEDOUT, -EHOSTUNREACH (no address, no connection), -ELOOP (redirects), -EFBIG, -EPROTO
      * (cut off, no HTTP, no valid certificate), -EINVAL (not a URL of http or https), -ECANCELED. */

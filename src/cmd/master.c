@@ -64,12 +64,26 @@ struct master {
 struct pace {
     int64_t retry_ms;
     uint64_t grace_ms, round_ms, root_pause_ms, poll_ms;
+    uint64_t changelog_ms, pace_ms, back_off_ms, most_back_off_ms, patience_ms; /* see struct pypi_settings, as of the next */
+    unsigned slow_s;
 };
 
 static struct pace pace_of(const struct options *o)
 {
-    struct pace polite = {60000, 60000, 5000, 60000, (uint64_t)option_number(o, OPT_master_poll_interval)};
-    struct pace quick = {1000, 2000, 500, 200, option_given(o, OPT_master_poll_interval) ? polite.poll_ms : 2000};
+    struct pace polite = {
+        .retry_ms = 60000, .grace_ms = 60000, .round_ms = 5000, .root_pause_ms = 60000,
+        .poll_ms = (uint64_t)option_number(o, OPT_master_poll_interval),
+        .changelog_ms = (uint64_t)option_number(o, OPT_master_changelog_interval),
+        .pace_ms = 1000, .back_off_ms = 1000, .most_back_off_ms = 600000, .patience_ms = 300000,
+    };
+    struct pace quick = {
+        .retry_ms = 1000, .grace_ms = 2000, .round_ms = 500, .root_pause_ms = 200,
+        .poll_ms = option_given(o, OPT_master_poll_interval) ? polite.poll_ms : 2000,
+        .changelog_ms = option_given(o, OPT_master_changelog_interval) ? polite.changelog_ms : 500,
+        .pace_ms = 0, .back_off_ms = 200, .most_back_off_ms = 2000, .patience_ms = 60000, .slow_s = 5,
+    };
+    if (polite.changelog_ms < polite.pace_ms)
+        polite.changelog_ms = polite.pace_ms;
     return option_flag(o, OPT_master_dev_mode) ? quick : polite;
 }
 
@@ -83,6 +97,16 @@ static void on_jobs_made(void *owner)
     if (m->web)
         web_wake(m->web);
 }
+
+/* The queue (src/queue) would notice in its next round; slaves need not build till then. */
+static void on_withdrawn(void *owner, const int64_t *attempts, unsigned count)
+{
+    struct master *m = owner;
+    if (m->farm)
+        farm_stop_attempts(m->farm, attempts, count);
+}
+
+static const struct pypi_events pypi_events = {on_jobs_made, on_withdrawn};
 
 static void on_attempt_ended(void *owner)
 {
@@ -224,15 +248,23 @@ static enum step open_pypi(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     const struct options *o = m->options;
+    const char *follow = option_text(o, OPT_master_follow);
     char agent[256];
+    if (strcmp(follow, "all") != 0 && strcmp(follow, "listed") != 0)
+        return task_fail(t, -EINVAL, "--follow must be all or listed, not %.100s", follow);
     if (m->recovered)
         return task_fail(t, m->recovered, "what a crash left could not be cleaned up; the log says why");
     snprintf(agent, sizeof agent, "piwheels/%s (+%s)", PIWHEELS_VERSION, option_text(o, OPT_master_contact));
     m->http = http_open(&m->loop, agent);
-    struct pypi_settings settings = {.simple_url = option_text(o, OPT_master_pypi_simple),
-                                     .json_url = option_text(o, OPT_master_pypi_json),
-                                     .poll_ms = pace_of(o).poll_ms};
-    m->pypi = pypi_open(&m->loop, m->db, m->http, &settings, on_jobs_made, m);
+    struct pace pace = pace_of(o);
+    struct pypi_settings settings = {
+        .simple_url = option_text(o, OPT_master_pypi_simple), .json_url = option_text(o, OPT_master_pypi_json),
+        .xmlrpc_url = option_text(o, OPT_master_pypi_xmlrpc), .follow_all = strcmp(follow, "all") == 0,
+        .poll_ms = pace.poll_ms, .changelog_ms = pace.changelog_ms, .pace_ms = pace.pace_ms, .back_off_ms = pace.back_off_ms,
+        .most_back_off_ms = pace.most_back_off_ms, .patience_ms = pace.patience_ms, .slow_s = pace.slow_s,
+        .sweep_ms = (uint64_t)option_number(o, OPT_master_sweep),
+    };
+    m->pypi = pypi_open(&m->loop, m->db, m->http, &settings, &pypi_events, m);
     return STEP_NEXT;
 }
 

@@ -76,13 +76,38 @@ static void print_master(const json_t *status)
            (double)number_of(master, "disk_free_bytes") / GIGA);
     printf("Last hour    %lld built, %lld failed, %lld lost by the farm; pages to write: %lld\n",
            number_of(hour, "success"), number_of(hour, "failed"), number_of(hour, "farm"), number_of(status, "stale_pages"));
-    printf("Last minute  slowest answer of the database %lld ms, of the loop %.1f ms\n\n", number_of(fast, "worst_ms"),
+    printf("Last minute  slowest answer of the database %lld ms, of the loop %.1f ms\n", number_of(fast, "worst_ms"),
            (double)number_of(master, "lag_worst_us") / 1000);
+}
+
+/* "PyPI         follows all packages, 12 serials behind, answered 3 s ago" */
+static void print_pypi(const json_t *pypi)
+{
+    const char *state = text_of(pypi, "state");
+    char span[CLOCK_TEXT_SIZE];
+
+    printf("PyPI         ");
+    if (strcmp(state, "off") == 0) {
+        puts("its changelog is not read; packages are compared one by one\n");
+        return;
+    }
+    printf("%s packages, at serial %lld, %lld behind", text_of(pypi, "follow"), number_of(pypi, "serial"), number_of(pypi, "lag"));
+    if (number_of(pypi, "answered_ms") >= 0)
+        printf(", last answer %s ago", clock_span(number_of(pypi, "answered_ms"), span));
+    if (strcmp(state, "reading") == 0)
+        printf("\n             reads its history at %lld events/s", number_of(pypi, "events_per_s"));
+    if (strcmp(state, "reading") == 0 && number_of(pypi, "left_ms") >= 0)
+        printf(", %s left", clock_span(number_of(pypi, "left_ms"), span));
+    if (strcmp(state, "waiting") == 0)
+        printf("\n             stands still: %s; asked again in %s", text_of(pypi, "trouble"),
+               clock_span(number_of(pypi, "next_ms"), span));
+    puts("\n");
 }
 
 static void print_status(const json_t *status)
 {
     print_master(status);
+    print_pypi(json_object_get(status, "pypi"));
     print_targets(json_object_get(status, "targets"));
     print_slaves(json_object_get(status, "slaves"));
 }

@@ -3,6 +3,7 @@
  * database, where the stages of the master find it.
  */
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct target {
     struct tool tool;
     const char *name;
     const char *abi, *platform, *label;  /* of add */
+    const char *glibc;                   /* "2.36", or NULL */
     const char *reason;                  /* of skip; NULL: unskip */
     char **packages;                     /* of preinstalled */
     size_t package_count;
@@ -57,7 +59,7 @@ static enum step add_target(struct task *t)
     struct target *target = target_of(t);
 
     db_target_add(target->tool.db, &target->tool.call, target->name, target->abi, target->platform,
-                  target->label, NULL, &target->id, tool_on_answer);
+                  target->label, target->glibc, &target->id, tool_on_answer);
     return STEP_WAIT;
 }
 
@@ -104,7 +106,8 @@ static enum step read_tags(struct task *t)
 static bool tags_fit(const struct target *target, const char *tags)
 {
     const struct db_target *added = added_target(target);
-    struct python_target python = {.abi = added->abi, .platform = added->platform};
+    struct python_target python = {.abi = added->abi, .platform = added->platform, .glibc_major = added->glibc_major,
+                                   .glibc_minor = added->glibc_minor};
     struct wheel_name name;
     char file[1200];
 
@@ -281,6 +284,21 @@ static int check_target(const struct target *t)
     return EXIT_OK;
 }
 
+/* Of this machine, as "2.36"; NULL where the platform says all that is to be said. */
+static const char *native_glibc(const char *platform)
+{
+    return text_starts(platform, "linux_") ? gnu_get_libc_version() : NULL;
+}
+
+static bool glibc_valid(const char *glibc)
+{
+    unsigned major, minor;
+    int end = 0;
+
+    return sscanf(glibc, "%3u.%3u%n", &major, &minor, &end) == 2 && glibc[end] == '\0' && major > 0 && glibc[0] >= '0'
+           && glibc[0] <= '9' && strpbrk(glibc, " +-") == NULL;
+}
+
 static int add(const struct options *o)
 {
     struct target t = {
@@ -288,6 +306,7 @@ static int add(const struct options *o)
         .abi = option_text(o, OPT_argv_abi),
         .platform = option_text(o, OPT_argv_platform),
         .label = option_text(o, OPT_argv_label),
+        .glibc = option_text(o, OPT_argv_glibc),
     };
     struct slave_python python;
     char system[128], why[256];
@@ -303,6 +322,7 @@ static int add(const struct options *o)
         t.abi = python.abi;
         t.platform = python.platform;
         t.label = t.label != NULL ? t.label : system;
+        t.glibc = t.glibc != NULL ? t.glibc : native_glibc(t.platform);
     } else if (option_given(o, OPT_argv_python)) {
         return command_usage_error(&command_target, "--python belongs to --native");
     }
@@ -310,6 +330,8 @@ static int add(const struct options *o)
         return command_usage_error(&command_target,
                                    "what does it build for? give --abi and --platform, or --native");
     t.label = t.label != NULL ? t.label : "";
+    if (t.glibc != NULL && !glibc_valid(t.glibc))
+        return command_usage_error(&command_target, "--glibc is a version such as 2.36, not %.40s", t.glibc);
     int status = check_target(&t);
     return status == EXIT_OK ? add_and_judge(&t, o) : status;
 }
@@ -330,8 +352,11 @@ static void print_json(const struct db_targets *targets)
 
     for (unsigned i = 0; i < targets->count; i++) {
         const struct db_target *t = &targets->items[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s?}", "name", t->name, "abi", t->abi,
+        char glibc[32];
+        snprintf(glibc, sizeof glibc, "%u.%u", t->glibc_major, t->glibc_minor);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?}", "name", t->name, "abi", t->abi,
                                               "platform", t->platform, "label", t->label,
+                                              "glibc", t->glibc_major > 0 ? glibc : NULL,
                                               "skip", t->skipped ? t->skip : NULL));
     }
     json_dumpf(list, stdout, JSON_INDENT(2));

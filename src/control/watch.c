@@ -84,6 +84,7 @@ static json_t *describe_all(const struct control *o)
     json_object_set_new(head, "master", describe_master(o));
     json_object_set_new(head, "lanes", describe_lanes());
     json_object_set_new(head, "database", describe_database(o->sources.db));
+    json_object_set_new(head, "pypi", pypi_describe(o->sources.pypi));
     return head;
 }
 

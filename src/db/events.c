@@ -106,10 +106,9 @@ static void decode_applied(struct db_call *c, const struct pg_result *result)
 void db_events_store(struct db *db, struct db_call *c, struct buf *rows, const struct db_events *events,
                      struct db_applied *out, void (*done)(struct db_call *c, int error))
 {
-    char *sql = mem_format("COPY piwheels.event_staging FROM STDIN; "
-                           "SELECT * FROM piwheels.events_apply(%" PRId64 ", %" PRId64 ", %s, %" PRId64 ", %s)",
-                           events->from, events->to, events->follow_all ? "true" : "false", events->settle_ms,
-                           events->quiet ? "true" : "false");
+    char *sql = mem_format("SELECT piwheels.events_open(); COPY pg_temp.event_staging FROM STDIN; "
+                           "SELECT * FROM piwheels.events_apply(%" PRId64 ", %" PRId64 ", %s, %s)",
+                           events->from, events->to, events->follow_all ? "true" : "false", events->quiet ? "true" : "false");
 
     memset(out, 0, sizeof *out);
     call_init(c, decode_applied, out, done);
@@ -121,6 +120,27 @@ void db_ended_release(struct db_ended *ended)
 {
     free(ended->attempts);
     memset(ended, 0, sizeof *ended);
+}
+
+static void decode_ended(struct db_call *c, const struct pg_result *result)
+{
+    struct db_ended *ended = c->out;
+
+    ended->attempts = mem_new(pg_rows(result) + 1, sizeof *ended->attempts);
+    for (unsigned row = 0; row < pg_rows(result); row++)
+        ended->attempts[ended->count++] = pg_int(result, row, 0);
+}
+
+void db_project_gone(struct db *db, struct db_call *c, const char *name, struct db_ended *out,
+                     void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    memset(out, 0, sizeof *out);
+    pg_params_init(&params);
+    pg_add_text(&params, name);
+    call_init(c, decode_ended, out, done);
+    call_send(c, db->bulk, "SELECT piwheels.project_gone($1)", &params);
 }
 
 /* ---- beginning, and having caught up -------------------------------------------------------------- */

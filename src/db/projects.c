@@ -67,10 +67,7 @@ void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out,
 {
     memset(out, 0, sizeof *out);
     call_init(c, decode_due, out, done);
-    call_send(c, db->bulk,
-              "SELECT name, etag, serial, ceil(extract(epoch FROM refresh_at - now()) * 1000)::bigint "
-              "FROM piwheels.package WHERE refresh_at IS NOT NULL ORDER BY refresh_at LIMIT 32",
-              NULL);
+    call_send(c, db->bulk, "SELECT * FROM piwheels.projects_due() LIMIT 32", NULL);
 }
 
 void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,

@@ -16,13 +16,13 @@ int db_sweep_add(struct buf *rows, const char *name, int64_t serial)
 void db_sweep_begin(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error))
 {
     call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, "SELECT piwheels.sweep_begin()", NULL);
+    call_send(c, db->bulk, "SELECT piwheels.sweep_open()", NULL);
 }
 
 void db_sweep_store(struct db *db, struct db_call *c, struct buf *rows, void (*done)(struct db_call *c, int error))
 {
     call_init(c, NULL, NULL, done);
-    call_copy(c, db->bulk, "COPY piwheels.sweep_staging FROM STDIN", rows);
+    call_copy(c, db->bulk, "COPY pg_temp.sweep_staging (name, serial) FROM STDIN", rows);
 }
 
 static void decode_count(struct db_call *c, const struct pg_result *result)

@@ -67,17 +67,30 @@ static void on_lost(void *owner, int64_t attempt)
     }
 }
 
-/* What is being recorded has just ended by itself. */
+/* Stops the attempt wherever it is built. What is being recorded has just ended by itself. */
+static void stop_attempt(struct farm *f, int64_t attempt, bool withdrawn)
+{
+    char reason[640] = "it is not wanted any more";
+    for (struct session *s = f->sessions; s; s = s->next) {
+        const struct attempt *a = attempt_find(s, attempt);
+        if (!a || (a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING))
+            continue;
+        if (withdrawn)
+            snprintf(reason, sizeof reason, "PyPI has withdrawn %s %s", a->facts.package, a->facts.version);
+        attempt_stop(s, attempt, reason);
+        return;
+    }
+}
+
 static void on_unwanted(void *owner, int64_t attempt)
 {
-    struct farm *f = owner;
-    for (struct session *s = f->sessions; s; s = s->next) {
-        struct attempt *a = attempt_find(s, attempt);
-        if (a && (a->state == ATTEMPT_BUILDING || a->state == ATTEMPT_RECEIVING)) {
-            attempt_stop(s, attempt, "it is not wanted any more");
-            return;
-        }
-    }
+    stop_attempt(owner, attempt, false);
+}
+
+void farm_stop_attempts(struct farm *f, const int64_t *attempts, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        stop_attempt(f, attempts[i], true);
 }
 
 const struct queue_events farm_queue_events = {on_work, on_lost, on_unwanted};

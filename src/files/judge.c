@@ -27,7 +27,7 @@ static uint64_t targets_served(const struct receipt *r, const struct wheel_name 
     uint64_t serves = 0;
     for (unsigned i = 0; i < r->targets->count; i++) {
         const struct db_target *t = &r->targets->items[i];
-        struct python_target tags = {t->abi, t->platform};
+        struct python_target tags = {.abi = t->abi, .platform = t->platform};
         bool at_home = strcmp(t->platform, own->platform) == 0 && strcmp(t->label, own->label) == 0;
         if ((at_home || python_wheel_is_pure(name)) && python_wheel_fits(name, &tags))
             serves |= (uint64_t)1 << t->id;

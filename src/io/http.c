@@ -29,7 +29,7 @@
 #define SLOW_BYTES_PER_S 1000L
 #define SLOW_S 20L
 #define MAX_REDIRECTS 5L
-#define MAX_RUNNING_A_HOST 4
+#define MAX_RUNNING_A_HOST 8
 #define MAX_RUNNING 16
 #define MAX_RETRY_AFTER_MS ((int64_t)7 * 24 * 3600 * 1000)
 
@@ -218,7 +218,7 @@ static bool may_run(const struct http *http, const struct http_request *asked)
         running++;
         at_host += strcasecmp(r->host, asked->host) == 0;
     }
-    return running < MAX_RUNNING && at_host < MAX_RUNNING_A_HOST;
+    return asked->urgent || (running < MAX_RUNNING && at_host < MAX_RUNNING_A_HOST);
 }
 
 static void start_waiting(struct http *http)
@@ -445,7 +445,7 @@ static void add_header(struct http_request *r, const char *name, const char *val
     free(line);
 }
 
-static void set_limits(CURL *easy, uint64_t timeout_ms)
+static void set_limits(CURL *easy, uint64_t timeout_ms, unsigned slow_s)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
@@ -454,7 +454,7 @@ static void set_limits(CURL *easy, uint64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : DEFAULT_TIMEOUT_MS));
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES_PER_S);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, SLOW_S);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, slow_s > 0 ? (long)slow_s : SLOW_S);
 }
 
 static void prepare(struct http *http, struct http_request *r)
@@ -468,7 +468,7 @@ static void prepare(struct http *http, struct http_request *r)
     add_header(r, "If-None-Match", r->if_none_match);
     add_header(r, "Content-Type", r->post_type);
     add_header(r, "Expect", r->post != NULL ? "" : NULL); /* ask without asking whether one may */
-    set_limits(easy, r->timeout_ms);
+    set_limits(easy, r->timeout_ms, r->slow_s);
     curl_easy_setopt(easy, CURLOPT_URL, r->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->user_agent);
@@ -513,8 +513,6 @@ struct http *http_open(uv_loop_t *loop, const char *user_agent)
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)MAX_RUNNING_A_HOST);
-    curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_RUNNING);
     return http;
 }
 

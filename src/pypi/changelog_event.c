@@ -5,7 +5,6 @@
  */
 #include "changelog_event.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,84 +13,9 @@
 #include "core/text.h"
 #include "python.h"
 
-#define FITS_SLOTS 16384u          /* a power of two; forgotten when three quarters are used */
 #define MAX_VERSION_BYTES 255
 #define MAX_FILE_BYTES 255         /* what file systems take */
 #define LAST_SECOND INT64_C(4102444800) /* the year 2100: a time beyond it is none */
-
-/* ---- what fits ------------------------------------------------------------------------------------ */
-
-struct changelog_fit {
-    char *tags;
-    uint64_t mask;
-};
-
-static void forget(struct changelog_fits *fits)
-{
-    for (size_t i = 0; fits->slots != NULL && i < FITS_SLOTS; i++) {
-        free(fits->slots[i].tags);
-        fits->slots[i].tags = NULL;
-    }
-    fits->used = 0;
-}
-
-void changelog_fits_set(struct changelog_fits *fits, const struct db_targets *targets)
-{
-    if (memcmp(&fits->targets, targets, sizeof *targets) == 0)
-        return;
-    forget(fits);
-    fits->targets = *targets;
-}
-
-void changelog_fits_release(struct changelog_fits *fits)
-{
-    forget(fits);
-    free(fits->slots);
-    fits->slots = NULL;
-}
-
-static uint64_t judge(const struct db_targets *targets, const char *tags)
-{
-    struct wheel_name wheel;
-    char name[1200];
-    uint64_t mask = 0;
-
-    snprintf(name, sizeof name, "x-1-%s.whl", tags);
-    if (python_wheel_name_parse(name, &wheel) != 0)
-        return 0;
-    for (unsigned i = 0; i < targets->count; i++) {
-        const struct db_target *t = &targets->items[i];
-        struct python_target target = {.abi = t->abi, .platform = t->platform};
-        if (python_wheel_fits(&wheel, &target))
-            mask |= UINT64_C(1) << t->id;
-    }
-    return mask;
-}
-
-/* FNV-1a */
-static size_t hash(const char *text)
-{
-    uint32_t h = 2166136261u;
-
-    for (; *text != '\0'; text++)
-        h = (h ^ (unsigned char)*text) * 16777619u;
-    return h;
-}
-
-uint64_t changelog_fits_mask(struct changelog_fits *fits, const char *tags)
-{
-    if (fits->slots == NULL)
-        fits->slots = mem_new(FITS_SLOTS, sizeof *fits->slots);
-    if (fits->used >= FITS_SLOTS / 4 * 3)
-        forget(fits);
-    size_t at = hash(tags) % FITS_SLOTS;
-    for (; fits->slots[at].tags != NULL; at = (at + 1) % FITS_SLOTS)
-        if (strcmp(fits->slots[at].tags, tags) == 0)
-            return fits->slots[at].mask;
-    fits->used++;
-    fits->slots[at] = (struct changelog_fit){mem_text(tags), judge(&fits->targets, tags)};
-    return fits->slots[at].mask;
-}
 
 /* ---- which action --------------------------------------------------------------------------------- */
 
@@ -181,27 +105,18 @@ static bool file_name_valid(const char *name)
     return true;
 }
 
-/* Into to->tags: "cp311-cp311-linux_x86_64". False when the file is no wheel of the package. */
-static bool read_tags(const char *file, struct changelog_event *to)
+static bool is_sdist(const char *file)
 {
-    struct wheel_name wheel;
+    static const char *const endings[] = {".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz"};
 
-    if (python_wheel_name_parse(file, &wheel) != 0 || !python_names_equal(wheel.dist, to->name))
-        return false;
-    snprintf(to->tags, sizeof to->tags, "%s-%s-%s", wheel.python, wheel.abi, wheel.platform);
-    for (char *c = to->tags; *c != '\0'; c++)
-        *c = (char)tolower((unsigned char)*c);
-    return true;
+    for (size_t i = 0; i < COUNT_OF(endings); i++)
+        if (text_ends(file, endings[i]))
+            return true;
+    return false;
 }
 
-static bool is_sdist(const char *file, const char *package)
-{
-    char version[256];
-    return python_sdist_name_parse(file, package, version, sizeof version) == 0;
-}
-
-/* A file that came or went; false when the action says nothing of the kind. */
-static bool read_file_action(const char *action, struct changelog_fits *fits, struct changelog_event *to)
+/* A file that came or went; that it belongs to the project, PyPI says. False when the action says nothing of the kind. */
+static bool read_file_action(const char *action, struct fits *fits, struct changelog_event *to)
 {
     char tag[64] = "";
     const char *file = NULL;
@@ -211,16 +126,16 @@ static bool read_file_action(const char *action, struct changelog_fits *fits, st
         return false;
     struct db_event *e = &to->event;
     e->file = file;
-    if (read_tags(file, to)) {
+    if (fits_tags(file, to->tags, sizeof to->tags)) {
         e->tags = to->tags;
-        e->fits = changelog_fits_mask(fits, to->tags);
+        e->fits = fits_mask(fits, to->tags);
     }
     if (removed)
         e->kind = 'F';
     else if (e->tags != NULL)
         e->kind = 'w';
     else
-        e->kind = strcmp(tag, "source") == 0 && is_sdist(file, to->name) ? 's' : 'o';
+        e->kind = strcmp(tag, "source") == 0 && is_sdist(file) ? 's' : 'o';
     return true;
 }
 
@@ -281,7 +196,7 @@ static const char *read_version(const struct changelog_row *row, struct changelo
     return fits ? NULL : "the version is too long";
 }
 
-static void read_action(const char *action, struct changelog_fits *fits, struct changelog_event *to)
+static void read_action(const char *action, struct fits *fits, struct changelog_event *to)
 {
     struct db_event *e = &to->event;
 
@@ -303,7 +218,7 @@ static void read_action(const char *action, struct changelog_fits *fits, struct 
 
 /* ---- entry ---------------------------------------------------------------------------------------- */
 
-enum changelog_verdict changelog_event_read(const struct changelog_row *row, struct changelog_fits *fits,
+enum changelog_verdict changelog_event_read(const struct changelog_row *row, struct fits *fits,
                                             struct changelog_event *to)
 {
     int64_t happened = row->happened;

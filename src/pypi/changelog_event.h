@@ -10,17 +10,7 @@
 
 #include "changelog_xml.h"
 #include "db.h"
-
-/* The targets that wheels of a set of tags fit, remembered: most files have one of a few hundred sets. Begins as zeroes. */
-struct changelog_fits {
-    struct db_targets targets;
-    struct changelog_fit *slots;
-    unsigned used;
-};
-void changelog_fits_set(struct changelog_fits *fits, const struct db_targets *targets);
-void changelog_fits_release(struct changelog_fits *fits);
-/* The mask of the targets whose Python may load a wheel of these tags ("cp311-cp311-linux_x86_64", lower case). */
-uint64_t changelog_fits_mask(struct changelog_fits *fits, const char *tags);
+#include "fits.h"
 
 enum changelog_verdict {
     ROW_EVENT,                /* `event` is to be stored */
@@ -33,11 +23,11 @@ struct changelog_event {
     struct db_event event;    /* points into what follows, and into the row */
     const char *why;
     /* private */
-    char name[256], version[256], tags[1100];
+    char name[256], version[256], tags[FITS_TAGS_SIZE];
     char key[1024];
 };
 
-enum changelog_verdict changelog_event_read(const struct changelog_row *row, struct changelog_fits *fits,
+enum changelog_verdict changelog_event_read(const struct changelog_row *row, struct fits *fits,
                                             struct changelog_event *to);
 
 #endif

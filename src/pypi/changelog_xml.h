@@ -21,7 +21,7 @@ struct changelog_row {
     bool cut;                 /* one of the texts was longer than is kept */
 };
 
-enum changelog_answer { ANSWER_ROWS, ANSWER_NUMBER, ANSWER_FAULT };
+enum changelog_answer_kind { ANSWER_ROWS, ANSWER_NUMBER, ANSWER_FAULT };
 
 struct changelog_field {
     enum { FIELD_NONE, FIELD_TEXT, FIELD_NUMBER, FIELD_NIL } kind;
@@ -36,7 +36,7 @@ struct changelog_xml {
     bool (*row)(void *owner, const struct changelog_row *row);
     void *owner;
     /* the result once changelog_xml_end has returned 0 */
-    enum changelog_answer answer;
+    enum changelog_answer_kind answer;
     uint64_t rows;            /* how many were told; counted all the time */
     int64_t number;           /* of ANSWER_NUMBER */
     int64_t fault_code;       /* of ANSWER_FAULT */

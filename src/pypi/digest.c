@@ -16,6 +16,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "fits.h"
 #include "python.h"
 
 #define MAX_FILES 500000
@@ -33,6 +34,7 @@ struct candidate {
     const json_t *file;
     bool sdist;
     size_t place;          /* on the page */
+    int64_t uploaded_ms;   /* 0: unknown */
 };
 
 struct candidates {
@@ -107,6 +109,15 @@ static bool file_version(const char *file_name, const char *package, bool *sdist
     return (*sdist || wheel_version(file_name, package, version, size)) && python_version_valid(version);
 }
 
+/* Before 1970 lie years that PostgreSQL refuses, and no upload. */
+static int64_t upload_time(const json_t *file)
+{
+    const char *time = plain_text(file, "upload-time");
+    int64_t ms;
+
+    return time != NULL && clock_parse(time, &ms) == 0 && ms > 0 ? ms : 0;
+}
+
 static bool add_candidate(struct candidates *all, const json_t *file, const char *package, size_t place)
 {
     const char *file_name = plain_text(file, "filename");
@@ -117,6 +128,7 @@ static bool add_candidate(struct candidates *all, const json_t *file, const char
         return false;
     if (key_hex(version, &c.key) != 0)
         return false;
+    c.uploaded_ms = upload_time(file);
     struct buf normal;
     buf_init(&normal, sizeof version - 1);
     if (python_version_normalise(version, &normal) == 0) {
@@ -129,11 +141,13 @@ static bool add_candidate(struct candidates *all, const json_t *file, const char
     return c.version != NULL;
 }
 
-/* By version; within one in the page's order. */
+/* By version; within one in the order in which they came. */
 static int compare_candidates(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     int order = strcmp(x->key, y->key);
+    if (order == 0)
+        order = (x->uploaded_ms > y->uploaded_ms) - (x->uploaded_ms < y->uploaded_ms);
     return order != 0 ? order : x->place < y->place ? -1 : 1;
 }
 
@@ -170,45 +184,61 @@ static size_t run_length(const struct candidates *all, size_t first)
 
 /* ---- a run of files of one version ---------------------------------------------------------------- */
 
-/* The first .tar.gz, else the first sdist of another kind, else NULL. */
-static const json_t *choose_sdist(const struct candidate *run, size_t count)
+/* The newest .tar.gz, else the newest sdist of another kind, else NULL. */
+static const struct candidate *choose_sdist(const struct candidate *run, size_t count)
 {
-    const json_t *chosen = NULL;
+    const struct candidate *chosen = NULL;
+    bool sound = false;
 
     for (size_t i = 0; i < count; i++) {
-        if (!run[i].sdist)
-            continue;
-        if (text_ends(plain_text(run[i].file, "filename"), ".tar.gz"))
-            return run[i].file;
-        if (chosen == NULL)
-            chosen = run[i].file;
+        bool targz = text_ends(plain_text(run[i].file, "filename"), ".tar.gz");
+        if (run[i].sdist && (targz || !sound)) {
+            chosen = &run[i];
+            sound = targz;
+        }
     }
     return chosen;
 }
 
-/* When the first file of the version was uploaded, for the database; NULL when nothing tells. */
-static const char *earliest_upload(const struct candidate *run, size_t count, char text[CLOCK_TEXT_SIZE + 4])
+/* For the database; NULL when it is unknown. */
+static const char *time_text(int64_t ms, char text[CLOCK_TEXT_SIZE + 4])
 {
-    int64_t earliest_ms = INT64_MAX, ms;
-
-    for (size_t i = 0; i < count; i++) {
-        const char *time = plain_text(run[i].file, "upload-time");
-        /* Before 1970 lie years that PostgreSQL refuses, and no upload. */
-        if (time != NULL && clock_parse(time, &ms) == 0 && ms >= 0 && ms < earliest_ms)
-            earliest_ms = ms;
-    }
-    if (earliest_ms == INT64_MAX)
+    if (ms == 0)
         return NULL;
-    clock_text(earliest_ms, text);
+    clock_text(ms, text);
     return strcat(text, "+00");
+}
+
+/* When the first file of the version was uploaded; 0 when nothing tells. */
+static int64_t earliest_upload(const struct candidate *run, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (run[i].uploaded_ms > 0)
+            return run[i].uploaded_ms;
+    return 0;
+}
+
+static int64_t newest_sdist(const struct candidate *run, size_t count)
+{
+    int64_t newest_ms = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (run[i].sdist)
+            newest_ms = run[i].uploaded_ms;
+    return newest_ms;
+}
+
+static bool is_yanked(const struct candidate *c)
+{
+    const json_t *yanked = json_object_get(c->file, "yanked");
+    return json_is_string(yanked) || json_is_true(yanked);
 }
 
 /* PEP 592 yanks files; a version is yanked when all of its files are. */
 static bool all_yanked(const struct candidate *run, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const json_t *yanked = json_object_get(run[i].file, "yanked");
-        if (!json_is_string(yanked) && !json_is_true(yanked))
+        if (!is_yanked(&run[i]))
             return false;
     }
     return true;
@@ -262,21 +292,58 @@ static void add_member(struct buf *to, const char *member, const char *text)
     buf_add_json(to, text);
 }
 
-static void add_version(struct buf *to, const struct candidate *run, size_t count,
-                        const struct db_targets *targets)
+static void add_other_sdists(struct buf *to, const struct candidate *run, size_t count, const struct candidate *chosen)
 {
-    const json_t *sdist = choose_sdist(run, count);
+    const char *comma = "";
+
+    buf_adds(to, ", \"other_sdists\": [");
+    for (size_t i = 0; i < count; i++) {
+        if (!run[i].sdist || &run[i] == chosen)
+            continue;
+        buf_adds(to, comma);
+        buf_add_json(to, plain_text(run[i].file, "filename"));
+        comma = ", ";
+    }
+    buf_adds(to, "]");
+}
+
+/* Those that are not yanked: [tags, the targets they fit, file name] each. */
+static void add_wheels(struct buf *to, const struct candidate *run, size_t count, const struct digest_request *q)
+{
+    const char *comma = "";
+    char tags[FITS_TAGS_SIZE];
+
+    buf_adds(to, ", \"wheels\": [");
+    for (size_t i = 0; i < count; i++) {
+        const char *file = plain_text(run[i].file, "filename");
+        if (run[i].sdist || is_yanked(&run[i]) || !fits_tags(file, tags, sizeof tags))
+            continue;
+        buf_addf(to, "%s[", comma);
+        buf_add_json(to, tags);
+        buf_addf(to, ", %" PRId64 ", ", (int64_t)fits_judge(q->targets, tags));
+        buf_add_json(to, file);
+        buf_adds(to, "]");
+        comma = ", ";
+    }
+    buf_adds(to, "]");
+}
+
+static void add_version(struct buf *to, const struct candidate *run, size_t count, const struct digest_request *q)
+{
+    const struct candidate *chosen = choose_sdist(run, count);
+    const json_t *sdist = chosen != NULL ? chosen->file : NULL;
     bool yanked = all_yanked(run, count);
     char *yanked_reason = yanked ? first_text(run, count, sdist, "yanked") : mem_text("");
     char *requires_python = first_text(run, count, sdist, "requires-python");
-    char released[CLOCK_TEXT_SIZE + 4];
+    char released[CLOCK_TEXT_SIZE + 4], uploaded[CLOCK_TEXT_SIZE + 4];
     uint64_t judged, excluded;
 
-    judge(targets, requires_python, &judged, &excluded);
+    judge(q->targets, requires_python, &judged, &excluded);
     buf_adds(to, "{\"version\": ");
     buf_add_json(to, run[0].version);
     add_member(to, "key", run[0].key);
-    add_member(to, "released", earliest_upload(run, count, released));
+    add_member(to, "released", time_text(earliest_upload(run, count), released));
+    add_member(to, "uploaded", time_text(newest_sdist(run, count), uploaded));
     buf_addf(to, ", \"prerelease\": %s", python_version_prerelease(run[0].version) ? "true" : "false");
     buf_addf(to, ", \"yanked\": %s", yanked ? "true" : "false");
     add_member(to, "yanked_reason", yanked_reason);
@@ -284,12 +351,15 @@ static void add_version(struct buf *to, const struct candidate *run, size_t coun
     buf_addf(to, ", \"judged_mask\": %" PRId64 ", \"na_mask\": %" PRId64, (int64_t)judged, (int64_t)excluded);
     add_member(to, "sdist", sdist != NULL ? plain_text(sdist, "filename") : NULL);
     add_member(to, "sdist_sha256", sdist != NULL ? file_sha256(sdist) : NULL);
+    buf_adds(to, ", \"legacy\": false"); /* what is no version is refused file by file */
+    add_other_sdists(to, run, count, chosen);
+    add_wheels(to, run, count, q);
     buf_adds(to, "}");
     free(yanked_reason);
     free(requires_python);
 }
 
-static unsigned add_versions(struct buf *to, const struct candidates *all, const struct db_targets *targets)
+static unsigned add_versions(struct buf *to, const struct candidates *all, const struct digest_request *q)
 {
     unsigned versions = 0;
 
@@ -297,7 +367,7 @@ static unsigned add_versions(struct buf *to, const struct candidates *all, const
     for (size_t i = 0, count; i < all->count; i += count) {
         count = run_length(all, i);
         buf_adds(to, versions++ > 0 ? ",\n" : "\n");
-        add_version(to, all->items + i, count, targets);
+        add_version(to, all->items + i, count, q);
     }
     buf_adds(to, "]");
     return versions;
@@ -377,7 +447,7 @@ static void write_project(const struct digest_request *q, const json_t *page, co
     buf_addf(&d->json, ", \"refresh_s\": %" PRIu64 ".%03u", q->refresh_ms / 1000,
              (unsigned)(q->refresh_ms % 1000));
     add_wish(&d->json, q, key);
-    d->versions = add_versions(&d->json, all, q->targets);
+    d->versions = add_versions(&d->json, all, q);
     buf_adds(&d->json, "}");
 }
 

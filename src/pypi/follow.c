@@ -1,7 +1,7 @@
 /*
- * The follower's rhythm, the second half of the pypi stage: look which followed packages are due, compare
- * each with PyPI, note how it went, pause. Started by pypi_open. When to compare a package again is kept
- * in the database; what failed here is remembered only to wait longer each time and not to log it twice.
+ * The follower's rhythm, part of the pypi stage: look which packages are due, compare them with PyPI in a few places at
+ * once, pause. Started by pypi_open. One that fails or lags holds up nobody but itself. When to compare a package again is
+ * kept in the database; what failed here is remembered only to wait longer each time and not to log it twice.
  */
 #include "follow.h"
 
@@ -16,6 +16,8 @@
 #include "core/text.h"
 
 #define LOOK_EVERY_MS 5000              /* others too make packages due: a new target makes all of them */
+#define BEHIND_MS 2000                  /* a page that lags behind the changelog is soon there */
+#define FOREVER_MS UINT64_MAX
 #define MOST_HOLD_MS (60 * 60 * 1000)   /* whatever Retry-After says */
 #define MOST_BACK_OFF_MS (24 * 60 * 60 * 1000)
 #define MOST_DOUBLINGS 4
@@ -61,30 +63,34 @@ static void forget_trouble(struct trouble **at)
 }
 
 /* Logs a failure once: not at every round, and one that strikes all packages not for each of them. */
-static void complain(struct follower *f, struct trouble *trouble, int64_t wait_ms)
+static void complain(struct follower *f, struct trouble *trouble, const char *reason, int64_t wait_ms)
 {
     char span[CLOCK_TEXT_SIZE];
 
-    if (strcmp(trouble->reason, f->reason) == 0)
+    if (strcmp(trouble->reason, reason) == 0)
         return;
-    text_copy(trouble->reason, sizeof trouble->reason, f->reason);
-    trouble->logged = strcmp(f->complaint, f->reason) != 0;
+    text_copy(trouble->reason, sizeof trouble->reason, reason);
+    trouble->logged = strcmp(f->complaint, reason) != 0;
     if (trouble->logged)
-        log_warning("pypi", "%s: could not be compared with PyPI (%s); again in %s", trouble->name, f->reason,
+        log_warning("pypi", "%s: could not be compared with PyPI (%s); again in %s", trouble->name, reason,
                     clock_span(wait_ms, span));
-    text_copy(f->complaint, sizeof f->complaint, f->reason);
+    text_copy(f->complaint, sizeof f->complaint, reason);
 }
 
-static int64_t note_failure(struct follower *f, const char *name)
+/* How long to wait. */
+static int64_t note_failure(struct follower *f, const struct project *p)
 {
-    struct trouble **at = find_trouble(f, name);
+    struct trouble **at = find_trouble(f, p->name);
+    uint64_t base_ms = f->settings->poll_ms;
 
     if (*at == NULL) {
         *at = mem_new(1, sizeof **at);
-        text_copy((*at)->name, sizeof (*at)->name, name);
+        text_copy((*at)->name, sizeof (*at)->name, p->name);
     }
-    int64_t wait_ms = follower_back_off_ms(f->settings->poll_ms, ++(*at)->failures, f->retry_after_ms);
-    complain(f, *at, wait_ms);
+    if (p->behind && base_ms > BEHIND_MS)
+        base_ms = BEHIND_MS;
+    int64_t wait_ms = follower_back_off_ms(base_ms, ++(*at)->failures, p->retry_after_ms);
+    complain(f, *at, p->task.reason, wait_ms);
     return wait_ms;
 }
 
@@ -100,103 +106,176 @@ static void note_success(struct follower *f, const char *name)
     forget_trouble(at);
 }
 
+/* ---- one comparison ------------------------------------------------------------------------------- */
+
+static void check_end(struct follower *f)
+{
+    if (!f->over || f->busy > 0)
+        return;
+    while (f->troubles != NULL)
+        forget_trouble(&f->troubles);
+    f->ended(f);
+}
+
+static void leave_place(struct comparison *place)
+{
+    struct follower *f = place->follower;
+
+    db_ended_release(&place->ended);
+    place->follower = NULL;
+    f->busy--;
+    task_wake(&f->task);
+    check_end(f);
+}
+
+static void on_noted(struct db_call *call, int error)
+{
+    struct comparison *place = container_of(call, struct comparison, call);
+
+    place->calling = false;
+    if (error == -EREMOTEIO)
+        log_error("pypi", "%s: the database refused what followed its comparison: %s", place->name, call->message);
+    leave_place(place);
+}
+
+static void on_gone(struct db_call *call, int error)
+{
+    struct comparison *place = container_of(call, struct comparison, call);
+    struct follower *f = place->follower;
+
+    if (error == 0) {
+        log_info("pypi", "%s: PyPI has it no more; it is removed here too", place->name);
+        f->withdrawn(f, &place->ended);
+        f->stored(f);
+    }
+    on_noted(call, error);
+}
+
+/* What was stored has its next time already; the others get theirs here. */
+static void on_compared(struct project *p, int error)
+{
+    struct comparison *place = p->owner;
+    struct follower *f = place->follower;
+    int64_t wait_ms = (int64_t)f->settings->poll_ms;
+    bool stored = error == 0 && !p->unchanged;
+
+    place->project = NULL;
+    place->calling = error != -ECANCELED && !stored && !f->stopping;
+    if (error == 0 || error == -ENOENT)
+        note_success(f, p->name);
+    else if (error != -ECANCELED)
+        wait_ms = note_failure(f, p);
+    if (p->retry_after_ms > 0 && error != 0 && !p->behind)
+        f->hold_until_ms = clock_steady_ms() + (p->retry_after_ms < MOST_HOLD_MS ? p->retry_after_ms : MOST_HOLD_MS);
+    free(p);
+    if (stored && !f->stopping)
+        f->stored(f);
+    if (!place->calling)
+        leave_place(place);
+    else if (error == -ENOENT)
+        db_project_gone(f->db, &place->call, place->name, &place->ended, on_gone);
+    else
+        db_project_later(f->db, &place->call, place->name, wait_ms, on_noted);
+}
+
+static void begin_comparison(struct follower *f, struct comparison *place, const struct db_project *due)
+{
+    struct project *p = mem_new(1, sizeof *p);
+
+    place->follower = f;
+    place->project = p;
+    text_copy(place->name, sizeof place->name, due->name);
+    f->busy++;
+    p->db = f->db;
+    p->http = f->http;
+    p->settings = f->settings;
+    p->refresh = true;
+    p->needed = due->serial;
+    p->done = on_compared;
+    p->owner = place;
+    text_copy(p->name, sizeof p->name, due->name);
+    text_copy(p->spelling, sizeof p->spelling, due->name);
+    text_copy(p->etag, sizeof p->etag, due->etag);
+    project_start(f->loop, p);
+    project_go(p);
+}
+
+static bool is_under_way(const struct follower *f, const char *name)
+{
+    for (size_t i = 0; i < FOLLOW_PLACES; i++)
+        if (f->places[i].follower != NULL && strcmp(f->places[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static struct comparison *free_place(struct follower *f)
+{
+    for (size_t i = 0; i < FOLLOW_PLACES; i++)
+        if (f->places[i].follower == NULL)
+            return &f->places[i];
+    return NULL;
+}
+
 /* ---- the steps, in order -------------------------------------------------------------------------- */
 
-static void on_answer(struct db_call *c, int error)
+static void on_due(struct db_call *c, int error)
 {
     struct follower *f = container_of(c, struct follower, call);
 
+    f->calling = false;
     if (error == -EREMOTEIO) {
         log_error("pypi", "following: the database refused (%s): %s", task_step_name(&f->task), c->message);
-        f->hold_ms = LOOK_EVERY_MS;
+        f->hold_until_ms = clock_steady_ms() + LOOK_EVERY_MS;
     }
     task_resume(&f->task);
+}
+
+static bool is_held(const struct follower *f)
+{
+    return clock_steady_ms() < f->hold_until_ms;
 }
 
 static enum step look_for_due(struct task *t)
 {
     struct follower *f = of(t);
 
-    if (f->at < f->due.count)
+    if (f->at < f->due.count || is_held(f))
         return STEP_NEXT;
     f->at = 0;
     f->due.count = 0;
     f->due.next_ms = -1;
-    db_projects_due(f->db, &f->call, &f->due, on_answer);
+    f->look_again = false;
+    f->calling = true;
+    db_projects_due(f->db, &f->call, &f->due, on_due);
     return STEP_WAIT;
 }
 
-static void on_compared(struct project *p, int error)
-{
-    struct follower *f = p->owner;
-
-    f->error = error;
-    f->unchanged = p->unchanged;
-    f->retry_after_ms = p->retry_after_ms;
-    text_copy(f->reason, sizeof f->reason, error != 0 ? p->task.reason : "");
-    f->project = NULL;
-    free(p);
-    task_resume(&f->task);
-}
-
-static enum step compare(struct task *t)
+static enum step give_places(struct task *t)
 {
     struct follower *f = of(t);
+    struct comparison *place;
 
-    if (f->at == f->due.count)
-        return STEP_NEXT;
-    const struct db_project *due = &f->due.items[f->at];
-    struct project *p = mem_new(1, sizeof *p);
-    p->db = f->db;
-    p->http = f->http;
-    p->settings = f->settings;
-    p->refresh = true;
-    p->done = on_compared;
-    p->owner = f;
-    text_copy(p->name, sizeof p->name, due->name);
-    text_copy(p->spelling, sizeof p->spelling, due->name);
-    text_copy(p->etag, sizeof p->etag, due->etag);
-    f->project = p;
-    project_start(f->loop, p);
-    project_go(p);
-    return STEP_WAIT;
-}
-
-/* What was stored has its next time; the others get theirs here. */
-static enum step note_outcome(struct task *t)
-{
-    struct follower *f = of(t);
-    int64_t wait_ms = (int64_t)f->settings->poll_ms;
-
-    if (f->at == f->due.count)
-        return STEP_NEXT;
-    const char *name = f->due.items[f->at++].name;
-    if (f->error != 0) {
-        wait_ms = note_failure(f, name);
-        if (f->retry_after_ms > 0)
-            f->hold_ms = f->retry_after_ms < MOST_HOLD_MS ? (uint64_t)f->retry_after_ms : MOST_HOLD_MS;
-    } else {
-        note_success(f, name);
-        if (!f->unchanged) {
-            f->stored(f);
-            return STEP_NEXT;
-        }
+    while (f->at < f->due.count && !is_held(f) && (place = free_place(f)) != NULL) {
+        const struct db_project *due = &f->due.items[f->at++];
+        if (!is_under_way(f, due->name))
+            begin_comparison(f, place, due);
     }
-    db_project_later(f->db, &f->call, name, wait_ms, on_answer);
-    return STEP_WAIT;
+    return STEP_NEXT;
 }
 
+/* A place that becomes free ends it, and so does follower_wake. */
 static enum step rest(struct task *t)
 {
     struct follower *f = of(t);
-    uint64_t hold_ms = f->hold_ms;
-
-    f->hold_ms = 0;
-    if (hold_ms > 0)
-        return task_pause(t, hold_ms);
-    if (f->due.count > 0)
-        return STEP_AGAIN;
+    bool all_told = f->due.count < COUNT_OF(f->due.items);
     bool soon = f->due.next_ms >= 0 && f->due.next_ms < LOOK_EVERY_MS;
+
+    if (is_held(f))
+        return task_pause(t, (uint64_t)(f->hold_until_ms - clock_steady_ms()));
+    if (f->busy > 0 && (f->at < f->due.count || !all_told))
+        return task_pause(t, FOREVER_MS);
+    if (f->look_again || f->due.count > 0)
+        return task_pause(t, f->busy > 0 ? LOOK_EVERY_MS : 0);
     return task_pause(t, soon ? (uint64_t)f->due.next_ms : LOOK_EVERY_MS);
 }
 
@@ -207,8 +286,7 @@ static enum step again(struct task *t)
 
 static const struct task_step follow_steps[] = {
     {"look for due packages", look_for_due},
-    {"compare a package", compare},
-    {"note the outcome", note_outcome},
+    {"compare packages", give_places},
     {"pause", rest},
     {"again", again},
     {NULL, NULL},
@@ -220,9 +298,7 @@ static void on_cancel(struct task *t)
 {
     struct follower *f = of(t);
 
-    if (f->project != NULL)
-        project_cancel(f->project);
-    else
+    if (f->calling)
         db_cancel(&f->call);
 }
 
@@ -230,9 +306,8 @@ static void on_finished(struct task *t)
 {
     struct follower *f = of(t);
 
-    while (f->troubles != NULL)
-        forget_trouble(&f->troubles);
-    f->ended(f);
+    f->over = true;
+    check_end(f);
 }
 
 void follower_start(struct follower *f, uv_loop_t *loop)
@@ -247,5 +322,19 @@ void follower_start(struct follower *f, uv_loop_t *loop)
 
 void follower_stop(struct follower *f)
 {
+    f->stopping = true;
     task_cancel(&f->task);
+    for (size_t i = 0; i < FOLLOW_PLACES; i++) {
+        struct comparison *place = &f->places[i];
+        if (place->project != NULL)
+            project_cancel(place->project);
+        else if (place->calling)
+            db_cancel(&place->call);
+    }
+}
+
+void follower_wake(struct follower *f)
+{
+    f->look_again = true;
+    task_wake(&f->task);
 }

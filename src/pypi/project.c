@@ -5,6 +5,7 @@
 #include "project.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,10 @@ static enum step check_page(struct task *t)
     if (p->error != 0)
         return task_fail(t, -EAGAIN, "PyPI cannot be asked now: %.200s", r->reason);
     p->retry_after_ms = r->retry_after_ms;
+    p->behind = (r->status == 304 || r->status == 200) && r->last_serial >= 0 && r->last_serial < p->needed;
+    if (p->behind)
+        return task_fail(t, -EAGAIN, "PyPI's page has not yet what its changelog tells (serial %" PRId64 ", not %" PRId64 ")",
+                         r->last_serial, p->needed);
     if (r->status == 304 && p->etag[0] != '\0') {
         p->unchanged = true;
         return STEP_DONE;

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "changelog.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "follow.h"
 #include "project.h"
 #include "python.h"
+#include "sweep.h"
 
 #define PLACES 4 /* projects asked for at once */
 
@@ -31,23 +33,26 @@ struct pypi {
     struct db *db;
     struct http *http;
     struct pypi_settings settings;
-    char *simple_url, *json_url; /* the settings' */
-    void (*jobs_made)(void *owner);
+    char *simple_url, *json_url, *xmlrpc_url; /* the settings' */
+    struct pypi_events events;
     void *owner;
     struct errand *errands;
     struct follower follower;
-    bool following, closing;
+    struct changelog changelog;
+    struct sweep sweep;
+    bool following, reading, sweeping, closing;
     void (*closed)(void *owner);
 };
 
 static void end_if_idle(struct pypi *pypi)
 {
-    if (!pypi->closing || pypi->following || pypi->errands != NULL)
+    if (!pypi->closing || pypi->following || pypi->reading || pypi->sweeping || pypi->errands != NULL)
         return;
     void (*closed)(void *owner) = pypi->closed;
     void *owner = pypi->owner;
     free(pypi->simple_url);
     free(pypi->json_url);
+    free(pypi->xmlrpc_url);
     free(pypi);
     if (closed != NULL)
         closed(owner);
@@ -78,7 +83,7 @@ static void on_asked(struct project *p, int error)
     struct pypi_add *add = e->add;
 
     if (error == 0 && !pypi->closing)
-        pypi->jobs_made(pypi->owner);
+        pypi->events.jobs_made(pypi->owner);
     else if (error != 0 && error != -ECANCELED)
         log_info("pypi", "%s: not added (%s)", p->spelling, p->task.reason);
     add->errand = NULL;
@@ -124,7 +129,15 @@ void pypi_add_cancel(struct pypi *pypi, struct pypi_add *add)
 static void on_followed(struct follower *f)
 {
     struct pypi *pypi = container_of(f, struct pypi, follower);
-    pypi->jobs_made(pypi->owner);
+    pypi->events.jobs_made(pypi->owner);
+}
+
+static void on_withdrawn(struct follower *f, const struct db_ended *attempts)
+{
+    struct pypi *pypi = container_of(f, struct pypi, follower);
+
+    if (!pypi->closing && attempts->count > 0)
+        pypi->events.withdrawn(pypi->owner, attempts->attempts, attempts->count);
 }
 
 static void on_following_ended(struct follower *f)
@@ -134,8 +147,61 @@ static void on_following_ended(struct follower *f)
     end_if_idle(pypi);
 }
 
+static void on_events_stored(struct changelog *c, const struct db_applied *applied)
+{
+    struct pypi *pypi = container_of(c, struct pypi, changelog);
+
+    if (pypi->closing || applied->applied == 0)
+        return;
+    follower_wake(&pypi->follower); /* what events do not tell is asked for at once */
+    if (applied->ended.count > 0)
+        pypi->events.withdrawn(pypi->owner, applied->ended.attempts, applied->ended.count);
+    pypi->events.jobs_made(pypi->owner);
+}
+
+static void on_reading_ended(struct changelog *c)
+{
+    struct pypi *pypi = container_of(c, struct pypi, changelog);
+    pypi->reading = false;
+    end_if_idle(pypi);
+}
+
+/* Events that are still to come would make everything differ. */
+static bool may_sweep(struct sweep *s)
+{
+    const struct pypi *pypi = container_of(s, struct pypi, sweep);
+    return pypi->changelog.state.all_read;
+}
+
+static void on_swept(struct sweep *s)
+{
+    follower_wake(&container_of(s, struct pypi, sweep)->follower);
+}
+
+static void on_sweeping_ended(struct sweep *s)
+{
+    struct pypi *pypi = container_of(s, struct pypi, sweep);
+    pypi->sweeping = false;
+    end_if_idle(pypi);
+}
+
+static void start_reading(struct pypi *pypi)
+{
+    pypi->changelog = (struct changelog){.db = pypi->db, .http = pypi->http, .settings = &pypi->settings,
+                                         .stored = on_events_stored, .ended = on_reading_ended};
+    pypi->reading = pypi->xmlrpc_url[0] != '\0';
+    if (!pypi->reading)
+        return;
+    changelog_start(&pypi->changelog, pypi->loop);
+    pypi->sweep = (struct sweep){.db = pypi->db, .http = pypi->http, .settings = &pypi->settings, .may_begin = may_sweep,
+                                 .swept = on_swept, .ended = on_sweeping_ended};
+    pypi->sweeping = pypi->settings.sweep_ms > 0;
+    if (pypi->sweeping)
+        sweep_start(&pypi->sweep, pypi->loop);
+}
+
 struct pypi *pypi_open(uv_loop_t *loop, struct db *db, struct http *http,
-                       const struct pypi_settings *settings, void (*jobs_made)(void *owner), void *owner)
+                       const struct pypi_settings *settings, const struct pypi_events *events, void *owner)
 {
     struct pypi *pypi = mem_new(1, sizeof *pypi);
 
@@ -144,13 +210,18 @@ struct pypi *pypi_open(uv_loop_t *loop, struct db *db, struct http *http,
     pypi->http = http;
     pypi->simple_url = mem_text(settings->simple_url);
     pypi->json_url = mem_text(settings->json_url);
-    pypi->settings = (struct pypi_settings){pypi->simple_url, pypi->json_url, settings->poll_ms};
-    pypi->jobs_made = jobs_made;
+    pypi->xmlrpc_url = mem_text(settings->xmlrpc_url);
+    pypi->settings = *settings;
+    pypi->settings.simple_url = pypi->simple_url;
+    pypi->settings.json_url = pypi->json_url;
+    pypi->settings.xmlrpc_url = pypi->xmlrpc_url;
+    pypi->events = *events;
     pypi->owner = owner;
     pypi->following = true;
     pypi->follower = (struct follower){.db = db, .http = http, .settings = &pypi->settings,
-                                       .stored = on_followed, .ended = on_following_ended};
+                                       .stored = on_followed, .withdrawn = on_withdrawn, .ended = on_following_ended};
     follower_start(&pypi->follower, loop);
+    start_reading(pypi);
     return pypi;
 }
 
@@ -161,4 +232,13 @@ void pypi_close(struct pypi *pypi, void (*closed)(void *owner))
     for (struct errand *e = pypi->errands; e != NULL; e = e->next)
         project_cancel(&e->project);
     follower_stop(&pypi->follower);
+    if (pypi->reading)
+        changelog_stop(&pypi->changelog);
+    if (pypi->sweeping)
+        sweep_stop(&pypi->sweep);
+}
+
+json_t *pypi_describe(const struct pypi *pypi)
+{
+    return changelog_describe(&pypi->changelog);
 }

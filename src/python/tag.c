@@ -291,20 +291,28 @@ bool python_platform_valid(const char *platform)
     return parse_platform(span_of(platform), &parsed);
 }
 
-static bool platform_fits(struct span tag, const char *target)
+/* A linux_ARCH target has the glibc of its distribution. */
+static bool glibc_fits(const struct platform *wheel, const struct python_target *target)
+{
+    if (wheel->libc != LIBC_GLIBC)
+        return false;
+    return target->glibc_major == 0 || (wheel->major == target->glibc_major && wheel->minor <= target->glibc_minor);
+}
+
+static bool platform_fits(struct span tag, const struct python_target *target)
 {
     struct platform wheel, machine;
 
-    if (span_is(tag, target))
+    if (span_is(tag, target->platform))
         return true;
-    if (!parse_platform(tag, &wheel) || !parse_platform(span_of(target), &machine))
+    if (!parse_platform(tag, &wheel) || !parse_platform(span_of(target->platform), &machine))
         return false;
     if (!span_same(wheel.arch, machine.arch))
         return false;
     if (wheel.libc == LIBC_ANY)
         return true;
     if (machine.libc == LIBC_ANY)
-        return wheel.libc == LIBC_GLIBC;
+        return glibc_fits(&wheel, target);
     if (wheel.libc != machine.libc || wheel.major != machine.major)
         return false;
     return wheel.minor <= machine.minor;
@@ -335,7 +343,7 @@ static bool tag_fits(void *context, const struct tag *tag)
     unsigned major, minor;
     bool pure_abi = span_is(tag->abi, "none");
 
-    if (!(pure_abi && span_is(tag->platform, "any")) && !platform_fits(tag->platform, m->target->platform))
+    if (!(pure_abi && span_is(tag->platform, "any")) && !platform_fits(tag->platform, m->target))
         return false;
     if (is_generic_python(python, m))
         return pure_abi;

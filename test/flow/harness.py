@@ -173,9 +173,9 @@ class Farm:
         self.slaves = []
         self.accepted = set()
 
-    def launch_master(self, *options, dev_mode=True, **environment):
+    def launch_master(self, *options, dev_mode=True, follow="listed", **environment):
         """Starts it and does not wait."""
-        words = ["--dev-mode"] if dev_mode else []
+        words = ["--follow", follow, *(["--dev-mode"] if dev_mode else [])]
         self.output.mkdir(exist_ok=True)
         self.master = Process(self.program, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
                               "--slave-listen", self.address, "--pypi-simple", self.pypi.simple, "--pypi-json",

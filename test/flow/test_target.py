@@ -1,5 +1,6 @@
 """`piwheels target`: what it says, and what it refuses."""
 import json
+import os
 
 import pytest
 
@@ -35,11 +36,12 @@ def test_a_target_is_added_and_listed(bare):
 
 def test_the_list_as_json_has_every_field(bare):
     add(bare, "a", "cp313t", "linux_riscv64")
-    add(bare, "b", "cp39", "linux_armv7l", "--label", "Raspbian 11")
+    add(bare, "b", "cp39", "linux_armv7l", "--label", "Raspbian 11", "--glibc", "2.31")
     bare("skip", "b", "out of support")
     assert json.loads(bare("list", "--json").stdout) == [
-        {"name": "a", "abi": "cp313t", "platform": "linux_riscv64", "label": "", "skip": None},
-        {"name": "b", "abi": "cp39", "platform": "linux_armv7l", "label": "Raspbian 11", "skip": "out of support"}]
+        {"name": "a", "abi": "cp313t", "platform": "linux_riscv64", "label": "", "glibc": None, "skip": None},
+        {"name": "b", "abi": "cp39", "platform": "linux_armv7l", "label": "Raspbian 11", "glibc": "2.31",
+         "skip": "out of support"}]
 
 
 def test_an_empty_list_says_how_to_add_one(bare):
@@ -54,6 +56,13 @@ def test_a_native_target_is_what_the_python_says(bare):
                "print(sysconfig.get_platform().replace('-', '_'))").stdout.split()
     (listed,) = json.loads(bare("list", "--json").stdout)
     assert [listed["abi"], listed["platform"]] == tags and listed["label"] != ""
+    assert listed["glibc"] == os.confstr("CS_GNU_LIBC_VERSION").split()[1]
+
+
+@pytest.mark.parametrize("glibc", ["", "2", "2.", "2.36.1", "2.-1", "+2.36", " 2.36", "2.x", "0.5", "two"])
+def test_a_glibc_that_is_no_version_is_refused(bare, glibc):
+    done = add(bare, "a", "cp311", "linux_x86_64", "--glibc", glibc)
+    assert done.returncode == 2 and "--glibc" in done.stderr
 
 
 def test_a_native_target_of_a_python_that_is_not_there_says_so(bare):

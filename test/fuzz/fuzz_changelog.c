@@ -10,7 +10,7 @@
 #include "fuzz.h"
 
 struct reading {
-    struct changelog_fits fits;
+    struct fits fits;
     struct buf rows;
 };
 
@@ -47,7 +47,7 @@ static bool on_row(void *owner, const struct changelog_row *row)
     return row->serial != 77;
 }
 
-static void set_targets(struct changelog_fits *fits)
+static void set_targets(struct fits *fits)
 {
     struct db_targets *targets = mem_new(1, sizeof *targets);
 
@@ -55,7 +55,7 @@ static void set_targets(struct changelog_fits *fits)
     targets->items[0].id = 63;
     text_copy(targets->items[0].abi, sizeof targets->items[0].abi, "cp311");
     text_copy(targets->items[0].platform, sizeof targets->items[0].platform, "linux_x86_64");
-    changelog_fits_set(fits, targets);
+    fits_set(fits, targets);
     free(targets);
 }
 

@@ -48,9 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_name(name, other);
     check_name(other, name);
     if (python_abi_parse(abi, &major, &minor, &free_threaded) == 0 && python_platform_valid(platform))
-        check_wheel_name(wheel, tags, &(struct python_target){abi, platform});
+        check_wheel_name(wheel, tags, &(struct python_target){.abi = abi, .platform = platform});
     else
-        check_wheel_name(wheel, tags, &(struct python_target){"cp311", "linux_x86_64"});
+        check_wheel_name(wheel, tags, &(struct python_target){.abi = "cp311", .platform = "linux_x86_64"});
     if (python_sdist_name_parse(sdist, name, version, sizeof version) == 0)
         assert(version[0] != '\0' && strlen(version) < sizeof version);
     free(text);

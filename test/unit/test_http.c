@@ -668,7 +668,7 @@ static void closing_cancels_what_runs_and_what_comes(void **state)
     http_request_release(&late.request);
 }
 
-static void a_host_gets_four_connections_at_most(void **state)
+static void a_host_gets_eight_connections_at_most(void **state)
 {
     struct world *w = *state;
     struct get crowd[40];
@@ -682,12 +682,12 @@ static void a_host_gets_four_connections_at_most(void **state)
         assert_int_equal(crowd[i].error, 0);
         http_request_release(&crowd[i].request);
     }
-    assert_in_range(w->server.most_connections, 1, 4);
+    assert_in_range(w->server.most_connections, 1, 8);
 }
 
 static void a_request_behind_stalled_ones_has_its_own_time(void **state)
 {
-    struct get stalled[4], last;
+    struct get stalled[8], last;
 
     for (size_t i = 0; i < COUNT_OF(stalled); i++) {
         begin(&stalled[i], *state, "/stall");
@@ -713,6 +713,30 @@ static void later_is_told_from_no(void **state)
         assert_true(http_is_later(later[i]));
     for (size_t i = 0; i < COUNT_OF(no); i++)
         assert_false(http_is_later(no[i]));
+}
+
+static void an_urgent_request_waits_for_nobody(void **state)
+{
+    struct get stalled[16], urgent;
+
+    for (size_t i = 0; i < COUNT_OF(stalled); i++) {
+        begin(&stalled[i], *state, "/stall");
+        start(&stalled[i]);
+    }
+    begin(&urgent, *state, "/ok");
+    urgent.request.urgent = true;
+    start(&urgent);
+    wait_for(&urgent);
+    assert_int_equal(urgent.error, 0);
+    for (size_t i = 0; i < COUNT_OF(stalled); i++) {
+        assert_int_equal(stalled[i].completions, 0);
+        http_cancel(&stalled[i].request);
+    }
+    for (size_t i = 0; i < COUNT_OF(stalled); i++) {
+        wait_for(&stalled[i]);
+        http_request_release(&stalled[i].request);
+    }
+    http_request_release(&urgent.request);
 }
 
 /* ---- posting ---- */
@@ -863,8 +887,9 @@ int main(void)
         TEST(a_completion_may_ask_again),
         TEST(a_completion_may_close_the_client),
         TEST(closing_cancels_what_runs_and_what_comes),
-        TEST(a_host_gets_four_connections_at_most),
+        TEST(a_host_gets_eight_connections_at_most),
         TEST(a_request_behind_stalled_ones_has_its_own_time),
+        TEST(an_urgent_request_waits_for_nobody),
         TEST(a_post_carries_its_body_and_type),
         TEST(a_redirected_post_is_posted_again),
         TEST(a_sink_takes_the_body_as_it_arrives),

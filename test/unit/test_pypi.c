@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../../src/pypi/changelog.h"
 #include "../../src/pypi/digest.h"
 #include "../../src/pypi/follow.h"
 #include "core/memory.h"
@@ -523,6 +524,39 @@ static void no_wait_is_longer_than_a_day(void **state)
 
 #define ASKING(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- the changelog's pauses ----------------------------------------------------------------------- */
+
+static void pauses_of_the_changelog_double_up_to_the_longest(void **state)
+{
+    assert_int_equal(changelog_back_off_ms(1000, 600000, 1), 1000);
+    assert_int_equal(changelog_back_off_ms(1000, 600000, 2), 2000);
+    assert_int_equal(changelog_back_off_ms(1000, 600000, 10), 512000);
+    assert_int_equal(changelog_back_off_ms(1000, 600000, 11), 600000);
+    assert_int_equal(changelog_back_off_ms(1000, 600000, 4000000000), 600000);
+    assert_int_equal(changelog_back_off_ms(1000, 500, 1), 500);
+}
+
+static void the_limit_of_a_fault_tells_when_it_is_reset(void **state)
+{
+    static const struct {
+        const char *fault;
+        int64_t ms;
+    } cases[] = {
+        {"HTTPTooManyRequests: The action could not be performed because there were too many requests by the client. "
+         "Limit may reset in 36 seconds.", 36000},
+        {"Limit may reset in 1 second.", 1000},
+        {"Limit may reset in 0 seconds.", 0},
+        {"Limit may reset in 99999999999999999999 seconds.", 3600000},
+        {"Limit may reset in -5 seconds.", -1},
+        {"Limit may reset in a few seconds.", -1},
+        {"Limit may reset in 5 parsecs.", -1},
+        {"RuntimeError: no", -1},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(changelog_reset_ms(cases[i].fault), cases[i].ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +597,8 @@ int main(void)
         cmocka_unit_test(each_failure_in_a_row_waits_longer),
         cmocka_unit_test(retry_after_is_honoured),
         cmocka_unit_test(no_wait_is_longer_than_a_day),
+        cmocka_unit_test(pauses_of_the_changelog_double_up_to_the_longest),
+        cmocka_unit_test(the_limit_of_a_fault_tells_when_it_is_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

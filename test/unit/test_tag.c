@@ -216,7 +216,7 @@ static void linux_platforms_in_all_spellings_are_valid(void **state)
 
 static void assert_fits(const char *tags, const char *abi, const char *platform, bool fits)
 {
-    struct python_target target = {abi, platform};
+    struct python_target target = {.abi = abi, .platform = platform};
     struct wheel_name name;
     char file[300];
 
@@ -313,6 +313,34 @@ static void nothing_fits_a_target_that_is_none(void **state)
     assert_fits("py3-none-any", "nonsense", "linux_x86_64", false);
 }
 
+static void a_wheel_wants_no_newer_glibc_than_the_target_has(void **state)
+{
+    static const struct {
+        const char *platform;
+        unsigned major, minor;
+        bool fits;
+    } cases[] = {
+        {"manylinux_2_36_x86_64", 2, 36, true},    {"manylinux_2_37_x86_64", 2, 36, false},
+        {"manylinux1_x86_64", 2, 5, true},         {"manylinux1_x86_64", 2, 4, false},
+        {"manylinux2010_x86_64", 2, 12, true},     {"manylinux2010_x86_64", 2, 11, false},
+        {"manylinux2014_x86_64", 2, 17, true},     {"manylinux2014_x86_64", 2, 16, false},
+        {"manylinux_3_0_x86_64", 2, 36, false},    {"manylinux_2_99_x86_64", 0, 0, true},
+        {"linux_x86_64", 2, 5, true},              {"musllinux_1_2_x86_64", 2, 36, false},
+        {"manylinux_2_39_x86_64.manylinux_2_28_x86_64", 2, 36, true},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct python_target target = {.abi = "cp311", .platform = "linux_x86_64", .glibc_major = cases[i].major,
+                                       .glibc_minor = cases[i].minor};
+        struct wheel_name name;
+        char file[300];
+        snprintf(file, sizeof file, "x-1-cp311-cp311-%s.whl", cases[i].platform);
+        assert_int_equal(python_wheel_name_parse(file, &name), 0);
+        if (python_wheel_fits(&name, &target) != cases[i].fits)
+            fail_msg("%s on glibc %u.%u", cases[i].platform, cases[i].major, cases[i].minor);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_free_threaded_python_does_not_load_abi3),
         cmocka_unit_test(a_platform_tag_fits_by_its_libc_and_its_version),
         cmocka_unit_test(nothing_fits_a_target_that_is_none),
+        cmocka_unit_test(a_wheel_wants_no_newer_glibc_than_the_target_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,246 @@
+"""The master follows PyPI's changelog: what events come to, and what it does on PyPI's bad days."""
+import json
+import re
+
+import pytest
+
+import model
+from harness import LoopbackPyPI, make_history
+
+OTHER = "piwtest-other"
+
+
+def release(pypi, project, version="1.0"):
+    pypi.sql("INSERT INTO file (project, version, filename, content) VALUES (?, ?, ?, 'a sdist')", project, version,
+             f"{project}-{version}.tar.gz")
+
+
+def misbehave(pypi, kind, argument=None):
+    pypi.sql("INSERT INTO behaviour (path_prefix, method, kind, argument) VALUES ('/pypi', 'POST', ?, ?)", kind, argument)
+
+
+def behave(pypi):
+    pypi.sql("DELETE FROM behaviour")
+
+
+def newest(pypi):
+    return str(pypi.sql("SELECT max(serial) FROM event")[0][0])
+
+
+def wait_read(farm):
+    farm.wait_sql("SELECT pypi_serial FROM configuration", newest(farm.pypi))
+
+
+def follow(farm, *options, **more):
+    farm.start_master(*options, follow="all", **more)
+    wait_read(farm)
+
+
+def wait_known(farm, project, version="1.0"):
+    farm.wait_sql(f"SELECT count(*) FROM version v JOIN package p ON p.id = v.package WHERE p.name = '{project}' "
+                  f"AND v.version = '{version}'", "1")
+
+
+def leave_nothing_to_build(farm):
+    """Of what is there already."""
+    farm.sql("UPDATE version SET skip = 'for the test'; DELETE FROM job")
+
+
+def build_one(farm, package):
+    """A build by hand, from the order to its record: the farm lives."""
+    leave_nothing_to_build(farm)
+    farm.order(package)
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        build = slave.ask()
+        slave.fail(build.attempt)
+    return build
+
+
+def wait_status(farm, state):
+    """What status tells of PyPI, once that is so."""
+    while (told := farm.status()["pypi"])["state"] != state:
+        pass
+    return told
+
+
+# ---- good days ---------------------------------------------------------------------------------------
+
+def test_the_history_is_read_from_its_first_event(farm, pypi):
+    follow(farm)
+    names = {row[0] for row in pypi.sql("SELECT name FROM project")}
+    assert set(farm.sql("SELECT name FROM package").split()) == names
+    told = wait_status(farm, "following")
+    assert (told["follow"], told["lag"], told["trouble"]) == ("all", 0, "")
+    assert told["serial"] == told["newest"] == int(newest(pypi)) and told["answered_ms"] >= 0
+    line = next(line for line in farm.tool("status").stdout.splitlines() if line.startswith("PyPI"))
+    assert re.fullmatch(rf"PyPI         all packages, at serial {newest(pypi)}, 0 behind, last answer .* ago", line)
+
+
+def test_a_long_history_comes_to_what_the_model_says(farm, pypi, tmp_path):
+    pypi.stop()
+    folder = tmp_path / "long"
+    folder.mkdir()
+    path = make_history(folder, 20_000)
+    farm.pypi = LoopbackPyPI(folder)
+    follow(farm, "--pypi-simple", "http://127.0.0.1:1/simple")  # events alone, without what pages tell
+    expected = model.expected(path)
+    versions = farm.sql("SELECT json_agg(json_build_array(p.name, v.version, v.yanked, v.quarantined, v.sdist)) "
+                        "FROM version v JOIN package p ON p.id = v.package")
+    found = {(name, version): [yanked, quarantined, sdist]
+             for name, version, yanked, quarantined, sdist in json.loads(versions)}
+    assert set(farm.sql("SELECT name FROM package").split()) == set(expected)
+    assert {(name, model.key_of(model.version_of(version))): facts for (name, version), facts in found.items()} == {
+        (name, key): [version["yanked"], version["quarantined"], version["sdist"]]
+        for name, project in expected.items() for key, version in project["versions"].items()}
+    farm.pypi.stop()
+
+
+def test_listed_packages_only_are_followed_when_asked_so(farm, pypi):
+    farm.start_master(follow="listed")
+    farm.add("piwtest-pure")
+    release(pypi, OTHER)
+    release(pypi, "piwtest-pure", "9.9")
+    wait_known(farm, "piwtest-pure", "9.9")
+    wait_read(farm)
+    assert farm.sql(f"SELECT count(*) FROM package WHERE name = '{OTHER}'") == "0"
+    assert farm.status()["pypi"]["follow"] == "listed"
+
+
+def test_a_restart_goes_on_where_the_last_one_stopped(farm, pypi):
+    follow(farm)
+    farm.master.kill()
+    release(pypi, OTHER)
+    before = newest(pypi)
+    farm.start_master(follow="all")
+    line = farm.master.wait_line(r"changelog: goes on from serial (\d+) of (\d+)")
+    assert int(line.group(1)) < int(line.group(2)) == int(before)
+    wait_known(farm, OTHER)
+
+
+def test_a_new_release_reaches_a_sleeping_slave_by_itself(farm, pypi):
+    follow(farm)
+    leave_nothing_to_build(farm)
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        slave.idle()
+        slave.expect("SLEEP")
+        release(pypi, OTHER)
+        slave.expect("WAKE")
+        build = slave.ask()
+        assert (build.package, build.version) == (OTHER, "1.0")
+
+
+@pytest.mark.parametrize("withdraw", [
+    "DELETE FROM project WHERE name = 'piwtest-other'",
+    "DELETE FROM release WHERE project = 'piwtest-other'",
+    "UPDATE release SET yanked = 1 WHERE project = 'piwtest-other'",
+    "UPDATE project SET quarantined = 1 WHERE name = 'piwtest-other'",
+])
+def test_who_builds_what_is_withdrawn_is_told_to_stop(farm, pypi, withdraw):
+    follow(farm)
+    leave_nothing_to_build(farm)
+    release(pypi, OTHER)
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        build = slave.ask()
+        slave.busy(build.attempt)
+        slave.expect("CONT")
+        pypi.sql(withdraw)
+        attempt, reason = slave.expect("STOP")
+        assert (attempt, reason) == (build.attempt, f"PyPI has withdrawn {OTHER} 1.0")
+
+
+def test_an_action_that_nobody_knows_is_logged_once_and_the_project_compared(farm, pypi):
+    follow(farm)
+    for _ in range(3):
+        pypi.sql("INSERT INTO event (project, action) VALUES ('piwtest-pure', 'archive project')")
+    pypi.sql("UPDATE project SET summary = 'new' WHERE name = 'piwtest-pure'")
+    wait_read(farm)
+    assert farm.master.output().count('"archive project" is no action known here') == 1
+    assert farm.status()["pypi"]["unknown"] >= 3
+    farm.wait_sql("SELECT refresh_at IS NULL AND etag <> '' FROM package WHERE name = 'piwtest-pure'", "t")
+
+
+def test_a_name_that_is_none_is_passed_over_by_name(farm, pypi):
+    follow(farm)
+    pypi.sql("INSERT INTO event (project, spelled, action) VALUES ('x', 'no\x01name', 'create')")
+    farm.master.wait_line(r'changelog: passed over "no\\x7fname"')
+    wait_read(farm)
+    assert farm.status()["pypi"]["refused"] == 1
+
+
+def test_the_sweep_mends_what_no_event_told(farm, pypi):
+    follow(farm, "--sweep", "1s")
+    farm.sql("UPDATE package SET serial = 0, display = 'lost' WHERE name = 'piwtest-pure'")
+    farm.master.wait_line(r"sweep: \d+ projects of PyPI compared by their serials; [1-9]\d* differ")
+    farm.wait_sql("SELECT serial > 0 AND etag <> '' FROM package WHERE name = 'piwtest-pure'", "t")
+
+
+# ---- bad days ----------------------------------------------------------------------------------------
+
+BAD_DAYS = {
+    "status": ("500", "status 500"),
+    "busy": ("429 1", "too many requests"),
+    "fault": ("1", "HTTPTooManyRequests"),
+    "cut": (None, "cut off"),
+    "html": (None, "text/html"),
+    "redirect": (None, "redirected too often"),
+    "stall": (None, "too slow"),
+    "drip": (None, "too slow"),
+    "lost": ("http://nowhere.invalid/", "host name was not resolved"),
+    "reversed": (None, "out of order"),
+    "repeated": (None, "out of order"),
+    "shape": ("nothing", "not what it should be"),
+}
+KINDS = {"busy": "status", "lost": "redirect"}
+
+
+@pytest.mark.parametrize("day", BAD_DAYS)
+def test_a_bad_day_of_pypi_stops_nobody_and_passes(farm, pypi, day):
+    argument, words = BAD_DAYS[day]
+    follow(farm)
+    misbehave(pypi, KINDS.get(day, day), argument)
+    release(pypi, OTHER)
+    release(pypi, OTHER, "2.0")
+    farm.master.wait_line(rf"changelog: stands still: .*{words}")
+    told = wait_status(farm, "waiting")
+    assert words in told["trouble"] and told["serial"] < int(newest(pypi))
+    assert words in farm.tool("status").stdout
+    assert build_one(farm, "piwtest-meanwhile").package == "piwtest-meanwhile"
+    behave(pypi)
+    farm.master.wait_line(r"changelog: goes on \(\d+ failures in")
+    wait_known(farm, OTHER, "2.0")
+    assert farm.master.output().count("changelog: stands still") == 1
+
+
+def test_a_retry_after_is_waited_for(farm, pypi):
+    follow(farm)
+    misbehave(pypi, "status", "503 3600")
+    farm.master.wait_line("changelog: stands still: .*status 503")
+    assert 3_500_000 < wait_status(farm, "waiting")["next_ms"] <= 3_600_500
+
+
+def test_the_reset_of_a_limit_is_waited_for(farm, pypi):
+    follow(farm)
+    misbehave(pypi, "fault", "1800")
+    farm.master.wait_line("changelog: stands still: .*HTTPTooManyRequests")
+    assert 1_700_000 < wait_status(farm, "waiting")["next_ms"] <= 1_800_500
+
+
+def test_a_start_on_a_bad_day_serves_slaves_all_the_same(farm, pypi):
+    misbehave(pypi, "status", "500")
+    farm.start_master(follow="all")
+    farm.master.wait_line("changelog: stands still: .*status 500")
+    build_one(farm, "piwtest-meanwhile")
+    behave(pypi)
+    wait_read(farm)
+
+
+def test_without_a_changelog_packages_are_only_compared(farm, pypi):
+    farm.start_master("--pypi-xmlrpc", "", follow="all")
+    farm.add("piwtest-pure")
+    release(pypi, "piwtest-pure", "9.9")
+    wait_known(farm, "piwtest-pure", "9.9")
+    assert farm.status()["pypi"]["state"] == "off"
+    assert pypi.sql("SELECT count(*) FROM request WHERE method = 'POST'") == [(0,)]
