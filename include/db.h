@@ -323,6 +323,7 @@ struct db_build_end {
     const char *reason;       /* class */
     const char *detail;
     uint64_t wall_ms, cpu_ms, peak_bytes, log_bytes;
+    const char *record;       /* what it was made with, as JSON (build_record in schema/functions.sql), or NULL */
 };
 /* For "failed" and "farm". Batched like db_claim. `recorded` is false when the attempt is no longer the
  * job's. The strings are cleaned, cut to what can be stored, and copied. */
@@ -415,6 +416,7 @@ struct db_project_build {     /* the newest on each target, and failed ones */
     unsigned target;
     char outcome[16];
     bool logged;              /* there is a log of it */
+    char *record;             /* build_record() as JSON */
 };
 struct db_release {
     char *version, *yanked_reason, *requires_python;

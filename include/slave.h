@@ -32,7 +32,7 @@ int slave_run(const struct slave_settings *settings);
 /* What a Python builds for, by asking it: "cp311", "linux_x86_64", "3.11.2". 0, or -errno with `why`. Blocks. For
  * `piwheels target add --native` and the slave. */
 struct slave_python {
-    char abi[32], platform[65], version[32];
+    char abi[32], platform[65], version[32], pip[33];
 };
 int slave_ask_python(const char *python, struct slave_python *out, char *why, size_t why_size);
 

@@ -834,7 +834,7 @@ $$;
 -- What there is to record about an attempt that ended.
 CREATE TYPE build_end AS (
     attempt bigint, outcome text, class text, detail text, wall_ms bigint, cpu_ms bigint, peak_bytes bigint,
-    log_bytes bigint);
+    log_bytes bigint, record jsonb);
 
 -- Locks the versions of attempts that are under way, as everybody does before touching their jobs; answers them.
 CREATE FUNCTION attempts_lock(p_attempts bigint[]) RETURNS bigint[]
@@ -852,9 +852,10 @@ DECLARE
 BEGIN
     WITH recorded AS (
         INSERT INTO build (id, version, target, slave, started, outcome, class, detail, wall_ms, cpu_ms,
-                           peak_bytes, log_bytes, sdist_sha256)
+                           peak_bytes, log_bytes, sdist_sha256, record)
             SELECT DISTINCT ON (e.attempt) e.attempt, j.version, j.target, j.slave, j.started, e.outcome,
-                   e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes, e.log_bytes, v.sdist_sha256
+                   e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes, e.log_bytes, v.sdist_sha256,
+                   coalesce(e.record, '{}')
                 FROM unnest(p_ends) WITH ORDINALITY e JOIN job j ON j.attempt = e.attempt
                     JOIN version v ON v.id = j.version
                 ORDER BY e.attempt, e.ordinality
@@ -910,7 +911,7 @@ END $$;
 -- whether it is recorded, now or the same way before.
 CREATE FUNCTION builds_end(p_attempts bigint[], p_outcomes text[], p_classes text[], p_details text[],
                            p_wall_ms bigint[], p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[],
-                           p_retries_ms bigint[]) RETURNS SETOF boolean
+                           p_retries_ms bigint[], p_records jsonb[] DEFAULT '{}') RETURNS SETOF boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -919,7 +920,7 @@ DECLARE
 BEGIN
     sums := builds_record(ARRAY (
         SELECT ROW (e.*)::build_end FROM unnest(p_attempts, p_outcomes, p_classes, p_details, p_wall_ms, p_cpu_ms,
-                                                p_peak_bytes, p_log_bytes) e));
+                                                p_peak_bytes, p_log_bytes, p_records) e));
     IF sums.farm > 0 THEN
         PERFORM jobs_give_back(p_attempts, p_retries_ms);
     END IF;
@@ -961,7 +962,7 @@ BEGIN
         ORDER BY lease_until, attempt FOR UPDATE SKIP LOCKED);
     sums := builds_record(ARRAY (
         SELECT ROW (attempt, 'farm', 'lost slave', 'the slave fell silent',
-                    (extract(epoch FROM now() - started) * 1000)::bigint, 0, 0, 0)::build_end
+                    (extract(epoch FROM now() - started) * 1000)::bigint, 0, 0, 0, NULL)::build_end
             FROM job WHERE attempt = ANY (lost)));
     PERFORM jobs_give_back(lost, array_fill(p_retry_ms, ARRAY[cardinality(lost)]));
     IF sums.farm > 0 THEN
@@ -1056,7 +1057,8 @@ END $$;
 -- pages. p_serves: every target that the result serves, its own included. For each, in order: whether it is
 -- recorded, now or before; else the attempt is not the job's any more and nothing was done.
 CREATE FUNCTION build_publish(p_attempts bigint[], p_classes text[], p_details text[], p_wall_ms bigint[],
-                              p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[], p_serves bigint[])
+                              p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[], p_serves bigint[],
+                              p_records jsonb[] DEFAULT '{}')
     RETURNS SETOF boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
@@ -1074,9 +1076,10 @@ BEGIN
     IF own <> '{}' THEN
         sums := builds_record(ARRAY (
             SELECT ROW (e.attempt, 'success', e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes,
-                        e.log_bytes)::build_end
-                FROM unnest(p_attempts, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes)
-                    e (attempt, class, detail, wall_ms, cpu_ms, peak_bytes, log_bytes)));
+                        e.log_bytes, e.record)::build_end
+                FROM unnest(p_attempts, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes,
+                            p_records)
+                    e (attempt, class, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, record)));
         SELECT * INTO public FROM files_live(own);
         sums.files := (public.sums).files;
         sums.size_bytes := (public.sums).size_bytes;
@@ -1109,6 +1112,28 @@ END $$;
 CREATE FUNCTION files_forget(p_attempt bigint) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     DELETE FROM file WHERE attempt = p_attempt AND state = 'publishing'
+$$;
+
+-- ---- the record of a build ------------------------------------------------------------------------
+
+-- All that is known of a build that has ended, as one JSON object: what it was (package, version, target, slave, the
+-- source's hash), what became of it (outcome, class, detail), what it took (wall_ms, cpu_ms, peak_bytes, log_bytes), and
+-- what it was made with, as its slave told:
+--   "system", "python", "pip", "compiler", "libc", "timeout_ms", "source_date_epoch",
+--   "required": [{"name", "version", "sha256" (or null)}], what was installed for it,
+--   "override": SHA-256 of the package's own settings, if it has some.
+-- Null when there is no such build.
+CREATE FUNCTION build_record(p_build bigint) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT b.record || jsonb_build_object(
+            'build', b.id, 'package', p.name, 'version', v.version, 'target', t.name, 'abi', t.abi,
+            'platform', t.platform, 'slave', s.label, 'hardware', s.hardware,
+            'sdist_sha256', encode(b.sdist_sha256, 'hex'), 'started', b.started, 'finished', b.finished,
+            'outcome', b.outcome, 'class', b.class, 'detail', b.detail, 'wall_ms', b.wall_ms, 'cpu_ms', b.cpu_ms,
+            'peak_bytes', b.peak_bytes, 'log_bytes', b.log_bytes)
+        FROM build b JOIN version v ON v.id = b.version JOIN package p ON p.id = v.package
+            JOIN target t ON t.id = b.target JOIN slave s ON s.id = b.slave
+        WHERE b.id = p_build
 $$;
 
 -- ---- people --------------------------------------------------------------------------------------

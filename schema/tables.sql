@@ -182,7 +182,8 @@ CREATE TABLE build (
     cpu_ms       bigint NOT NULL DEFAULT 0,
     peak_bytes   bigint NOT NULL DEFAULT 0,
     log_bytes    bigint NOT NULL DEFAULT 0,
-    sdist_sha256 bytea
+    sdist_sha256 bytea,
+    record       jsonb NOT NULL DEFAULT '{}' -- what it was made with: see build_record in functions.sql
 );
 CREATE INDEX build_version ON build (version);
 

@@ -8,6 +8,7 @@ ALTER TABLE piwheels.file
     ADD COLUMN armv6      boolean NOT NULL DEFAULT false,
     ADD COLUMN glibc      text NOT NULL DEFAULT '',
     ADD COLUMN glibcxx    text NOT NULL DEFAULT '';
+ALTER TABLE piwheels.build ADD COLUMN record jsonb NOT NULL DEFAULT '{}';
 CREATE TABLE piwheels.preinstalled (
     target  smallint NOT NULL REFERENCES piwheels.target,
     package text NOT NULL,

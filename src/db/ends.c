@@ -3,6 +3,7 @@
  * the tree.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "core/text.h"
@@ -12,8 +13,9 @@ struct end {
     int64_t attempt, wall_ms, cpu_ms, peak_bytes, log_bytes;
     int64_t retry_ms;   /* of a failure */
     int64_t serves;     /* of a success: a mask of targets */
-    const char *outcome_text, *class_text, *detail_text; /* the arrays below */
+    const char *outcome_text, *class_text, *detail_text, *record_text; /* the arrays below */
     char outcome[16], class[LABEL_MAX + 1], detail[DETAIL_MAX + 1];
+    char record[];
 };
 
 static bool ready(struct db_batch *b, unsigned count)
@@ -37,6 +39,7 @@ static void compose_failures(struct db_batch *b, struct pg_params *params)
     batch_add_texts(b, params, offsetof(struct end, outcome_text));
     compose_what_it_took(b, params);
     batch_add_ints(b, params, offsetof(struct end, retry_ms));
+    batch_add_texts(b, params, offsetof(struct end, record_text));
 }
 
 static void compose_successes(struct db_batch *b, struct pg_params *params)
@@ -44,6 +47,7 @@ static void compose_successes(struct db_batch *b, struct pg_params *params)
     batch_add_ints(b, params, offsetof(struct end, attempt));
     compose_what_it_took(b, params);
     batch_add_ints(b, params, offsetof(struct end, serves));
+    batch_add_texts(b, params, offsetof(struct end, record_text));
 }
 
 static void decode(struct db_batch *b, const struct pg_result *result)
@@ -54,14 +58,14 @@ static void decode(struct db_batch *b, const struct pg_result *result)
 }
 
 static const struct batch_kind failures = {
-    .sql = "SELECT * FROM piwheels.builds_end($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    .sql = "SELECT * FROM piwheels.builds_end($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     .ready = ready,
     .compose = compose_failures,
     .decode = decode,
 };
 
 static const struct batch_kind successes = {
-    .sql = "SELECT * FROM piwheels.build_publish($1, $2, $3, $4, $5, $6, $7, $8)",
+    .sql = "SELECT * FROM piwheels.build_publish($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     .ready = ready,
     .compose = compose_successes,
     .decode = decode,
@@ -95,8 +99,11 @@ static void put_clean(char *to, size_t size, const char *text)
 
 static struct end *end_new(const struct db_build_end *end)
 {
-    struct end *e = mem_new(1, sizeof *e);
+    const char *record = end->record != NULL ? end->record : "{}";
+    size_t record_size = strlen(record) + 1;
+    struct end *e = mem_new(1, sizeof *e + record_size);
 
+    e->record_text = memcpy(e->record, record, record_size);
     e->attempt = end->attempt;
     e->wall_ms = (int64_t)end->wall_ms;
     e->cpu_ms = (int64_t)end->cpu_ms;

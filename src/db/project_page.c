@@ -42,7 +42,7 @@ static const char project_sql[] =
     "FROM package p CROSS JOIN LATERAL piwheels.package_files(p.id) f "
     "    JOIN release r ON r.id = f.version JOIN target t ON t.id = f.target "
     "UNION ALL "
-    "SELECT 5, r.place, t.at, b.outcome, '', '', '', '', b.logged, false, b.id, '', -b.id "
+    "SELECT 5, r.place, t.at, b.outcome, '', '', '', '', b.logged, false, b.id, piwheels.build_record(b.id)::text, -b.id "
     "FROM package p CROSS JOIN LATERAL piwheels.package_builds(p.id) b "
     "    JOIN release r ON r.id = b.version JOIN target t ON t.id = b.target "
     "UNION ALL "
@@ -120,6 +120,7 @@ static void read_build(struct db_project_page *p, struct db_release *release, co
     build->id = pg_int(result, row, COL_N);
     column_copy(build->outcome, sizeof build->outcome, result, row, COL_A);
     build->logged = pg_bool(result, row, COL_F);
+    build->record = text_of(result, row, COL_H);
 }
 
 static void read_row(struct db_project_page *p, const struct pg_result *result, unsigned row)
@@ -221,6 +222,8 @@ void db_project_page_release(struct db_project_page *p)
         free(p->files[i].apt);
         free(p->files[i].pip);
     }
+    for (unsigned i = 0; i < p->build_count; i++)
+        free(p->builds[i].record);
     for (unsigned i = 0; i < p->alias_count; i++)
         free(p->aliases[i]);
     release_lists(p);

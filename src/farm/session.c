@@ -364,7 +364,8 @@ static void say_build(struct session *s, const struct db_attempt *a)
         .attempt = (uint64_t)a->attempt, .package = a->package, .version = a->version, .abi = t->abi,
         .platform = t->platform, .sdist = a->sdist,
         .sdist_sha256 = {a->sdist_sha256, a->has_sha256 ? SHA256_SIZE : 0},
-        .timeout_ms = least(s->farm->settings.build_timeout_ms, s->timeout_ms)}};
+        .timeout_ms = least(s->farm->settings.build_timeout_ms, s->timeout_ms),
+        .uploaded_ms = a->uploaded_ms > 0 ? (uint64_t)a->uploaded_ms : 0}};
     log_info("farm", "%s: builds %s %s for %s (build %lld)", s->name, a->package, a->version, t->name,
              (long long)a->attempt);
     session_say(s, &m);

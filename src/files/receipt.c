@@ -221,6 +221,8 @@ static int check_report(const struct receipt *r, const struct msg_built *b, char
     if (b->log_bytes != r->log.fed_bytes)
         return snprintf(why, size, "BUILT speaks of %llu bytes of log, OUTPUT brought %llu",
                         (unsigned long long)b->log_bytes, (unsigned long long)r->log.fed_bytes), -EPROTO;
+    if (!receipt_requirements_valid(b))
+        return snprintf(why, size, "BUILT names a requirement that is no package, or has a SHA-256 of another size"), -EPROTO;
     for (unsigned i = 0; i < b->files.count; i++) {
         const struct rec_wheel *w = &b->files.items[i];
         if (!is_plain_name(w->name))
@@ -267,6 +269,7 @@ int receipt_built(struct receipt *r, const struct msg_built *b, const char *slav
     r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason,
                                    .detail = r->detail, .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms,
                                    .peak_bytes = b->peak_bytes, .log_bytes = b->log_bytes};
+    r->end.record = r->record = receipt_compose_record(r, b);
     note_files(r, b);
     if (r->file_count > 0)
         receipt_start(r, "receive", receive_steps, on_received);
@@ -379,6 +382,7 @@ void receipt_free(struct receipt *r)
         return; /* a thread still writes: on_log_written comes back here */
     remove_staging(r);
     stream_release(&r->log);
+    free(r->record);
     for (unsigned i = 0; i < r->file_count; i++) {
         wheel_release(&r->files_made[i].wheel);
         free(r->files_made[i].apt);

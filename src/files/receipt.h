@@ -2,6 +2,7 @@
  * What the parts of this room share: the room itself, a receipt and its files.
  *
  *   receipt.c   takes in: the log, then file after file, each verified as it is complete
+ *   made_with.c the record of the build, from what its slave tells
  *   judge.c     verifies one file, on a pool thread
  *   bundle.c    puts the disk work of many receipts together
  *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
@@ -84,7 +85,8 @@ struct receipt {
     bool doomed;                     /* is freed as soon as no thread uses it */
 
     struct db_build_end end;         /* its strings point below */
-    char outcome[16], reason[64], detail[FILES_DETAIL_BYTES + 1];
+    char *record;                    /* of the build, as JSON */
+    char outcome[16], reason[65], detail[FILES_DETAIL_BYTES + 1];
     unsigned file_count, at;         /* at: the file that is wanted now */
     struct receipt_file *files_made;
     struct stream stream;            /* of the file at `at` */
@@ -109,6 +111,10 @@ void receipt_fail(struct receipt *r, const char *outcome, const char *reason, co
 
 /* What the build's record and DONE say: `text` without what may not be stored or sent. */
 void receipt_describe(struct receipt *r, const char *text);
+
+/* made_with.c: what BUILT tells of how the build was made. */
+bool receipt_requirements_valid(const struct msg_built *b);
+char *receipt_compose_record(const struct receipt *r, const struct msg_built *b); /* JSON; free it */
 
 /* judge.c: reads and judges files_made[at] on a pool thread; sets work_error (0, -EBADMSG the wheel's own fault, else the
  * machine's) and why. */

@@ -20,6 +20,7 @@ static const char probe[] =
     "if sys.implementation.name != 'cpython':\n"
     "    refuse('it is ' + sys.implementation.name + ', not CPython')\n"
     "try:\n"
+    "    import pip\n"
     "    from pip._vendor.packaging import tags\n"
     "except ImportError:\n"
     "    refuse('it has no pip; on Debian: apt install python3-pip')\n"
@@ -28,7 +29,7 @@ static const char probe[] =
     "    refuse('it is not a Python for Linux')\n"
     "best = 'linux_armv7l' if platforms[0] == 'linux_armv8l' else platforms[0]\n"
     "thread = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else ''\n"
-    "print('yes', 'cp%d%d%s' % (*sys.version_info[:2], thread), best, platform.python_version())\n";
+    "print('yes', 'cp%d%d%s' % (*sys.version_info[:2], thread), best, platform.python_version(), pip.__version__)\n";
 
 /* The next word of *at, or "". */
 static const char *next_word(char **at)
@@ -51,7 +52,8 @@ int python_read_answer(char *answer, struct slave_python *out, char *why, size_t
     bool fits = text_copy(out->abi, sizeof out->abi, next_word(&answer));
     fits = text_copy(out->platform, sizeof out->platform, next_word(&answer)) && fits;
     fits = text_copy(out->version, sizeof out->version, next_word(&answer)) && fits;
-    if (strcmp(verdict, "yes") == 0 && fits && answer == NULL && out->version[0] != '\0' &&
+    fits = text_copy(out->pip, sizeof out->pip, next_word(&answer)) && fits;
+    if (strcmp(verdict, "yes") == 0 && fits && answer == NULL && out->version[0] != '\0' && out->pip[0] != '\0' &&
         python_abi_parse(out->abi, &major, &minor, &free_threaded) == 0 &&
         python_platform_valid(out->platform))
         return 0;

@@ -75,7 +75,8 @@ static void say_built(struct attempt *a)
         .outcome = b->verdict.outcome, .reason = b->verdict.reason, .detail = b->verdict.detail,
         .wall_ms = (uint64_t)b->cell.child.wall_ms, .cpu_ms = (uint64_t)b->cell.cpu_ms,
         .peak_bytes = (uint64_t)b->cell.peak_bytes,
-        .log_bytes = b->log.text.len, .files.count = b->file_count}};
+        .log_bytes = b->log.text.len, .files.count = b->file_count,
+        .environment = *a->environment, .required.count = b->report.count}};
 
     for (unsigned i = 0; i < b->file_count; i++) {
         const struct build_file *f = &b->files[i];
@@ -83,6 +84,12 @@ static void say_built(struct attempt *a)
             .name = f->name, .size_bytes = f->size_bytes, .sha256 = {f->sha256, SHA256_SIZE},
             .apt = b->needs->apt[i].len > 0 ? b->needs->apt[i].data : ""};
     }
+    for (unsigned i = 0; i < b->report.count; i++) {
+        const struct report_requirement *q = &b->report.items[i];
+        m.built.required.items[i] = (struct rec_requirement){
+            .name = q->name, .version = q->version, .sha256 = {q->sha256, q->hashed ? SHA256_SIZE : 0}};
+    }
+    m.built.environment.timeout_ms = b->limits.timeout_ms;
     a->told = true;
     wire_send(a->wire, &m);
 }
@@ -238,6 +245,7 @@ struct attempt *attempt_start(const struct attempt_place *place, const struct ms
     a->state = ATTEMPT_BUILDING;
     a->loop = place->loop;
     a->slave_dir = place->build.dir;
+    a->environment = place->environment;
     a->gone = gone;
     a->owner = owner;
     a->upload.ended = on_upload_ended;

@@ -18,6 +18,7 @@ struct attempt {
     enum attempt_state state;
     uv_loop_t *loop;
     const char *slave_dir;
+    const struct rec_environment *environment;
     struct build build;
     struct upload upload;
     struct wire *wire;          /* NULL while there is none that knows of the attempt */
@@ -35,6 +36,7 @@ struct attempt {
 struct attempt_place {          /* outlives the attempt */
     uv_loop_t *loop;
     struct build_place build;
+    const struct rec_environment *environment; /* what builds are made with, but for their limits; outlives the attempt */
 };
 
 /* Begins to build; nothing is said to anybody before attempt_connected. */

@@ -26,6 +26,7 @@ static enum step prepare_directory(struct task *t);
 static enum step fetch_sdist(struct task *t);
 static enum step judge_fetch(struct task *t);
 static enum step run_pip(struct task *t);
+static enum step read_report(struct task *t);
 static enum step judge_pip(struct task *t);
 static enum step read_wheels(struct task *t);
 static enum step find_needs(struct task *t);
@@ -36,6 +37,7 @@ static const struct task_step build_steps[] = {
     {"fetch sdist", fetch_sdist},
     {"judge fetch", judge_fetch},
     {"run pip", run_pip},
+    {"read report", read_report},
     {"judge pip", judge_pip},
     {"read wheels", read_wheels},
     {"find needs", find_needs},
@@ -152,13 +154,31 @@ static void on_refused(struct cell *c, const char *place, const char *why)
     b->grown(b);
 }
 
+static void on_report_closed(struct report *r)
+{
+    task_resume(&container_of(r, struct build, report)->task);
+}
+
 static void on_cell_ended(struct cell *c)
 {
     struct build *b = container_of(c, struct build, cell);
     b->cell_running = false;
     if (!b->fetching)
         build_log_end(&b->log);
-    task_resume(&b->task);
+    if (b->report.open)
+        report_close(&b->report, on_report_closed);
+    else
+        task_resume(&b->task);
+}
+
+/* A build without a report is as good, but for its record. */
+static void open_report(struct build *b)
+{
+    char *path = mem_format("%s/report", b->dir);
+    int error = report_open(b->task.timer.loop, &b->report, path);
+    if (error != 0)
+        build_log_note(&b->log, now_ms(b), "what is installed for the build cannot be reported: %s", strerror(-error));
+    free(path);
 }
 
 /* From scratch: nothing of the slave's own reaches a build. The pip that installs build requirements has some
@@ -176,6 +196,9 @@ static void fill_environment(struct build *b, enum network network)
     words_addf(&b->env, "HOME=%s/home", root);
     words_addf(&b->env, "TMPDIR=%s", tmp);
     words_addf(&b->env, "MAKEFLAGS=-j%u", machine_jobs());
+    words_addf(&b->env, "PIP_REPORT=%s/report", root);
+    if (b->uploaded_ms > 0) /* else nothing is claimed */
+        words_addf(&b->env, "SOURCE_DATE_EPOCH=%llu", (unsigned long long)b->uploaded_ms / 1000);
     if (sandbox_needs_proxy(s, network)) {
         words_add(&b->env, "http_proxy=" SANDBOX_PROXY_URL);
         words_add(&b->env, "https_proxy=" SANDBOX_PROXY_URL);
@@ -317,8 +340,21 @@ static void fill_command(struct build *b)
 static enum step run_pip(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
+    open_report(b);
     fill_command(b);
     return run_in_cell(b, b->place->sandbox->network);
+}
+
+/* ---- read report ---- */
+
+static void parse_report(struct lane_work *w)
+{
+    report_read(&container_of(w, struct build, work)->report);
+}
+
+static enum step read_report(struct task *t)
+{
+    return work(container_of(t, struct build, task), LANE_VERIFY, parse_report);
 }
 
 /* ---- judge pip ---- */
@@ -435,6 +471,7 @@ void build_init(struct build *b, const struct msg_build *m, const struct build_p
     if (m->timeout_ms > 0 && m->timeout_ms < b->limits.timeout_ms)
         b->limits.timeout_ms = m->timeout_ms;
     buf_init(&b->refused, REFUSED_MAX_BYTES);
+    b->uploaded_ms = m->uploaded_ms;
     b->sdist_known = m->sdist_sha256.len == SHA256_SIZE;
     if (b->sdist_known)
         memcpy(b->sdist_sha256, m->sdist_sha256.data, SHA256_SIZE);
@@ -471,6 +508,7 @@ void build_release(struct build *b)
     free(b->index_url);
     free(b->dir);
     free(b->wheels);
+    report_release(&b->report);
     if (b->needs != NULL)
         needs_release(b->needs);
     free(b->needs);

@@ -15,6 +15,7 @@
 #include "io/message.h"
 #include "log.h"
 #include "needs.h"
+#include "report.h"
 #include "verdict.h"
 
 /* What all builds of a slave share; outlives them. */
@@ -33,6 +34,7 @@ struct build {
     uint8_t sdist_sha256[SHA256_SIZE];
     bool sdist_known;                 /* its hash is */
     struct limits limits;             /* the place's, or what the master asks for if that is less */
+    uint64_t uploaded_ms;             /* when its sdist was, since 1970; 0: not known */
     char *dir, *wheels;               /* "…/attempt-7", "…/attempt-7/wheels" */
     /* set by the owner before build_start */
     void (*grown)(struct build *b);   /* its log has */
@@ -44,6 +46,7 @@ struct build {
     struct build_file files[BUILD_MAX_FILES];
     unsigned file_count;
     struct needs *needs;              /* of the files; NULL where it did not come so far */
+    struct report report;             /* what was installed for it */
     struct cell cell;                 /* its times and peak */
     bool running;                     /* from build_start until `ended` */
     /* private */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/text.h"
+#include "io/child.h"
 #include "slave.h"
 
 #define CLOCK_EARLIEST_MS 1767225600000 /* 2026-01-01 UTC */
@@ -57,6 +58,27 @@ void machine_hardware(char *to, size_t size)
         copy_fact(to, size, model + 1);
     if (to[0] == '\0')
         copy_fact(to, size, uname(&kernel) == 0 ? kernel.machine : "unknown");
+}
+
+void machine_compiler(char *to, size_t size)
+{
+    static const char *const argv[] = {"/usr/bin/cc", "--version", NULL};
+    char answer[4096];
+
+    to[0] = '\0';
+    if (child_read(argv, answer, sizeof answer) != 0)
+        return;
+    answer[strcspn(answer, "\n")] = '\0';
+    copy_fact(to, size, answer);
+}
+
+/* Others than glibc do not know this name. */
+void machine_libc(char *to, size_t size)
+{
+    char name[128] = "";
+
+    confstr(_CS_GNU_LIBC_VERSION, name, sizeof name);
+    copy_fact(to, size, name);
 }
 
 unsigned machine_jobs(void)

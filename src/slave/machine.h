@@ -17,6 +17,11 @@ void machine_hardware(char *to, size_t size);
  * found out. */
 unsigned machine_jobs(void);
 
+/* What the C compiler calls itself ("cc (Debian 12.2.0-14) 12.2.0"), or ""; and the C library ("glibc 2.36"). They
+ * block: at start only. */
+void machine_compiler(char *to, size_t size);
+void machine_libc(char *to, size_t size);
+
 /* Whether a wall clock can be right: before 2026 it cannot. */
 bool machine_clock_credible(int64_t wall_ms);
 

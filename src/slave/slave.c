@@ -36,7 +36,8 @@ struct slave {
     struct proof proof;
     struct session session;
     uv_signal_t signals[COUNT_OF(signals_to_leave)];
-    char label[65], system[129], hardware[129];
+    char label[65], system[129], hardware[129], compiler[129], libc[65];
+    struct rec_environment environment;
     struct key *key;             /* NULL: --insecure */
     char key_path[PATH_MAX], known_masters[PATH_MAX];
 };
@@ -92,6 +93,8 @@ static bool name_itself(struct slave *s, const char *label)
 
     slave_system_name(s->system, sizeof s->system);
     machine_hardware(s->hardware, sizeof s->hardware);
+    machine_compiler(s->compiler, sizeof s->compiler);
+    machine_libc(s->libc, sizeof s->libc);
     if (label == NULL) {
         gethostname(host, sizeof host - 1);
         machine_label(host[0] == '\0' ? "slave" : host, s->label);
@@ -143,8 +146,10 @@ static int run_loop(struct slave *s, const struct slave_settings *settings)
     lane_setup(&s->loop);
     watch_signals(s);
     notify_watchdog_start(&s->loop);
+    s->environment = (struct rec_environment){.system = s->system, .python = s->session.python.version,
+        .pip = s->session.python.pip, .compiler = s->compiler, .libc = s->libc};
     s->session.place = (struct attempt_place){
-        .loop = &s->loop,
+        .loop = &s->loop, .environment = &s->environment,
         .build = {.dir = s->place.dir, .python = settings->python, .hosts = settings->index_hosts,
                   .sandbox = &s->sandbox, .limits = &s->limits}};
     s->session.master = settings->master;

@@ -97,6 +97,15 @@ static void add_states(struct buf *to, const struct db_project_page *p, const st
     buf_adds(to, "}");
 }
 
+/* The newest build on each target, and earlier failures: each with its whole record, which is JSON. */
+static void add_builds(struct buf *to, const struct db_release *r)
+{
+    buf_adds(to, ", \"builds\": [");
+    for (unsigned i = 0; i < r->build_count; i++)
+        buf_addf(to, "%s\n%s", i > 0 ? "," : "", r->builds[i].record);
+    buf_adds(to, "]");
+}
+
 static void add_release(struct buf *to, const char *package, const struct db_project_page *p,
                         const struct db_release *r,
                         const char *site_url)
@@ -114,7 +123,9 @@ static void add_release(struct buf *to, const char *package, const struct db_pro
         buf_adds(to, i > 0 ? ",\n" : "\n");
         add_file(to, package, p, &r->files[i], site_url);
     }
-    buf_adds(to, "}}");
+    buf_adds(to, "}");
+    add_builds(to, r);
+    buf_adds(to, "}");
 }
 
 void project_json(struct buf *to, const char *package, const struct db_project_page *p, const char *site_url)

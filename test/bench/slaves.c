@@ -133,6 +133,7 @@ static void finish_build(struct scripted *s)
         .detail = "", .wall_ms = 1000, .log_bytes = s->crowd->log_bytes}};
     built.built.files.count = 1;
     built.built.files.items[0] = (struct rec_wheel){s->wheel.name, s->wheel.len, {s->wheel.sha256, SHA256_SIZE}, ""};
+    built.built.environment = (struct rec_environment){"", "", "", "", "", 0};
     say_output(s);
     wire_send(s->wire, &built);
 }

@@ -17,6 +17,7 @@ LIMIT_S = 60
 
 # load_milli, memory_bytes, memory_free_bytes, disk_bytes, disk_free_bytes, temperature_milli
 MACHINE = [250, 4 << 30, 2 << 30, 32 << 30, 16 << 30, 45000]
+ENVIRONMENT = ["Debian GNU/Linux 12 (bookworm)", "3.11.2", "23.0.1", "cc (Debian 12.2.0-14) 12.2.0", "glibc 2.36", 10800000]
 
 
 class Closed(Exception):
@@ -110,7 +111,7 @@ class Build:
 
     def __init__(self, fields):
         (self.attempt, self.package, self.version, self.abi, self.platform, self.sdist, self.sdist_sha256,
-         self.timeout_ms) = fields
+         self.timeout_ms, self.uploaded_ms) = fields
 
 
 class Slave(Connection):
@@ -159,10 +160,11 @@ class Slave(Connection):
         for at in range(0, len(log), PIECE_BYTES):
             self.output(attempt, at, log[at:at + PIECE_BYTES])
 
-    def built(self, attempt, outcome="success", files=(), *, reason="", detail="", log_bytes=0):
-        """Files: [(name, size, sha256)], or with the Debian packages needed behind."""
+    def built(self, attempt, outcome="success", files=(), *, reason="", detail="", log_bytes=0, environment=None,
+              required=()):
+        """Files: [(name, size, sha256)], or with the Debian packages needed behind. Required: [(name, version, sha256)]."""
         self.say("BUILT", attempt, outcome, reason, detail, 1234, 900, 50 << 20, log_bytes,
-                 [[*file, *[""] * (4 - len(file))] for file in files])
+                 [[*file, *[""] * (4 - len(file))] for file in files], environment or ENVIRONMENT, list(required))
 
     def chunk(self, attempt, file, offset, data):
         self.say("CHUNK", attempt, file, offset, data)

@@ -208,6 +208,32 @@ def test_the_log_names_the_libraries(built):
     assert re.search(r"piwheels: needs libz\.so\.1 \(/\S+\) of the package zlib1g\]", text), text
 
 
+# ---- the record of a build ---------------------------------------------------------------------------
+
+def record_of(farm, package):
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    release, = json.loads((farm.output / "project" / package / "json" / "index.json").read_text())["releases"].values()
+    return release["builds"][0]
+
+
+@pytest.mark.parametrize("package", ["piwtest-cext", "piwtest-nocompile"])
+def test_the_record_tells_what_a_build_was_made_with(built, package):
+    record = record_of(built, package)
+    assert record["build"] == built.attempts[package] and record["slave"] in ("slave-a", "slave-b")
+    assert (record["package"], record["version"], record["target"]) == (package, "0.1", "native")
+    assert record["libc"].startswith("glibc 2.") and record["compiler"] and record["system"] and record["timeout_ms"] == 20000
+    assert record["python"].startswith("3.") and record["pip"]
+    assert {one["name"]: len(one["sha256"]) for one in record["required"]} == {"setuptools": 64, "wheel": 64}
+    assert record["wall_ms"] > 0 and len(record["sdist_sha256"]) == 64
+    assert record["outcome"] == ("success" if package in SUCCESSES else "failed")
+
+
+def test_the_record_is_had_from_the_database_too(built):
+    attempt = built.attempts["piwtest-cext"]
+    assert json.loads(built.sql(f"SELECT build_record({attempt})")) == record_of(built, "piwtest-cext")
+    assert built.sql("SELECT build_record(0) IS NULL") == "t"
+
+
 # ---- what pip makes of it ----------------------------------------------------------------------------
 
 @pytest.fixture(params=["nginx", "python_server"])

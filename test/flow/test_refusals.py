@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness import VERSION
-from protocol import MACHINE, PIECE_BYTES, frame
+from protocol import ENVIRONMENT, MACHINE, PIECE_BYTES, frame
 from wheels import make_wheel
 
 PACKAGE = "piwtest-made"
@@ -21,7 +21,7 @@ OF_SLAVES = {
     "IDLE": [1, MACHINE],
     "BUSY": [0, MACHINE],
     "OUTPUT": [0, 0, b"text"],
-    "BUILT": [0, "failed", "compile", "error", 1, 1, 1, 0, []],
+    "BUILT": [0, "failed", "compile", "error", 1, 1, 1, 0, [], ENVIRONMENT, []],
     "CHUNK": [0, 0, 0, b"bytes"],
     "SENT": [0, 0],
     "BYE": ["a test"],
@@ -29,7 +29,7 @@ OF_SLAVES = {
 OF_ATTEMPTS = ("BUSY", "OUTPUT", "BUILT", "CHUNK", "SENT")
 OF_MASTERS = {
     "ACK": [1, "http://127.0.0.1/simple"],
-    "BUILD": [1, PACKAGE, "1.0", "cp311", "linux_x86_64", "sdist", b"", 0],
+    "BUILD": [1, PACKAGE, "1.0", "cp311", "linux_x86_64", "sdist", b"", 0, 0],
     "SLEEP": [""],
     "WAKE": [],
     "CONT": [1],
@@ -354,6 +354,13 @@ def test_a_lie_in_built_is_refused(farm, building, outcome, files, more, said):
     slave.built(attempt, outcome, files, **more)
     assert slave.expect_refusal() == said
     farm.wait_staging_empty()
+
+
+@pytest.mark.parametrize("requirement", [("-r x", "1", b""), ("a", "1", DIGEST[:31]), ("", "1", DIGEST)])
+def test_a_requirement_that_is_none_is_refused(building, refused, requirement):
+    slave, attempt = building
+    slave.built(attempt, "failed", reason="compile", detail="error", required=[requirement])
+    assert refused(slave) == "BUILT names a requirement that is no package, or has a SHA-256 of another size"
 
 
 def test_output_that_leaves_a_gap_is_refused(building, refused):

@@ -1,5 +1,6 @@
 """The slave against a scripted master: what it says, what it does with each answer, what it leaves behind."""
 import grp
+import hashlib
 import io
 import os
 import pathlib
@@ -9,6 +10,7 @@ import signal
 import socket
 import tarfile
 import tempfile
+import time
 import zipfile
 
 import pytest
@@ -18,7 +20,7 @@ from scripted_master import VERSION, ScriptedMaster
 
 NOBODY = os.environ.get("PIW_TEST_USER", "nobody")
 RUNNING_AS_ROOT = os.geteuid() == 0
-REASON, DETAIL, LOG_BYTES, FILES = 3, 4, 8, 9  # of BUILT
+REASON, DETAIL, LOG_BYTES, FILES, REQUIRED = 3, 4, 8, 9, 11  # of BUILT
 
 
 def native():
@@ -91,9 +93,9 @@ def slaves(master, folder):
         slave.stop()
 
 
-def build(connection, attempt, package, version="0.1", sha256=b"", timeout_s=600, abi=ABI, platform=PLATFORM):
+def build(connection, attempt, package, version="0.1", sha256=b"", timeout_s=600, abi=ABI, platform=PLATFORM, uploaded_s=0):
     connection.say("BUILD", attempt, package, version, abi, platform, f"{package}-{version}.tar.gz", sha256,
-                   timeout_s * 1000)
+                   timeout_s * 1000, uploaded_s * 1000)
 
 
 def begin(master, index):
@@ -197,14 +199,36 @@ def test_wake_that_crosses_with_idle_changes_nothing(master, slaves, index):
 
 # -- builds --
 
+def test_what_a_build_required_is_told_with_its_hashes(master, slaves, index):
+    slaves()
+    _, message = built(master, index, "piwtest-cext")
+    wheels = {path.name.split("-")[0]: path for path in pathlib.Path("/usr/share/python-wheels").glob("*.whl")}
+    required = {name: (version, digest) for name, version, digest in message[REQUIRED]}
+    assert set(required) == {"setuptools", "wheel"}
+    for name, (version, digest) in required.items():
+        assert wheels[name].name.split("-")[1] == version
+        assert digest == hashlib.sha256(wheels[name].read_bytes()).digest()
+
+
+def test_the_times_in_a_wheel_are_those_of_its_source(master, slaves, index):
+    slaves()
+    connection, message = built(master, index, "piwtest-cext", uploaded_s=1600000000)
+    with zipfile.ZipFile(io.BytesIO(connection.fetch(message, 0))) as wheel:
+        times = {member.date_time[:5] for member in wheel.infolist()}
+    assert times == {time.gmtime(1600000000)[:5]}
+
+
 
 def test_a_pure_package_is_built_and_sent(master, slaves, index):
     slave = slaves()
     connection, message = built(master, index, "piwtest-pure", version="0.2")
-    _, attempt, outcome, reason, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, files = message
+    _, attempt, outcome, reason, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, files, environment, required = message
     assert (attempt, outcome, reason, detail) == (7, "success", "", "")
     assert wall_ms > 0 and cpu_ms > 0 and peak_bytes > 1000000
     assert [name for name, *_ in files] == ["piwtest_pure-0.2-py3-none-any.whl"]
+    system, python, pip, compiler, libc, timeout_ms = environment
+    assert all(environment) and "cc" in compiler and libc.startswith("glibc 2.") and timeout_ms == 600000
+    assert {name for name, *_ in required} >= {"setuptools"}
     assert len(connection.log[7]) == log_bytes and b"piwtest-pure==0.2" in connection.log[7]
     wheel = connection.fetch(message, 0)
     assert metadata_name(wheel) == "Name: piwtest-pure"

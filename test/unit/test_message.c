@@ -369,7 +369,7 @@ static void a_text_before_another_field_is_ended_without_harming_it(void **state
     struct message m;
     char why[256], *copy;
     static const char bytes[] = "\x93\xa3" "ACK" "\x07\xa4http", done[] = "\x94\xa4" "DONE" "\x01\xc3\xa2ok";
-    static const char build[] = "\x99\xa5" "BUILD" "\x01\xa1p\xa1v\xa1" "a\xa1l\xa1s\xc4\x01x\xcd\x01\x00";
+    static const char build[] = "\x9a\xa5" "BUILD" "\x01\xa1p\xa1v\xa1" "a\xa1l\xa1s\xc4\x01x\xcd\x01\x00\x07";
 
     assert_int_equal(decode_copy(bytes, sizeof bytes - 1, &m, &copy, why), 0);
     assert_int_equal(m.ack.slave, 7);
@@ -384,6 +384,7 @@ static void a_text_before_another_field_is_ended_without_harming_it(void **state
     assert_string_equal(m.build.sdist, "s");
     assert_memory_equal(m.build.sdist_sha256.data, "x", 1);
     assert_int_equal(m.build.timeout_ms, 256);
+    assert_int_equal(m.build.uploaded_ms, 7);
     free(copy);
 }
 

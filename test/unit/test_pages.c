@@ -80,10 +80,10 @@ static struct db_project_file files[] = {
      .pip = FACT("pycparser\n"), .size_bytes = 401234, .sha256 = SHA, .glibc = "2.34", .armv6 = true, .was_native = true},
 };
 static struct db_project_build builds[] = {
-    {.id = 16011502, .target = 0, .outcome = "success", .logged = true},
-    {.id = 1503, .target = 1, .outcome = "failed", .logged = true},
-    {.id = 1501, .target = 1, .outcome = "failed", .logged = true},
-    {.id = 1500, .target = 1, .outcome = "failed", .logged = false},
+    {.id = 16011502, .target = 0, .outcome = "success", .logged = true, .record = FACT("{\"build\": 16011502}")},
+    {.id = 1503, .target = 1, .outcome = "failed", .logged = true, .record = FACT("{\"build\": 1503}")},
+    {.id = 1501, .target = 1, .outcome = "failed", .logged = true, .record = FACT("{\"build\": 1501}")},
+    {.id = 1500, .target = 1, .outcome = "failed", .logged = false, .record = FACT("{\"build\": 1500}")},
 };
 
 static struct db_release releases[] = {

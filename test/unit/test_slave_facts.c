@@ -124,10 +124,11 @@ static void an_answer_gives_abi_platform_and_version(void **state)
 {
     struct slave_python p;
     char why[200];
-    assert_int_equal(read_answer("yes cp313t linux_armv7l 3.13.0rc1\n", &p, why), 0);
+    assert_int_equal(read_answer("yes cp313t linux_armv7l 3.13.0rc1 24.3.1\n", &p, why), 0);
     assert_string_equal(p.abi, "cp313t");
     assert_string_equal(p.platform, "linux_armv7l");
     assert_string_equal(p.version, "3.13.0rc1");
+    assert_string_equal(p.pip, "24.3.1");
 }
 
 static void a_refusal_is_passed_on_in_its_own_words(void **state)
@@ -143,9 +144,9 @@ static void a_refusal_is_passed_on_in_its_own_words(void **state)
 static void any_other_answer_is_refused(void **state)
 {
     static const char *const answers[] = {
-        "", "hello", "yes", "yes cp311", "yes cp311 linux_x86_64", "yes cp311 linux_x86_64 3.11.2 more",
-        "yes pp310 linux_x86_64 3.10.1", "yes cp311 win_amd64 3.11.2", "maybe cp311 linux_x86_64 3.11.2",
-        "yes cp311 linux_x86_64 ", "yes cp311 linux_x86_64 3.11.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16",
+        "", "hello", "yes", "yes cp311", "yes cp311 linux_x86_64", "yes cp311 linux_x86_64 3.11.2", "yes cp311 linux_x86_64 3.11.2 23.0.1 more",
+        "yes pp310 linux_x86_64 3.10.1 23.0", "yes cp311 win_amd64 3.11.2 23.0", "maybe cp311 linux_x86_64 3.11.2 23.0",
+        "yes cp311 linux_x86_64  23.0", "yes cp311 linux_x86_64 3.11.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16 23.0",
     };
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         struct slave_python p;
