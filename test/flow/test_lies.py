@@ -11,13 +11,14 @@ import pytest
 
 import messages
 from harness import VERSION
-from protocol import MACHINE, announced
+from protocol import ENVIRONMENT, MACHINE, announced
 from wheels import make_wheel
 
 PACKAGE = "piwtest-made"
 LARGEST = 2 ** 63 - 1
 ESCAPE = "\x1b[2J\x1b]0;evil\x07"
 LOG = b"a line\n"
+REQUIREMENT = ["setuptools", "66.1.1", bytes(32)]
 
 
 class Refused:
@@ -102,6 +103,15 @@ LIES = {
     "BUILT files.sha256": [(b"", Refused("a SHA-256 of 0 bytes")), (b"x" * 31, Refused("a SHA-256 of 31 bytes")),
                            (bytes(32), Failed("arrived damaged"))],
     "BUILT files.apt": [("libc6\n../../evil", Refused("that are not Debian's")), (ESCAPE, Refused("that are not Debian's"))],
+    "BUILT environment": [([""] * 5 + [0], Believed())],
+    **{f"BUILT environment.{name}": [(ESCAPE, Believed()), ("", Believed())]
+       for name in ("system", "python", "pip", "compiler", "libc")},
+    "BUILT environment.timeout_ms": [(LARGEST, Believed())],
+    "BUILT required": [([], Believed()), ([REQUIREMENT] * 64, Believed())],
+    "BUILT required.name": [("../evil", Refused("a requirement that is no package")), (ESCAPE, Refused("a requirement that")),
+                            ("", Refused("a requirement that is no package"))],
+    "BUILT required.version": [(ESCAPE, Believed()), ("", Believed())],
+    "BUILT required.sha256": [(b"", Believed()), (b"x" * 31, Refused("a SHA-256 of another size"))],
     "CHUNK attempt": [(of_witness, Refused(NOT_ITS)), (LARGEST, Refused("of which nothing was asked for"))],
     "CHUNK file": [(1, Refused("which was not asked for")), (15, Refused("which was not asked for"))],
     "CHUNK offset": [(1, Refused("expected 0")), (LARGEST, Refused("expected 0"))],
@@ -184,7 +194,8 @@ class Story:
         wheel = make_wheel(PACKAGE, self.version)
         self.say("BUSY", attempt, MACHINE)
         self.say("OUTPUT", attempt, 0, LOG)
-        self.say("BUILT", attempt, "success", "", "", 1234, 900, 50 << 20, len(LOG), [[*announced(*wheel), ""]])
+        self.say("BUILT", attempt, "success", "", "", 1234, 900, 50 << 20, len(LOG), [[*announced(*wheel), ""]],
+                 ENVIRONMENT, [REQUIREMENT])
         return wheel
 
     def hand_over(self, attempt, wheel):
