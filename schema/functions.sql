@@ -995,10 +995,23 @@ LANGUAGE sql STABLE AS $$
                       glibc, glibcxx, place)
 $$;
 
+-- What becomes of a file in whose place `there` stands with other bytes.
+CREATE FUNCTION file_again(there file, p_attempt bigint, p_sha256 bytea) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN NOT EXISTS (SELECT FROM job j WHERE j.attempt = p_attempt AND j.target = there.target
+                         AND j.version = there.version) OR there.state <> 'live' THEN 'other'
+        WHEN EXISTS (SELECT FROM file f WHERE f.version = there.version AND f.state = 'live' AND f.sha256 = p_sha256)
+            THEN 'same'
+        ELSE 'again ' || (SELECT 1 + max(coalesce(substring(name FROM '^[^-]+-[^-]+-([0-9]{1,6})[^-]*-[^-]+-[^-]+-[^-]+$'), '0')::integer)
+            FROM file f WHERE f.version = there.version) END
+$$;
+
 -- Announces verified files before they enter the tree. For each place of the arrays, in
 -- order, the verdict on each of its files:
 --   'new'    may be linked into place          'same'   is public already with these very bytes
 --   'other'  is public with other bytes, or another attempt is about to publish it: must be discarded
+--   'again N'  the same, but it was built for this very target: a rebuild, whose name may have the build tag N (PEP 427)
 -- No row at all: the attempt is not the job's any more.
 CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[])
     RETURNS TABLE (call bigint, verdict text)
@@ -1025,7 +1038,7 @@ BEGIN
             WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
         ON CONFLICT DO NOTHING;
     RETURN QUERY
-        SELECT f.call, CASE WHEN there.sha256 <> f.sha256 THEN 'other'
+        SELECT f.call, CASE WHEN there.sha256 <> f.sha256 THEN file_again(there, f.attempt, f.sha256)
                                         WHEN there.state = 'live' THEN 'same'
                                         WHEN there.attempt = f.attempt THEN 'new'
                                         ELSE 'other' END

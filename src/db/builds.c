@@ -3,6 +3,7 @@
  * places them. (Their builds end in ends.c.)
  */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,10 @@
 
 /* ---- announcing files ---- */
 
-static enum db_verdict verdict_read(const char *text)
+static enum db_verdict verdict_read(const char *text, unsigned *tag)
 {
+    if (sscanf(text, "again %u", tag) == 1)
+        return DB_FILE_AGAIN;
     if (strcmp(text, "new") == 0)
         return DB_FILE_NEW;
     return strcmp(text, "same") == 0 ? DB_FILE_SAME : DB_FILE_OTHER;
@@ -41,8 +44,10 @@ static void decode_verdicts(struct db_batch *b, const struct pg_result *result)
     for (unsigned row = 0; row < pg_rows(result); row++) {
         unsigned call = (unsigned)pg_int(result, row, 0) - 1;
         struct db_verdicts *verdicts = call < b->count && b->calls[call] != NULL ? b->calls[call]->out : NULL;
-        if (verdicts != NULL && verdicts->count < COUNT_OF(verdicts->items))
-            verdicts->items[verdicts->count++] = verdict_read(pg_text(result, row, 1));
+        if (verdicts == NULL || verdicts->count == COUNT_OF(verdicts->items))
+            continue;
+        verdicts->items[verdicts->count] = verdict_read(pg_text(result, row, 1), &verdicts->tags[verdicts->count]);
+        verdicts->count++;
     }
 }
 

@@ -124,21 +124,51 @@ static json_t *describe_file(const struct receipt_file *f)
                      "glibcxx", f->code.glibcxx);
 }
 
-static enum step announce_files(struct task *t)
+static enum step announce(struct receipt *r)
 {
-    struct receipt *r = container_of(t, struct receipt, task);
-    if (step_failed(r, "keeping the log"))
-        return STEP_FAIL;
     json_t *list = json_array();
     for (unsigned i = 0; i < r->file_count; i++)
         json_array_append_new(list, describe_file(&r->files_made[i]));
     char *text = json_dumps(list, JSON_COMPACT);
     json_decref(list);
     if (!text)
-        return task_fail(t, -EBADMSG, "its metadata is not UTF-8");
+        return task_fail(&r->task, -EBADMSG, "its metadata is not UTF-8");
     db_files_begin(r->files->db, &r->call, r->attempt.attempt, text, &r->verdicts, on_answer);
     free(text);
     return STEP_WAIT;
+}
+
+static enum step announce_files(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    return step_failed(r, "keeping the log") ? STEP_FAIL : announce(r);
+}
+
+/* A published name never changes its bytes: a rebuild goes by the next build tag. False when such a name is too long. */
+static bool tag_name(struct receipt *r, struct receipt_file *f, unsigned tag)
+{
+    const struct wheel_name *n = &f->wheel.name;
+    char name[1600];
+    int len = snprintf(name, sizeof name, "%s-%s-%u-%s-%s-%s.whl", n->dist, n->version, tag, n->python, n->abi, n->platform);
+    if (len < 0 || (size_t)len >= sizeof f->name)
+        return false;
+    text_copy(f->name, sizeof f->name, name);
+    snprintf(f->public_path, sizeof f->public_path, "simple/%s/%s", r->attempt.package, f->name);
+    return true;
+}
+
+/* Announces them once more if the names of some had to change. */
+static enum step name_rebuilds(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    bool renamed = false;
+    if (step_failed(r, "announcing the files"))
+        return STEP_FAIL;
+    for (unsigned i = 0; i < r->file_count && i < r->verdicts.count; i++) {
+        if (r->verdicts.items[i] == DB_FILE_AGAIN && tag_name(r, &r->files_made[i], r->verdicts.tags[i]))
+            renamed = true;
+    }
+    return renamed ? announce(r) : STEP_NEXT;
 }
 
 /* What stands in the way under the public name may be this very file, from before a crash or a restore. */
@@ -253,6 +283,7 @@ static const struct task_step publish_steps[] = {
     {"end log", end_log},
     {"keep log", keep_log},
     {"announce files", announce_files},
+    {"name rebuilds", name_rebuilds},
     {"place files", place_files},
     {"make public", make_public},
     {"check public", check_public},

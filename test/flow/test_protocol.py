@@ -262,7 +262,27 @@ def build_once(farm, slave, wheel):
     return attempt, text
 
 
-def test_a_second_build_never_changes_published_bytes(farm, connect):
+def test_a_rebuild_is_published_under_the_next_build_tag(farm, connect):
+    slave = connect()
+    name, data = first = make_wheel()
+    farm.order()
+    build_once(farm, slave, first)
+    rebuilt = []
+    for tag in (1, 2):
+        farm.order_again(PACKAGE, "1.0")
+        wheel = make_wheel(content=b"answer = %d\n" % tag)
+        rebuilt.append((f"piwtest_made-1.0-{tag}-py3-none-any.whl", wheel[1]))
+        assert build_once(farm, slave, wheel)[1] == f"{rebuilt[-1][0]} published"
+    farm.order_again(PACKAGE, "1.0")
+    assert "was published before with the same bytes" in build_once(farm, slave, wheel)[1]
+    for published, bytes_of in (first, *rebuilt):
+        assert farm.file(PACKAGE, published).read_bytes() == bytes_of
+        assert farm.file(PACKAGE, published + ".metadata").read_bytes() == metadata_of(bytes_of)
+    assert farm.sql("SELECT string_agg(name, ' ' ORDER BY id) FROM file") == " ".join([name, rebuilt[0][0], rebuilt[1][0]])
+    assert farm.sql("SELECT live_files FROM package WHERE name = 'piwtest-made'") == "3"
+
+
+def test_a_second_build_for_another_target_never_changes_published_bytes(farm, connect):
     slave = connect()
     name, data = first = make_wheel()
     begun = farm.master.mark()
@@ -271,6 +291,7 @@ def test_a_second_build_never_changes_published_bytes(farm, connect):
     farm.wait_page(PACKAGE, begun)
     pages = [farm.file(PACKAGE, page).read_bytes() for page in ("index.html", "index.v1_json")]
     farm.order_again(PACKAGE, "1.0")
+    farm.sql("SELECT target_add('elsewhere', 'cp399', 'linux_x86_64', '', NULL); UPDATE file SET target = 1")
     begun = farm.master.mark()
     attempt, text = build_once(farm, slave, make_wheel(content=b"answer = 43\n"))
     assert text == f"{name} was published before with other bytes; this one is discarded"
@@ -280,6 +301,7 @@ def test_a_second_build_never_changes_published_bytes(farm, connect):
     assert farm.file(PACKAGE, name + ".metadata").read_bytes() == metadata_of(data)
     assert [farm.file(PACKAGE, page).read_bytes() for page in ("index.html", "index.v1_json")] == pages
     assert farm.staging() == []
+    farm.sql("DELETE FROM file; DELETE FROM job; DELETE FROM target WHERE name = 'elsewhere'")
 
 
 def test_a_second_build_with_the_same_bytes_says_so(farm, connect):
