@@ -207,15 +207,26 @@ static void add_system(struct words *w)
     add_three(w, "--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu");
 }
 
-/* Our own settings and keys. */
-static void hide_configuration(struct words *w)
+/* Puts an empty device, which cannot even be opened there, over a file. */
+static void hide_file(struct words *w, const char *path)
+{
+    char real[PATH_MAX];
+    struct stat st;
+
+    if (path != NULL && realpath(path, real) != NULL && stat(real, &st) == 0 && S_ISREG(st.st_mode))
+        add_three(w, "--ro-bind", "/dev/null", real);
+}
+
+/* Our own settings and keys, last of all: they may lie beside the Python too. */
+static void hide_configuration(const struct sandbox *s, struct words *w)
 {
     static const char *const files[] = {"/etc/piwheels.conf", "/usr/local/etc/piwheels.conf"};
     struct stat st;
 
     for (size_t i = 0; i < COUNT_OF(files); i++)
-        if (stat(files[i], &st) == 0 && S_ISREG(st.st_mode))
-            add_three(w, "--ro-bind", "/dev/null", files[i]);
+        hide_file(w, files[i]);
+    for (size_t i = 0; i < COUNT_OF(s->hidden); i++)
+        hide_file(w, s->hidden[i]);
     if (stat("/etc/piwheels", &st) == 0 && S_ISDIR(st.st_mode)) {
         words_add(w, "--tmpfs");
         words_add(w, "/etc/piwheels");
@@ -294,11 +305,11 @@ int sandbox_command(const struct sandbox *s, const struct sandboxed *what, struc
         words_add(w, s->bwrap);
         add_namespaces(s, what->network, w);
         add_system(w);
-        hide_configuration(w);
         if (!sandbox_cuts_network(s, what->network))
             add_resolver(w);
         add_private(w, what->dir);
         add_python(w, what->python);
+        hide_configuration(s, w);
         add_ours(s, what, w);
         error = add_filter(s, w, pass_fd);
         words_add(w, "--");

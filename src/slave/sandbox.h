@@ -30,6 +30,8 @@ struct sandbox {
     char *bwrap;             /* path of bubblewrap; NULL at SANDBOX_NONE */
     char *program;           /* our own, which runs inside too */
     struct filter filter;    /* at SANDBOX_STRICT */
+    /* set by the owner: files of the slave's that may lie where a build can look, or NULL; they outlive it */
+    const char *hidden[2];
 };
 
 /* Below SANDBOX_STRICT the network is NETWORK_ALL, whatever is asked for. 0, or -errno with `why`, which says what to do. Close only after success. Blocks. */

@@ -300,9 +300,14 @@ def peak_memory_mb(pid):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
 
+def slave_overhead(build, directory, options):
+    from slave_overhead import slave_overhead as measure  # it asks the Python that builds when it is imported
+    measure(report, directory, options.small)
+
+
 BENCHMARKS = {"dispatch-fail": dispatch_fail, "dispatch-wheel": dispatch_wheel, "dispatch-latency": dispatch_latency,
               "transfer": transfer, "memory": memory, "sustained": sustained,
-              "dispatch-tls": dispatch_tls, "tls-reconnect": tls_reconnect}
+              "dispatch-tls": dispatch_tls, "tls-reconnect": tls_reconnect, "slave-overhead": slave_overhead}
 
 
 def main():
