@@ -185,7 +185,7 @@ int db_event_add(struct buf *rows, const struct db_event *e);
 struct db_events {            /* what is said of a batch of them */
     int64_t from, to;         /* serials: where the changelog was asked from, and the last that is dealt with */
     bool follow_all;          /* packages that nobody asked for, too */
-    bool quiet;               /* there is so much that pages wait for db_follow_caught_up */
+    bool quiet;               /* there is so much that people's pages wait for the first batch that is not */
 };
 struct db_ended {             /* attempts under way that are wanted no more */
     unsigned count;
@@ -209,8 +209,6 @@ void db_project_gone(struct db *db, struct db_call *c, const char *name, struct 
 /* The serial to go on from. `mode`: "all" or "listed"; `newest`: PyPI's newest serial. */
 void db_follow_begin(struct db *db, struct db_call *c, const char *mode, int64_t newest, int64_t *serial,
                      void (*done)(struct db_call *c, int error));
-/* Once after a quiet time: all pages are to be written. */
-void db_follow_caught_up(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
 
 /* ---- the sweep ---- */
 

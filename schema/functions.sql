@@ -387,7 +387,7 @@ BEGIN
                 p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
         UPDATE target SET label = p_label, glibc = coalesce(p_glibc, glibc),
-                judging = judging OR p_glibc IS DISTINCT FROM coalesce(glibc, p_glibc)
+                judging = judging OR p_glibc IS NOT NULL AND p_glibc IS DISTINCT FROM glibc
             WHERE id = t.id;
         PERFORM people_pages_stale();
         RETURN t.id;

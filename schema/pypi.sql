@@ -282,7 +282,7 @@ BEGIN
             AND (want = '"all"' OR sort_key = decode(want ->> 'key', 'hex'))
         UNION ALL
         (SELECT id FROM version WHERE package = pkg.id AND want = '"newest"'
-            ORDER BY sdist IS NULL, yanked, prerelease, sort_key DESC LIMIT 1)) s;
+            ORDER BY sdist IS NULL, yanked, legacy, prerelease, sort_key DESC LIMIT 1)) s;
     UPDATE version SET wanted = true, by_hand = by_hand OR want <> '"all"' WHERE id = ANY (asked);
     -- and what the farm had given up is taken up again
     UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL, ready_at = now()
@@ -363,12 +363,6 @@ BEGIN
         RETURNING pypi_serial INTO old.pypi_serial;
     RETURN old.pypi_serial;
 END $$;
-
--- The whole history has been read: every package gets its page.
-CREATE FUNCTION follow_caught_up() RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    SELECT people_pages_stale()
-$$;
 
 -- Where events wait for events_apply: tables of this session, so that nobody else's lock or snapshot holds them up. They
 -- belong to the owner of these functions; whoever opens them may only put rows into the first.
@@ -668,7 +662,8 @@ BEGIN
     SELECT pypi_serial INTO cursor FROM configuration FOR NO KEY UPDATE;
     PERFORM staging_check();
     IF p_from > cursor THEN
-        RAISE EXCEPTION 'events up to % are missing before %', p_from, cursor USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION 'events up to % are missing before %', p_from, cursor
+            USING ERRCODE = 'object_not_in_prerequisite_state'; -- none of these events is to blame
     END IF;
     applied := count(*) FROM event_staging WHERE serial > cursor;
     PERFORM events_size(applied);
@@ -687,7 +682,10 @@ BEGIN
     PERFORM jobs_settle(touched);
     ended := ended || attempts_end_unwanted(known);
     PERFORM events_pages(p_quiet);
-    UPDATE configuration SET pypi_serial = greatest(pypi_serial, p_to);
+    IF NOT p_quiet AND (SELECT reads_history FROM configuration) THEN
+        PERFORM people_pages_stale();
+    END IF;
+    UPDATE configuration SET pypi_serial = greatest(pypi_serial, p_to), reads_history = p_quiet;
     jobs := touched <> '{}';
     RETURN NEXT;
 END $$;

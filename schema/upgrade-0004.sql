@@ -18,7 +18,8 @@ CREATE TABLE piwheels.preinstalled (
 ALTER TABLE piwheels.configuration
     ADD COLUMN follows   text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),
     ADD COLUMN builds    text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),
-    ADD COLUMN settle_ms bigint NOT NULL DEFAULT 300000;
+    ADD COLUMN settle_ms bigint NOT NULL DEFAULT 300000,
+    ADD COLUMN reads_history boolean NOT NULL DEFAULT false;
 ALTER TABLE piwheels.target
     ADD COLUMN glibc   text CHECK (glibc ~ '^[0-9]{1,3}\.[0-9]{1,3}$'),
     ADD COLUMN judging boolean NOT NULL DEFAULT false;

@@ -271,7 +271,7 @@ static void absurd_files_are_refused_one_by_one(void **state)
     struct asking *a = *state;
     char *longest = mem_new(301, 1);
     memset(longest, '1', 300);
-    char *files = mem_format("{\"filename\": \"ab_c-%s.tar.gz\"}, {\"filename\": \"ab_c-bananas.tar.gz\"},"
+    char *files = mem_format("{\"filename\": \"ab_c-%s.tar.gz\"}, {\"filename\": \"ab_c-1\\u0085.tar.gz\"},"
                              "{\"filename\": \"other-1.0.tar.gz\"},"
                              "{\"filename\": \"other-1.0-py3-none-any.whl\"},"
                              "{\"filename\": \"ab_c-1.0.tar.gz\\u0000\"},"
@@ -286,6 +286,22 @@ static void absurd_files_are_refused_one_by_one(void **state)
     assert_int_equal(version_count(a), 1);
     assert_string_equal(fact_text(a, 0, "version"), "2.0");
     assert_int_equal(a->digest.refused, 11);
+}
+
+static void a_version_that_is_none_by_pep_440_is_kept_below_those_that_are(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-0.dev1.tar.gz\"}, {\"filename\": \"ab_c-bananas.tar.gz\"},"
+                 "{\"filename\": \"ab_c-1.0_apples-py3-none-any.whl\"}");
+    assert_int_equal(version_count(a), 3);
+    assert_string_equal(fact_text(a, 0, "version"), "1.0-apples");
+    assert_string_equal(fact_text(a, 1, "version"), "bananas");
+    assert_string_equal(fact_text(a, 1, "sdist"), "ab_c-bananas.tar.gz");
+    assert_string_equal(fact_text(a, 2, "version"), "0.dev1");
+    assert_true(json_is_true(fact(a, 0, "legacy")) && json_is_true(fact(a, 1, "legacy")));
+    assert_true(json_is_false(fact(a, 2, "legacy")));
+    assert_int_equal(a->digest.refused, 0);
 }
 
 static void a_project_without_files_has_no_versions(void **state)
@@ -575,6 +591,7 @@ int main(void)
         ASKING(targets_that_it_excludes_are_not_applicable),
         ASKING(the_sixty_fourth_target_has_the_sign_bit),
         ASKING(absurd_files_are_refused_one_by_one),
+        ASKING(a_version_that_is_none_by_pep_440_is_kept_below_those_that_are),
         ASKING(a_project_without_files_has_no_versions),
         cmocka_unit_test(what_is_no_page_is_asked_for_again_later),
         ASKING(page_facts_are_kept),
