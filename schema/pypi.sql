@@ -215,7 +215,8 @@ END $$;
 --       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
 --                     "requires_python", "judged_mask", "na_mask", "legacy",
 --                     "sdist", "other_sdists": [name, ...], "sdist_sha256" (hex or null), "uploaded",
---                     "wheels": [[tags, mask of the targets that it fits, file name], ...]}]}   -- not yanked ones
+--                     "wheels": [[tags, mask of the targets that it fits, file name], ...]}],   -- not yanked ones
+--       "skips": [{"rule", "keys": [hex of the sort key, ...]}]}    -- each rule with a specifier, and what it fits
 -- "versions" is all that PyPI has: a known version that is not among them has no files any more.
 -- Answers what became of each version asked for on each enabled target, or on "" when there is none.
 CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
@@ -290,7 +291,8 @@ BEGIN
     -- what a person asks for need not settle
     UPDATE job SET ready_at = now() WHERE version = ANY (asked) AND attempt IS NULL AND need = 'later' AND want <> '"all"';
 
-    PERFORM versions_settle(fresh || changed || gone || asked);
+    PERFORM skips_strike(fresh);
+    PERFORM versions_settle(fresh || changed || gone || asked || skips_judged(pkg.id, p));
     IF pkg.live_files > 0 AND changed <> '{}' THEN
         PERFORM page_stale('index', pkg.name);
     END IF;
@@ -679,6 +681,7 @@ BEGIN
     touched := ARRAY (SELECT id FROM event_version ORDER BY id);
     known := ARRAY (SELECT id FROM event_version WHERE NOT fresh);
     PERFORM FROM version WHERE id = ANY (known) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM skips_strike(touched);
     PERFORM jobs_settle(touched);
     ended := ended || attempts_end_unwanted(known);
     PERFORM events_pages(p_quiet);

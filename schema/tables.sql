@@ -148,6 +148,7 @@ CREATE INDEX job_waiting ON job (target, rank, version) WHERE attempt IS NULL AN
 CREATE INDEX job_picky ON job (target, rank, version)
     WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
 CREATE INDEX job_info ON job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
+CREATE INDEX job_parked ON job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';
 CREATE INDEX job_lease ON job (lease_until) WHERE lease_until IS NOT NULL;
 CREATE SEQUENCE attempt_id;

@@ -81,6 +81,7 @@ CREATE INDEX job_waiting ON piwheels.job (target, rank, version) WHERE attempt I
 CREATE INDEX job_picky ON piwheels.job (target, rank, version)
     WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
 CREATE INDEX job_info ON piwheels.job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
+CREATE INDEX job_parked ON piwheels.job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON piwheels.job (ready_at) WHERE attempt IS NULL AND need = 'later';
 
 ALTER TABLE piwheels.slave

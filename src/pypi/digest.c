@@ -388,6 +388,33 @@ static unsigned add_versions(struct buf *to, const struct candidates *all, const
     return versions;
 }
 
+/* ---- what is skipped ------------------------------------------------------------------------------ */
+
+/* The keys of the versions that the specifier fits. */
+static void add_struck(struct buf *to, const struct candidates *all, const char *specifier)
+{
+    const char *comma = "";
+
+    for (size_t i = 0; i < all->count; i += run_length(all, i)) {
+        if (python_specifiers_match(specifier, all->items[i].version, true) == 1) {
+            buf_addf(to, "%s\"%s\"", comma, all->items[i].key);
+            comma = ", ";
+        }
+    }
+}
+
+/* Every rule is named, though it fits nothing, so that one that was made meanwhile is noticed. */
+static void add_skips(struct buf *to, const struct candidates *all, const struct db_words *rules)
+{
+    buf_adds(to, ", \"skips\": [");
+    for (unsigned i = 0; i < rules->count; i++) {
+        buf_addf(to, "%s{\"rule\": %" PRId64 ", \"keys\": [", i > 0 ? ", " : "", rules->items[i].id);
+        add_struck(to, all, rules->items[i].text);
+        buf_adds(to, "]}");
+    }
+    buf_adds(to, "]");
+}
+
 /* ---- the project itself --------------------------------------------------------------------------- */
 
 /* At most SUMMARY_CHARACTERS characters, the last of them "…" when there were more. Free with free(). */
@@ -463,6 +490,7 @@ static void write_project(const struct digest_request *q, const json_t *page, co
              (unsigned)(q->refresh_ms % 1000));
     add_wish(&d->json, q, key);
     d->versions = add_versions(&d->json, all, q);
+    add_skips(&d->json, all, q->skips);
     buf_adds(&d->json, "}");
 }
 

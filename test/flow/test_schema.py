@@ -121,7 +121,7 @@ def world(postgres, schema):
     """An empty one. (TRUNCATE would be slower: it makes new files.)"""
     postgres.psql("""
         BEGIN;
-        DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
+        DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
         DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
         DELETE FROM piwheels.version_wheel;
         UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0, reads_history = false;
