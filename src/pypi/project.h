@@ -46,7 +46,6 @@ struct project {
     struct http_request page, about;
     struct db_call call;
     struct db_targets *targets;
-    struct db_words skips;      /* the rules with a specifier */
     struct digest digest;
     int digest_error;
     struct lane_work work;

@@ -25,7 +25,6 @@ struct build_place {
     const char *hosts;                /* that builds may reach besides the index; with commas */
     const struct sandbox *sandbox;
     const struct limits *limits;
-    const struct cgroup *cgroup;      /* the slave's own */
 };
 
 struct build {
