@@ -25,6 +25,9 @@ struct control_sources {
     struct files *files;
     const struct lag *lag;
     const char *output;    /* directory whose file system's space is told; copied */
+    const char *site_url;  /* what people reach the site by, or ""; copied */
+    void (*changed)(void *owner);  /* what there is to build has changed by hand, or pages are to be written */
+    void *owner;
 };
 
 /* Listens on the Unix socket `path` (0660). 0, or -errno with `why`. */

@@ -108,7 +108,7 @@ void db_target_add(struct db *db, struct db_call *c, const char *name, const cha
  * of wheel tags, and every Requires-Python, must be held against it by whoever added it. */
 struct db_words {
     unsigned count;
-    struct { int64_t id; char *text; } *items;
+    struct db_word { int64_t id; char *text; } *items;
 };
 void db_tagsets(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error));
 void db_requires_python(struct db *db, struct db_call *c, struct db_words *out,
@@ -185,7 +185,7 @@ int db_event_add(struct buf *rows, const struct db_event *e);
 struct db_events {            /* what is said of a batch of them */
     int64_t from, to;         /* serials: where the changelog was asked from, and the last that is dealt with */
     bool follow_all;          /* packages that nobody asked for, too */
-    bool quiet;               /* there is so much that pages wait for db_follow_caught_up */
+    bool quiet;               /* there is so much that people's pages wait for the first batch that is not */
 };
 struct db_ended {             /* attempts under way that are wanted no more */
     unsigned count;
@@ -209,8 +209,6 @@ void db_project_gone(struct db *db, struct db_call *c, const char *name, struct 
 /* The serial to go on from. `mode`: "all" or "listed"; `newest`: PyPI's newest serial. */
 void db_follow_begin(struct db *db, struct db_call *c, const char *mode, int64_t newest, int64_t *serial,
                      void (*done)(struct db_call *c, int error));
-/* Once after a quiet time: all pages are to be written. */
-void db_follow_caught_up(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
 
 /* ---- the sweep ---- */
 
@@ -480,6 +478,47 @@ void db_home_release(struct db_home *out);
 
 /* status_facts() as JSON text; free *json with free(). */
 void db_status(struct db *db, struct db_call *c, char **json, void (*done)(struct db_call *c, int error));
+
+/* Each of these answers the JSON text of the function of the same name in schema/people.sql; free *json with free(). A NULL
+ * `key` (a version's sort key) means all versions, "" as a target all targets. */
+struct db_subject {
+    const char *package;       /* normalised */
+    const struct buf *key;
+    const char *target;
+};
+void db_explain(struct db *db, struct db_call *c, const struct db_subject *s, char **json,
+                void (*done)(struct db_call *c, int error));
+void db_queue(struct db *db, struct db_call *c, const char *target, char **json,
+              void (*done)(struct db_call *c, int error));
+/* Until `sure` this and db_remove only tell what they would do. */
+void db_rebuild(struct db *db, struct db_call *c, const struct db_subject *s, bool sure, char **json,
+                void (*done)(struct db_call *c, int error));
+void db_rebuild_pages(struct db *db, struct db_call *c, const char *kind, const char *package, char **json,
+                      void (*done)(struct db_call *c, int error));
+void db_remove(struct db *db, struct db_call *c, const struct db_subject *s, bool builds_only, bool sure, char **json,
+               void (*done)(struct db_call *c, int error));
+
+/* A rule to be made. `judged`: all versions of the package, `struck` those that the specifier fits; both none without one. */
+struct db_skip {
+    const char *package, *specifier, *target, *reason;
+    bool prereleases;
+    const int64_t *judged, *struck;
+    size_t judged_count, struck_count;
+};
+void db_skip(struct db *db, struct db_call *c, const struct db_skip *skip, char **json,
+             void (*done)(struct db_call *c, int error));
+void db_skip_spread(struct db *db, struct db_call *c, int64_t rule, int64_t from, char **json,
+                    void (*done)(struct db_call *c, int error));
+void db_skips(struct db *db, struct db_call *c, const char *package, char **json,
+              void (*done)(struct db_call *c, int error));
+void db_unskip(struct db *db, struct db_call *c, const char *word, char **json,
+               void (*done)(struct db_call *c, int error));
+
+/* What a specifier is held against: a package's versions; and the package's rules that have one. */
+void db_versions(struct db *db, struct db_call *c, const char *package, struct db_words *out,
+                 void (*done)(struct db_call *c, int error));
+void db_skip_specifiers(struct db *db, struct db_call *c, const char *package, struct db_words *out,
+                        void (*done)(struct db_call *c, int error));
 
 /* ---- initdb ---- */
 

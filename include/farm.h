@@ -68,6 +68,9 @@ const char *farm_key(const struct farm *f);
 /* Attempts that are wanted no more: whoever builds them is told to stop, and why. */
 void farm_stop_attempts(struct farm *f, const int64_t *attempts, unsigned count);
 
+/* What the slave of this number does, as farm_describe has it ("idle", "building"); NULL when it is not connected. */
+const char *farm_slave_state(const struct farm *f, int64_t slave);
+
 /* Whether all are paused. */
 bool farm_resting(const struct farm *f);
 

@@ -387,7 +387,7 @@ BEGIN
                 p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
         UPDATE target SET label = p_label, glibc = coalesce(p_glibc, glibc),
-                judging = judging OR p_glibc IS DISTINCT FROM coalesce(glibc, p_glibc)
+                judging = judging OR p_glibc IS NOT NULL AND p_glibc IS DISTINCT FROM glibc
             WHERE id = t.id;
         PERFORM people_pages_stale();
         RETURN t.id;
@@ -448,6 +448,7 @@ BEGIN
         FROM facts f
         WHERE v.id = f.id AND ((v.covered_mask & bit <> 0) <> f.covered OR (v.judged_mask & bit <> 0) <> f.judged
                                OR (v.na_mask & bit <> 0) <> f.excluded);
+    PERFORM skips_widen(p_target::smallint, versions);
     RETURN packages[cardinality(packages)] + 1;
 END $$;
 
@@ -792,14 +793,12 @@ BEGIN
 END $$;
 
 -- The queue's round: jobs whose time has come become ready; then the targets for which a job could be claimed, as a mask.
--- Looked for from the queue's end: at its front stands what was handed out, if somebody holds an old snapshot.
 CREATE FUNCTION targets_ready() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM projects_stale(jobs_due());
     RETURN (SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t
-        WHERE (SELECT true FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL
-                   ORDER BY q.target DESC, q.rank DESC, q.version DESC LIMIT 1));
+        WHERE EXISTS (SELECT FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL));
 END $$;
 
 -- Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it.
@@ -1149,28 +1148,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         FROM build b JOIN version v ON v.id = b.version JOIN package p ON p.id = v.package
             JOIN target t ON t.id = b.target JOIN slave s ON s.id = b.slave
         WHERE b.id = p_build
-$$;
-
--- ---- people --------------------------------------------------------------------------------------
-
--- How things stand, as one JSON object: for `piwheels status`.
-CREATE FUNCTION status_facts() RETURNS jsonb
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    WITH jobs AS (
-        SELECT target,
-               count(*) FILTER (WHERE attempt IS NULL AND need IS NULL) AS queued,
-               count(*) FILTER (WHERE attempt IS NULL AND need IS NOT NULL) AS parked,
-               count(*) FILTER (WHERE attempt IS NOT NULL) AS building
-            FROM job GROUP BY target)
-    SELECT jsonb_build_object(
-        'targets', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                'name', t.name, 'abi', t.abi, 'platform', t.platform, 'label', t.label, 'skip', t.skip,
-                'queued', coalesce(j.queued, 0), 'parked', coalesce(j.parked, 0),
-                'building', coalesce(j.building, 0))
-            ORDER BY t.position), '[]') FROM target t LEFT JOIN jobs j ON j.target = t.id),
-        'builds_hour', (SELECT jsonb_build_object(
-                'success', coalesce(sum(succeeded), 0), 'failed', coalesce(sum(failed), 0),
-                'farm', coalesce(sum(farm), 0))
-            FROM tally WHERE minute > now() - interval '1 hour'),
-        'stale_pages', (SELECT count(*) FROM stale_page))
 $$;

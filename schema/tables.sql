@@ -14,7 +14,8 @@ CREATE TABLE configuration (
     pypi_serial bigint NOT NULL DEFAULT 0,   -- last event of PyPI that was applied
     follows     text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),  -- which packages' events
     builds      text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),  -- what PyPI has, too?
-    settle_ms   bigint NOT NULL DEFAULT 300000  -- a version is taken up when its upload is so old
+    settle_ms   bigint NOT NULL DEFAULT 300000, -- a version is taken up when its upload is so old
+    reads_history boolean NOT NULL DEFAULT false -- pages for people wait until PyPI's history has been read
 );
 
 -- What wheels are built for. The id is the bit in every mask: at most 64 (0 to 63).
@@ -147,6 +148,7 @@ CREATE INDEX job_waiting ON job (target, rank, version) WHERE attempt IS NULL AN
 CREATE INDEX job_picky ON job (target, rank, version)
     WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
 CREATE INDEX job_info ON job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
+CREATE INDEX job_parked ON job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';
 CREATE INDEX job_lease ON job (lease_until) WHERE lease_until IS NOT NULL;
 CREATE SEQUENCE attempt_id;

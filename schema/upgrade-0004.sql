@@ -18,7 +18,8 @@ CREATE TABLE piwheels.preinstalled (
 ALTER TABLE piwheels.configuration
     ADD COLUMN follows   text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),
     ADD COLUMN builds    text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),
-    ADD COLUMN settle_ms bigint NOT NULL DEFAULT 300000;
+    ADD COLUMN settle_ms bigint NOT NULL DEFAULT 300000,
+    ADD COLUMN reads_history boolean NOT NULL DEFAULT false;
 ALTER TABLE piwheels.target
     ADD COLUMN glibc   text CHECK (glibc ~ '^[0-9]{1,3}\.[0-9]{1,3}$'),
     ADD COLUMN judging boolean NOT NULL DEFAULT false;
@@ -80,6 +81,7 @@ CREATE INDEX job_waiting ON piwheels.job (target, rank, version) WHERE attempt I
 CREATE INDEX job_picky ON piwheels.job (target, rank, version)
     WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
 CREATE INDEX job_info ON piwheels.job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
+CREATE INDEX job_parked ON piwheels.job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON piwheels.job (ready_at) WHERE attempt IS NULL AND need = 'later';
 
 ALTER TABLE piwheels.slave

@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "core/text.h"
 #include "io/fs.h"
+#include "order.h"
 #include "python.h"
 
 #define MAX_REQUIREMENTS_BYTES (1024 * 1024)
@@ -51,13 +52,8 @@ static void join_lines(char *text)
 /* "==1.2" asks for that version; anything else, or nothing, for the newest. 0, or -EINVAL. */
 static int wish_requirement(struct wishes *w, const struct requirement *r, bool all)
 {
-    const char *version = "";
-    if (text_starts(r->specifiers, "===") && !strchr(r->specifiers, ','))
-        version = r->specifiers + 3;
-    else if (text_starts(r->specifiers, "==") && !strchr(r->specifiers, ',') && !strchr(r->specifiers, '*'))
-        version = r->specifiers + 2;
-    while (*version == ' ')
-        version++;
+    const char *version = order_exact_version(r->specifiers);
+    version = version ? version : "";
     wish(w, r->name, version, all && !*version);
     return 0;
 }
@@ -148,16 +144,83 @@ static int ask(const struct options *o, const struct wishes *w)
     return good ? EXIT_OK : EXIT_TROUBLE;
 }
 
+/* ---- skips: of the one package that is named ---- */
+
+/* The rules that were made for just this: for the version if one is named, else all of the package. */
+static void choose_rules(const json_t *rules, const struct rec_wanted *wanted, char numbers[][24], struct msg_unskip *to)
+{
+    const json_t *rule;
+    size_t i;
+    json_array_foreach(rules, i, rule) {
+        const char *version = order_exact_version(order_text(rule, "specifier"));
+        if (to->words.count == COUNT_OF(to->words.items) ||
+            (*wanted->version && (!version || python_version_compare(version, wanted->version) != 0)))
+            continue;
+        snprintf(numbers[to->words.count], sizeof numbers[0], "%lld", order_number(rule, "rule"));
+        to->words.items[to->words.count].word = numbers[to->words.count];
+        to->words.count++;
+    }
+}
+
+static int unskip(const struct options *o, const struct rec_wanted *wanted)
+{
+    char numbers[sizeof ((struct msg_unskip *)0)->words.items / sizeof (struct rec_skipped)][24];
+    struct message list = {.verb = VERB_SKIPS, .skips = {.version = PIWHEELS_VERSION, .package = wanted->name}};
+    struct message m = {.verb = VERB_UNSKIP, .unskip = {.version = PIWHEELS_VERSION}};
+    json_t *pieces;
+    int status = order_ask(&command_add, o, &list, &pieces);
+    if (status != EXIT_OK)
+        return status;
+    choose_rules(json_object_get(json_array_get(pieces, 0), "rules"), wanted, numbers, &m.unskip);
+    json_decref(pieces);
+    status = order_ask(&command_add, o, &m, &pieces);
+    json_decref(pieces);
+    return status;
+}
+
+static int skip(const struct options *o, const struct rec_wanted *wanted)
+{
+    char *specifier = *wanted->version ? mem_format("===%s", wanted->version) : mem_text("");
+    struct message m = {.verb = VERB_SKIP, .skip = {
+        .version = PIWHEELS_VERSION, .package = wanted->name, .specifier = specifier, .target = "",
+        .reason = option_text(o, OPT_argv_skip)}};
+    json_t *pieces;
+    int status = order_ask(&command_add, o, &m, &pieces);
+    free(specifier);
+    json_decref(pieces);
+    return status;
+}
+
+static int check_skips(const struct options *o)
+{
+    bool skips = option_given(o, OPT_argv_skip), unskips = option_flag(o, OPT_argv_unskip);
+    if ((skips || unskips) && option_given(o, OPT_argv_requirements))
+        return command_usage_error(&command_add, "--skip and --unskip are for one NAME, not for -r FILE");
+    if (skips && unskips)
+        return command_usage_error(&command_add, "give either --skip or --unskip");
+    if (skips && strlen(option_text(o, OPT_argv_skip)) > 255)
+        return command_usage_error(&command_add, "the reason is longer than 255 bytes");
+    return EXIT_OK;
+}
+
+/* ---- the command ---- */
+
 static int run(const struct options *o)
 {
     struct wishes w = {0};
     bool file = option_given(o, OPT_argv_requirements);
-    int status;
+    int status = check_skips(o);
+    if (status != EXIT_OK)
+        return status;
     if (file == (o->word_count > 0))
         return command_usage_error(&command_add, "give either NAME [VERSION] or -r FILE");
     status = file ? read_requirements(o, &w) : read_words(o, &w);
-    if (status == 0)
+    if (status == EXIT_OK && option_flag(o, OPT_argv_unskip))
+        status = unskip(o, &w.items[0]);
+    if (status == EXIT_OK)
         status = ask(o, &w);
+    if (status == EXIT_OK && option_given(o, OPT_argv_skip))
+        status = skip(o, &w.items[0]);
     wishes_release(&w);
     return status;
 }
@@ -172,7 +235,8 @@ const struct command command_add = {
     .description = "With NAME alone the master follows the package: it builds its newest release now and later ones as they "
                    "come; with --all also every older one. With VERSION just that version is built. With -r FILE "
                    "whatever a requirements file lists is added: name==version builds that version, anything else "
-                   "follows the package.",
+                   "follows the package. With --skip REASON the package, or the version, is made known but not built; "
+                   "--unskip takes that back.",
     .bit = FOR_ADD,
     .max_words = 2,
     .run = run,

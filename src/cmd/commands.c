@@ -17,7 +17,8 @@
 #include "slave.h"
 
 const struct command *const commands[] = {
-    &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_status,
+    &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_remove,
+    &command_rebuild, &command_skip, &command_unskip, &command_explain, &command_queue, &command_status,
     &command_slaves, &command_logs, &command_monitor, NULL,
 };
 

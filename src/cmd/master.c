@@ -44,7 +44,7 @@ struct master {
     bool stopping, waits_for_database, recovers;
     int status;
     char why[600];
-    char control_path[108];
+    char control_path[108], site_url[512];
     int recovered;
 
     struct key *key;       /* NULL: --insecure */
@@ -288,15 +288,6 @@ static enum step open_farm(struct task *t)
     return STEP_NEXT;
 }
 
-static enum step open_control(struct task *t)
-{
-    struct master *m = container_of(t, struct master, opening);
-    struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .files = m->files, .lag = &m->lag,
-                                      .output = option_text(m->options, OPT_master_output)};
-    int error = control_open(&m->loop, m->control_path, &sources, &m->control, m->why, sizeof m->why);
-    return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
-}
-
 /* Without slashes at its end; "" when it is not given. */
 static bool read_site_url(const struct options *o, char *to, size_t size)
 {
@@ -313,15 +304,24 @@ static bool read_site_url(const struct options *o, char *to, size_t size)
     return true;
 }
 
+static enum step open_control(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    if (!read_site_url(m->options, m->site_url, sizeof m->site_url))
+        return task_fail(t, -EINVAL, "--site-url must be an address such as https://wheels.example.org, not %.200s",
+                         option_text(m->options, OPT_master_site_url));
+    struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .files = m->files, .lag = &m->lag,
+                                      .output = option_text(m->options, OPT_master_output), .site_url = m->site_url,
+                                      .changed = on_jobs_made, .owner = m};
+    int error = control_open(&m->loop, m->control_path, &sources, &m->control, m->why, sizeof m->why);
+    return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
+}
+
 static enum step open_web(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
-    char site_url[512];
-    if (!read_site_url(m->options, site_url, sizeof site_url))
-        return task_fail(t, -EINVAL, "--site-url must be an address such as https://wheels.example.org, not %.200s",
-                         option_text(m->options, OPT_master_site_url));
     struct web_settings settings = {.output = option_text(m->options, OPT_master_output),
-                                    .site_url = site_url,
+                                    .site_url = m->site_url,
                                     .root_pause_ms = pace_of(m->options).root_pause_ms};
     m->web = web_open(&m->loop, m->db, &settings);
     return STEP_NEXT;

@@ -10,9 +10,11 @@
 #include "cmd.h"
 #include "control.h"
 #include "core/clock.h"
+#include "core/memory.h"
 
 #define MEGA 1000000
 #define GIGA 1e9
+#define MOST_COUNTED 10000
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -25,15 +27,28 @@ static long long number_of(const json_t *object, const char *key)
     return (long long)json_integer_value(json_object_get(object, key));
 }
 
+/* A count that goes no further than 10,000 (piwheels queue counts exactly). */
+static void print_count(const json_t *target, const char *key)
+{
+    long long count = number_of(target, key);
+    char text[24];
+    snprintf(text, sizeof text, "%lld%s", count, count >= MOST_COUNTED ? "+" : "");
+    printf(" %8s", text);
+}
+
 static void print_targets(const json_t *targets)
 {
+    static const char *const keys[] = {"queued", "building", "info", "later", "parked"};
     size_t i;
     json_t *t;
-    printf("%-16s %-8s %-20s %8s %8s %8s\n", "TARGET", "ABI", "PLATFORM", "QUEUED", "BUILDING", "PARKED");
+    printf("%-16s %-8s %-20s %8s %8s %8s %8s %8s\n", "TARGET", "ABI", "PLATFORM", "QUEUED", "BUILDING", "UNREAD", "LATER",
+           "PARKED");
     json_array_foreach(targets, i, t) {
         const char *skip = text_of(t, "skip");
-        printf("%-16s %-8s %-20s %8lld %8lld %8lld%s%s\n", text_of(t, "name"), text_of(t, "abi"), text_of(t, "platform"),
-               number_of(t, "queued"), number_of(t, "building"), number_of(t, "parked"), *skip ? "  skipped: " : "", skip);
+        printf("%-16s %-8s %-20s", text_of(t, "name"), text_of(t, "abi"), text_of(t, "platform"));
+        for (unsigned k = 0; k < COUNT_OF(keys); k++)
+            print_count(t, keys[k]);
+        printf("%s%s\n", *skip ? "  skipped: " : "", skip);
     }
 }
 
@@ -74,8 +89,9 @@ static void print_master(const json_t *status)
     printf("Its machine  load %.2f, memory %.1f GB free, disk %.1f GB free\n",
            (double)number_of(master, "load_milli") / 1000, (double)number_of(master, "memory_free_bytes") / GIGA,
            (double)number_of(master, "disk_free_bytes") / GIGA);
-    printf("Last hour    %lld built, %lld failed, %lld lost by the farm; pages to write: %lld\n",
-           number_of(hour, "success"), number_of(hour, "failed"), number_of(hour, "farm"), number_of(status, "stale_pages"));
+    printf("Last hour    %lld built, %lld failed, %lld lost by the farm; pages to write: %lld%s\n",
+           number_of(hour, "success"), number_of(hour, "failed"), number_of(hour, "farm"), number_of(status, "stale_pages"),
+           number_of(status, "stale_pages") >= MOST_COUNTED ? "+" : "");
     printf("Last minute  slowest answer of the database %lld ms, of the loop %.1f ms\n", number_of(fast, "worst_ms"),
            (double)number_of(master, "lag_worst_us") / 1000);
 }

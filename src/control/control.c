@@ -229,6 +229,14 @@ static const struct {
     {VERB_SLAVES,   {slaves_on_slaves, refuse,   refuse,   refuse,  ignore}},
     {VERB_ACCEPT,   {slaves_on_accept, refuse,   refuse,   refuse,  ignore}},
     {VERB_REVOKE,   {slaves_on_revoke, refuse,   refuse,   refuse,  ignore}},
+    {VERB_EXPLAIN,  {orders_on_explain,  refuse,  refuse,   refuse,   ignore}},
+    {VERB_QUEUE,    {orders_on_queue,    refuse,  refuse,   refuse,   ignore}},
+    {VERB_REBUILD,  {orders_on_rebuild,  refuse,  refuse,   refuse,   ignore}},
+    {VERB_REWRITE,  {orders_on_rewrite,  refuse,  refuse,   refuse,   ignore}},
+    {VERB_SKIP,     {orders_on_skip,     refuse,  refuse,   refuse,   ignore}},
+    {VERB_SKIPS,    {orders_on_skips,    refuse,  refuse,   refuse,   ignore}},
+    {VERB_UNSKIP,   {orders_on_unskip,   refuse,  refuse,   refuse,   ignore}},
+    {VERB_REMOVE,   {orders_on_remove,   refuse,  refuse,   refuse,   ignore}},
     {VERB_STATUS,   {watch_on_status, refuse,    refuse,   refuse,   ignore}},
     {VERB_WATCH,    {watch_on_watch,  refuse,    refuse,   refuse,   ignore}},
     {VERB_LOGS,     {logs_on_logs,    refuse,    refuse,   refuse,   ignore}},
@@ -260,6 +268,8 @@ static void on_closed(struct wire *w, const char *reason)
         if (c->additions[i].running)
             pypi_add_cancel(c->control->sources.pypi, &c->additions[i].add);
     }
+    if (c->control->closing)
+        orders_cancel(c);
     c->asks = c->listens = false;
     client_check_end(c);
 }
@@ -296,6 +306,7 @@ int control_open(uv_loop_t *loop, const char *path, const struct control_sources
     o->sources = *sources;
     o->opened_ms = clock_steady_ms();
     text_copy(o->output, sizeof o->output, sources->output);
+    text_copy(o->site_url, sizeof o->site_url, sources->site_url);
     int error = wire_listen(loop, path, NULL, &events, on_accepted, o, &o->server, why, why_size);
     if (error) {
         free(o);

@@ -3,6 +3,7 @@
  *
  *   control.c   clients, their state × message table, ADD and ACT
  *   slaves.c    SLAVES, ACCEPT and REVOKE: whom the master takes builds from
+ *   orders.c    EXPLAIN, QUEUE, REBUILD, REWRITE, SKIP, SKIPS, UNSKIP and REMOVE: the database answers
  *   watch.c     STATUS and WATCH: rounds of facts to all who listen
  *   logs.c      LOGS: the log of a build as it grows
  */
@@ -53,6 +54,7 @@ struct client {
     struct db_call call;          /* of SLAVES, ACCEPT and REVOKE; counts as running */
     struct db_slaves slaves;
     struct db_standing standing;
+    struct order *order;          /* of EXPLAIN and the like; counts as running */
     bool answered;                /* in full: its leaving is nothing to be told */
     bool asks, counted;           /* STATUS: waits for facts; and they are being read */
     bool listens;                 /* gets the parts of the present round */
@@ -77,7 +79,7 @@ struct watch {
 struct control {
     uv_loop_t *loop;
     struct control_sources sources;
-    char output[4096];
+    char output[4096], site_url[512];
     int64_t opened_ms;
     struct wire_server *server;
     struct client *clients;
@@ -111,6 +113,17 @@ void logs_go_on(struct client *c);     /* what was sent has been read */
 void slaves_on_slaves(struct client *c, const struct message *m);
 void slaves_on_accept(struct client *c, const struct message *m);
 void slaves_on_revoke(struct client *c, const struct message *m);
+
+/* orders.c */
+void orders_on_explain(struct client *c, const struct message *m);
+void orders_on_queue(struct client *c, const struct message *m);
+void orders_on_rebuild(struct client *c, const struct message *m);
+void orders_on_rewrite(struct client *c, const struct message *m);
+void orders_on_skip(struct client *c, const struct message *m);
+void orders_on_skips(struct client *c, const struct message *m);
+void orders_on_unskip(struct client *c, const struct message *m);
+void orders_on_remove(struct client *c, const struct message *m);
+void orders_cancel(struct client *c);  /* the master stops: what is under way ends soon */
 
 /* watch.c */
 void watch_open(struct control *o);

@@ -40,6 +40,8 @@ static const struct {
     {FOR_MASTER, "master"}, {FOR_SLAVE, "slave"}, {FOR_INITDB, "initdb"},
     {FOR_TARGET, "target"}, {FOR_ADD, "add"},     {FOR_STATUS, "status"},
     {FOR_MONITOR, "monitor"}, {FOR_LOGS, "logs"},
+    {FOR_EXPLAIN, "explain"}, {FOR_QUEUE, "queue"}, {FOR_REBUILD, "rebuild"},
+    {FOR_SKIP, "skip"},       {FOR_UNSKIP, "unskip"}, {FOR_REMOVE, "remove"},
 };
 
 /* Writes prefix and name with dashes. */

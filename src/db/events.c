@@ -143,7 +143,7 @@ void db_project_gone(struct db *db, struct db_call *c, const char *name, struct 
     call_send(c, db->bulk, "SELECT piwheels.project_gone($1)", &params);
 }
 
-/* ---- beginning, and having caught up -------------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------------------------------------ */
 
 static void decode_serial(struct db_call *c, const struct pg_result *result)
 {
@@ -160,10 +160,4 @@ void db_follow_begin(struct db *db, struct db_call *c, const char *mode, int64_t
     pg_add_int(&params, newest);
     call_init(c, decode_serial, serial, done);
     call_send(c, db->bulk, "SELECT piwheels.follow_begin($1, $2)", &params);
-}
-
-void db_follow_caught_up(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error))
-{
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, "SELECT piwheels.follow_caught_up()", NULL);
 }

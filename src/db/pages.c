@@ -174,17 +174,3 @@ void db_root_release(struct db_root *out)
     free(out->items);
     memset(out, 0, sizeof *out);
 }
-
-/* ---- how things stand ---- */
-
-static void decode_json(struct db_call *c, const struct pg_result *result)
-{
-    *(char **)c->out = mem_text(pg_text(result, 0, 0));
-}
-
-void db_status(struct db *db, struct db_call *c, char **json, void (*done)(struct db_call *c, int error))
-{
-    *json = NULL;
-    call_init(c, decode_json, json, done);
-    call_send(c, db->pages, "SELECT piwheels.status_facts()", NULL);
-}

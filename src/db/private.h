@@ -50,6 +50,10 @@ void add_clean(struct pg_params *params, const char *text, size_t max_bytes);
 #define DETAIL_MAX 2000 /* bytes of a build's detail, and of other texts for people */
 #define LABEL_MAX 120   /* bytes of a short one */
 
+/* Rows of a number and a text, on the bulk connection; `params` (NULL for none) is taken. */
+void words_ask(struct db *db, struct db_call *c, const char *sql, struct pg_params *params, struct db_words *out,
+               void (*done)(struct db_call *c, int error));
+
 /* One row of attempt_facts. */
 void attempt_read(const struct pg_result *result, unsigned row, struct db_attempt *out);
 

@@ -4,8 +4,8 @@
 #ifndef SCHEMA_H
 #define SCHEMA_H
 
-extern const char schema_tables[], schema_functions[], schema_pypi[], schema_check[], schema_drop_functions[],
-    schema_grants[];
+extern const char schema_tables[], schema_functions[], schema_pypi[], schema_people[], schema_check[],
+    schema_drop_functions[], schema_grants[];
 
 /* [n] leads from level n - 1 to n; from 2 to DB_LEVEL. */
 extern const char *const schema_upgrades[];

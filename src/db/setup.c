@@ -80,6 +80,7 @@ static void add_creation(struct buf *script)
     add_progress(script, "creating the functions");
     buf_adds(script, schema_functions);
     buf_adds(script, schema_pypi);
+    buf_adds(script, schema_people);
     buf_adds(script, schema_check);
     buf_addf(script, "INSERT INTO piwheels.configuration (version, level) VALUES ('%s', %d);\n",
              PIWHEELS_VERSION,
@@ -112,6 +113,7 @@ static void add_upgrade(struct buf *script, const struct db_configuration *found
     buf_adds(script, schema_drop_functions);
     buf_adds(script, schema_functions);
     buf_adds(script, schema_pypi);
+    buf_adds(script, schema_people);
     buf_adds(script, schema_check);
     buf_addf(script, "UPDATE piwheels.configuration SET version = '%s', level = %d;\n", PIWHEELS_VERSION,
              DB_LEVEL);

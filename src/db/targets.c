@@ -73,23 +73,23 @@ static void decode_words(struct db_call *c, const struct pg_result *result)
     }
 }
 
-static void words_ask(struct db *db, struct db_call *c, const char *sql, struct db_words *out,
-                      void (*done)(struct db_call *c, int error))
+void words_ask(struct db *db, struct db_call *c, const char *sql, struct pg_params *params, struct db_words *out,
+               void (*done)(struct db_call *c, int error))
 {
     memset(out, 0, sizeof *out);
     call_init(c, decode_words, out, done);
-    call_send(c, db->bulk, sql, NULL);
+    call_send(c, db->bulk, sql, params);
 }
 
 void db_tagsets(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error))
 {
-    words_ask(db, c, "SELECT id, tags FROM piwheels.tagsets_all()", out, done);
+    words_ask(db, c, "SELECT id, tags FROM piwheels.tagsets_all()", NULL, out, done);
 }
 
 void db_requires_python(struct db *db, struct db_call *c, struct db_words *out,
                         void (*done)(struct db_call *c, int error))
 {
-    words_ask(db, c, "SELECT 0, r FROM piwheels.requires_python_all() r", out, done);
+    words_ask(db, c, "SELECT 0, r FROM piwheels.requires_python_all() r", NULL, out, done);
 }
 
 void db_words_release(struct db_words *out)

@@ -106,6 +106,15 @@ int64_t farm_building(const struct farm *f, const char *label)
     return 0;
 }
 
+const char *farm_slave_state(const struct farm *f, int64_t slave)
+{
+    for (const struct session *s = f->sessions; s; s = s->next) {
+        if (s->slave == slave && s->wire)
+            return state_name(s, attempts_count(s));
+    }
+    return NULL;
+}
+
 bool farm_resting(const struct farm *f)
 {
     return f->resting;

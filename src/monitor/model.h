@@ -11,6 +11,8 @@
 
 #include <jansson.h>
 
+#define MODEL_MOST_COUNTED 10000
+
 #define HISTORY_SAMPLES 60
 #define MODEL_TARGETS 64
 
@@ -53,7 +55,7 @@ struct model_slave {
 struct model_target {
     char name[64];
     bool skipped;
-    int64_t queued, building, parked;
+    int64_t queued, building, parked; /* at most MODEL_MOST_COUNTED: that or more */
     struct history queue;
 };
 

@@ -92,8 +92,8 @@ static void target_lines(struct pane *p, const struct model *m)
     for (unsigned i = 0; i < m->target_count; i++) {
         const struct model_target *t = &m->targets[i];
         snprintf(name, sizeof name - 1, "%s", t->name);
-        snprintf(text, sizeof text, "%lld queued, %lld building, %lld parked%s", (long long)t->queued,
-                 (long long)t->building, (long long)t->parked, t->skipped ? "; skipped" : "");
+        snprintf(text, sizeof text, "%lld%s queued, %lld building, %lld parked%s", (long long)t->queued,
+                 t->queued >= MODEL_MOST_COUNTED ? "+" : "", (long long)t->building, (long long)t->parked, t->skipped ? "; skipped" : "");
         graph_line(p, name, &t->queue, 0, text);
     }
 }

@@ -198,10 +198,13 @@ static void draw_master_row(const struct screen *s, int y, const struct columns 
 {
     char up[SPAN_SIZE], targets[32], task[64];
     long long queued = 0;
-    for (unsigned i = 0; i < m->target_count; i++)
+    bool more = false;
+    for (unsigned i = 0; i < m->target_count; i++) {
         queued += m->targets[i].queued;
+        more = more || m->targets[i].queued >= MODEL_MOST_COUNTED;
+    }
     snprintf(targets, sizeof targets, "%u in all", m->target_count);
-    snprintf(task, sizeof task, "%lld queued", queued);
+    snprintf(task, sizeof task, "%lld%s queued", queued, more ? "+" : "");
     const struct model_look *look = &model_looks[model_master_state(m)];
     const struct row r = {look, "master", targets, model_span(m->up_ms, up), "", task};
     draw_cells(s, y, c, weight, look->colour, &r);

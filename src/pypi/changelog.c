@@ -19,22 +19,13 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/text.h"
 
 #define MAX_ANSWER_BYTES (64u << 20)      /* of XML */
 #define MAX_ROWS_BYTES ((size_t)20 << 20) /* of an answer as COPY has it: of a larger one the rest is asked for again */
-#define MAX_BATCH_BYTES ((size_t)8 << 20)
-#define MAX_BATCH_EVENTS 50000u
 #define MANY_ROWS 1000                    /* after so many more may wait */
 #define FAR_BEHIND 50000                  /* serials: what PyPI gives in one answer */
 #define FOREVER_MS UINT64_MAX
-
-/* What is stored by one request. */
-struct changelog_batch {
-    struct buf rows;
-    unsigned events;
-    int64_t from, to;                     /* serials: of the batch before, and of its own last row */
-    struct changelog_batch *next;
-};
 
 static struct changelog *of_fetch(struct task *t)
 {
@@ -44,55 +35,6 @@ static struct changelog *of_fetch(struct task *t)
 static struct changelog *of_keep(struct task *t)
 {
     return container_of(t, struct changelog, keep);
-}
-
-/* ---- answers -------------------------------------------------------------------------------------- */
-
-static void drop_first(struct changelog_answer *a)
-{
-    struct changelog_batch *b = a->first;
-
-    a->first = b->next;
-    if (a->first == NULL)
-        a->last = NULL;
-    if (b->rows.data != NULL)
-        buf_release(&b->rows);
-    free(b);
-}
-
-static void drop_answer(struct changelog_answer *a)
-{
-    while (a->first != NULL)
-        drop_first(a);
-    *a = (struct changelog_answer){.first = NULL};
-}
-
-static struct changelog_batch *batch_with_room(struct changelog *c)
-{
-    struct changelog_answer *a = &c->fetched;
-    struct changelog_batch *last = a->last;
-
-    if (last != NULL && last->events < MAX_BATCH_EVENTS && last->rows.len < MAX_BATCH_BYTES)
-        return last;
-    struct changelog_batch *b = mem_new(1, sizeof *b);
-    buf_init(&b->rows, 2 * MAX_BATCH_BYTES);
-    b->from = last != NULL ? last->to : c->asked_from;
-    if (last != NULL)
-        last->next = b;
-    else
-        a->first = b;
-    return a->last = b;
-}
-
-static void add_event(struct changelog *c, const struct db_event *e)
-{
-    struct changelog_batch *b = batch_with_room(c);
-    size_t before = b->rows.len;
-
-    (void)db_event_add(&b->rows, e); /* there is room for the largest */
-    c->fetched.bytes += b->rows.len - before;
-    b->events++;
-    b->to = e->serial;
 }
 
 /* ---- asking PyPI ---------------------------------------------------------------------------------- */
@@ -118,10 +60,10 @@ static bool on_row(void *owner, const struct changelog_row *row)
     switch (changelog_event_read(row, &c->fits, &e)) {
     case ROW_UNKNOWN:
         changelog_note_unknown(c, row);
-        add_event(c, &e.event);
+        changelog_add(&c->fetched, &e.event);
         break;
     case ROW_EVENT:
-        add_event(c, &e.event);
+        changelog_add(&c->fetched, &e.event);
         break;
     case ROW_REFUSED:
         changelog_note_refused(c, row, e.why);
@@ -266,6 +208,7 @@ static enum step note_beginning(struct task *t)
     if (c->failed || c->begun || !check_call(c))
         return STEP_NEXT;
     c->begun = s->known = true;
+    c->stored_once = false;
     s->serial = s->told_serial = c->asked_from;
     s->told_ms = clock_steady_ms();
     log_info("pypi", "changelog: goes on from serial %" PRId64 " of %" PRId64 " (%s)", c->asked_from, s->newest,
@@ -292,7 +235,7 @@ static enum step ask_changes(struct task *t)
     if (c->failed || !check_call(c))
         return STEP_NEXT;
     fits_set(&c->fits, &c->targets);
-    c->at = c->asked_from;
+    c->at = c->fetched.from = c->asked_from;
     snprintf(parameters, sizeof parameters, "<param><value><int>%" PRId64 "</int></value></param>", c->asked_from);
     ask(c, "changelog_since_serial", parameters);
     return STEP_WAIT;
@@ -308,7 +251,7 @@ static enum step check_changes(struct task *t)
     if (c->failed)
         return STEP_NEXT;
     if (!check_response(c, ANSWER_ROWS)) {
-        drop_answer(a);
+        changelog_drop(a);
         return STEP_NEXT;
     }
     if (s->trouble != TROUBLE_DATABASE) /* of which only storing tells that it is over */
@@ -343,7 +286,7 @@ static enum step hand_over(struct task *t)
 
     c->waits_for_keeper = false;
     if (c->failed || c->refused) {
-        drop_answer(&c->fetched);
+        changelog_drop(&c->fetched);
         return STEP_NEXT;
     }
     c->asked_from = c->at;
@@ -404,39 +347,59 @@ static void on_keep_call(struct db_call *call, int error)
     task_resume(&c->keep);
 }
 
-/* Pages that waited are told before the last events are stored: after a crash in between these would come again. */
-static enum step end_quiet(struct task *t)
-{
-    struct changelog *c = of_keep(t);
-
-    if (!c->was_quiet || c->kept.quiet)
-        return STEP_NEXT;
-    log_info("pypi", "changelog: the history has been read; now it is followed");
-    db_follow_caught_up(c->db, &c->keep_call, on_keep_call);
-    return STEP_WAIT;
-}
-
-/* An answer that means nothing here moves the cursor all the same. */
+/* An answer that means nothing here moves the cursor all the same; and the first one tells the database that its history
+ * has been read, if that is so. */
 static enum step store_events(struct task *t)
 {
     struct changelog *c = of_keep(t);
     struct changelog_batch *b = c->kept.first;
-    struct buf none = {.data = NULL};
+    struct buf rows;
 
-    if (c->keep_error != 0 || (b == NULL && c->kept.to <= c->state.serial))
+    if (b == NULL && c->kept.to <= c->state.serial && c->stored_once)
         return STEP_NEXT;
     struct db_events events = {.from = b != NULL ? b->from : c->state.serial, .to = b != NULL ? b->to : c->kept.to,
                                .follow_all = c->settings->follow_all, .quiet = c->kept.quiet};
-    if (b == NULL)
-        buf_init(&none, 1);
-    db_events_store(c->db, &c->keep_call, b != NULL ? &b->rows : &none, &events, &c->applied, on_keep_call);
+    if (b != NULL)
+        changelog_copy_rows(b, &rows);
+    else
+        buf_init(&rows, 1);
+    db_events_store(c->db, &c->keep_call, &rows, &events, &c->applied, on_keep_call);
     return STEP_WAIT;
 }
 
-/* What cannot be stored is asked for again, from where the database stands. */
+/* Whether the refusal is of the events themselves and will come again: their data, a constraint, a limit, an exception. */
+static bool is_of_the_data(const struct db_call *call)
+{
+    static const char *const classes[] = {"21", "22", "23", "54", "P0"}; /* PostgreSQL manual, "Error Codes" */
+
+    for (size_t i = 0; i < COUNT_OF(classes); i++)
+        if (text_starts(call->sqlstate, classes[i]))
+            return true;
+    return false;
+}
+
+/* One event that cannot be stored must not hold up all that come after it: it is looked for, named and passed over. */
+static bool narrow_down(struct changelog *c)
+{
+    struct changelog_batch *b = c->kept.first;
+    char name[256];
+    int64_t serial;
+
+    if (b == NULL || b->events == 0 || !is_of_the_data(&c->keep_call))
+        return false;
+    if (b->events > 1) {
+        changelog_halve(&c->kept);
+    } else {
+        changelog_pass_over(&c->kept, name, sizeof name, &serial);
+        changelog_note_passed(c, name, serial, c->keep_call.message);
+    }
+    return true;
+}
+
+/* What cannot be stored now is asked for again, from where the database stands. */
 static void note_refusal(struct changelog *c)
 {
-    drop_answer(&c->kept);
+    changelog_drop(&c->kept);
     c->refused_wait_ms = changelog_failed(c, TROUBLE_DATABASE, -1, "the database refuses: %.170s", c->keep_call.message);
     c->refused = true;
 }
@@ -446,12 +409,15 @@ static void note_stored(struct changelog *c)
     struct changelog_state *s = &c->state;
     struct changelog_batch *b = c->kept.first;
 
+    if (c->was_quiet && !c->kept.quiet)
+        log_info("pypi", "changelog: the history has been read; now it is followed");
     s->serial = b != NULL ? b->to : c->kept.to;
     s->events += b != NULL ? b->events : 0;
     if (b != NULL)
-        drop_first(&c->kept);
+        changelog_drop_first(&c->kept);
     if (c->kept.first == NULL)
         s->all_read = c->kept.all_read;
+    c->stored_once = true;
     c->was_quiet = c->kept.quiet;
     if (s->trouble == TROUBLE_DATABASE)
         changelog_recovered(c);
@@ -463,10 +429,10 @@ static enum step check_stored(struct task *t)
 {
     struct changelog *c = of_keep(t);
 
-    if (c->keep_error != 0)
-        note_refusal(c);
-    else
+    if (c->keep_error == 0)
         note_stored(c);
+    else if (!narrow_down(c))
+        note_refusal(c);
     db_ended_release(&c->applied.ended);
     c->applied.jobs = false;
     return STEP_AGAIN;
@@ -474,7 +440,6 @@ static enum step check_stored(struct task *t)
 
 static const struct task_step keep_steps[] = {
     {"wait for an answer", wait_for_answer},
-    {"end a quiet time", end_quiet},
     {"store events", store_events},
     {"check what is stored", check_stored},
     {NULL, NULL},
@@ -501,8 +466,8 @@ static void note_end(struct changelog *c)
 {
     if (--c->tasks > 0)
         return;
-    drop_answer(&c->fetched);
-    drop_answer(&c->kept);
+    changelog_drop(&c->fetched);
+    changelog_drop(&c->kept);
     db_ended_release(&c->applied.ended);
     http_request_release(&c->request);
     changelog_xml_release(&c->xml);

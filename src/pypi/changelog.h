@@ -3,6 +3,7 @@
  * stores that, so that the next answer is on its way while the last is stored.
  *
  *     changelog.c          the two tasks
+ *     changelog_batch.c    an answer in batches, as they are stored
  *     changelog_state.c    how it fares: troubles, pauses, progress, what people are told
  *     changelog_event.c    what a row means
  *     changelog_xml.c      what PyPI's answer says
@@ -18,10 +19,17 @@
 #include "io/http.h"
 #include "pypi.h"
 
-struct changelog_batch;
+/* What is stored by one request. */
+struct changelog_batch {
+    struct buf rows;             /* as COPY has them, a line each */
+    unsigned events;
+    int64_t from, to;            /* serials: of the batch before, and of its own last row */
+    struct changelog_batch *next;
+};
 
 /* What one answer of PyPI brought. */
 struct changelog_answer {
+    int64_t from;                /* the serial that was asked from */
     struct changelog_batch *first, *last; /* its events, oldest first */
     size_t bytes;
     int64_t to;                  /* the serial that is dealt with when all are stored */
@@ -85,6 +93,7 @@ struct changelog {
     bool waits_for_keeper;
     /* keep */
     bool idle;                   /* it waits for an answer */
+    bool stored_once;            /* since it is known where to go on */
     bool was_quiet;              /* of what was stored last */
     struct changelog_answer kept;/* being stored */
     struct db_call keep_call;
@@ -104,6 +113,18 @@ uint64_t changelog_back_off_ms(uint64_t first_ms, uint64_t most_ms, unsigned fai
 /* "… Limit may reset in 36 seconds." tells in how many milliseconds; -1 when the text says nothing of it. */
 int64_t changelog_reset_ms(const char *fault);
 
+/* ---- changelog_batch.c, for changelog.c ---- */
+
+void changelog_add(struct changelog_answer *a, const struct db_event *e);
+void changelog_drop_first(struct changelog_answer *a);
+void changelog_drop(struct changelog_answer *a);
+/* A copy for db_events_store, which takes it. */
+void changelog_copy_rows(const struct changelog_batch *b, struct buf *rows);
+/* The first batch, of two events or more, becomes two. */
+void changelog_halve(struct changelog_answer *a);
+/* The first batch, of one event, becomes empty: only the cursor moves. Tells what it was. */
+void changelog_pass_over(struct changelog_answer *a, char *name, size_t size, int64_t *serial);
+
 /* ---- changelog_state.c, for changelog.c ---- */
 
 /* Notes a failure, logs a change of state, and answers how long to pause. `least_ms`: what PyPI itself wants, or -1. */
@@ -115,5 +136,6 @@ void changelog_progress(struct changelog *c, bool much);
 /* Log what cannot be understood or stored: actions once, names as long as they are few. */
 void changelog_note_unknown(struct changelog *c, const struct changelog_row *row);
 void changelog_note_refused(struct changelog *c, const struct changelog_row *row, const char *why);
+void changelog_note_passed(struct changelog *c, const char *name, int64_t serial, const char *why);
 
 #endif

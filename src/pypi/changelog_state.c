@@ -164,6 +164,13 @@ void changelog_note_refused(struct changelog *c, const struct changelog_row *row
                  count == REFUSALS_LOGGED ? "; from now on such are only counted" : "");
 }
 
+void changelog_note_passed(struct changelog *c, const char *name, int64_t serial, const char *why)
+{
+    c->state.refused++;
+    log_warning("pypi", "changelog: passed over an event of %.80s that the database refuses (serial %" PRId64 ": %.170s)", name,
+                serial, why);
+}
+
 /* ---- for the tools -------------------------------------------------------------------------------- */
 
 static const char *state_name(const struct changelog *c)

@@ -100,13 +100,28 @@ static bool wheel_version(const char *file_name, const char *package, char *vers
     return text_copy(version, size, wheel.version);
 }
 
+/* PEP 440 or not: PyPI once took any text for a version. */
+static bool can_be_version(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len > PYTHON_VERSION_MAX || !text_is_utf8(text, len))
+        return false;
+    for (size_t at = 0, size; at < len; at += size) {
+        size = text_character(text + at, len - at);
+        if (text_is_control(text + at, size))
+            return false;
+    }
+    return true;
+}
+
 /* The version that a file belongs to. False: it is neither an sdist nor a wheel of the package. */
 static bool file_version(const char *file_name, const char *package, bool *sdist, char *version, size_t size)
 {
     if (strlen(file_name) > MAX_NAME_BYTES)
         return false;
     *sdist = python_sdist_name_parse(file_name, package, version, size) == 0;
-    return (*sdist || wheel_version(file_name, package, version, size)) && python_version_valid(version);
+    return (*sdist || wheel_version(file_name, package, version, size)) && can_be_version(version);
 }
 
 /* Before 1970 lie years that PostgreSQL refuses, and no upload. */
@@ -351,7 +366,7 @@ static void add_version(struct buf *to, const struct candidate *run, size_t coun
     buf_addf(to, ", \"judged_mask\": %" PRId64 ", \"na_mask\": %" PRId64, (int64_t)judged, (int64_t)excluded);
     add_member(to, "sdist", sdist != NULL ? plain_text(sdist, "filename") : NULL);
     add_member(to, "sdist_sha256", sdist != NULL ? file_sha256(sdist) : NULL);
-    buf_adds(to, ", \"legacy\": false"); /* what is no version is refused file by file */
+    buf_addf(to, ", \"legacy\": %s", python_version_valid(run[0].version) ? "false" : "true");
     add_other_sdists(to, run, count, chosen);
     add_wheels(to, run, count, q);
     buf_adds(to, "}");
@@ -371,6 +386,33 @@ static unsigned add_versions(struct buf *to, const struct candidates *all, const
     }
     buf_adds(to, "]");
     return versions;
+}
+
+/* ---- what is skipped ------------------------------------------------------------------------------ */
+
+/* The keys of the versions that the specifier fits. */
+static void add_struck(struct buf *to, const struct candidates *all, const char *specifier)
+{
+    const char *comma = "";
+
+    for (size_t i = 0; i < all->count; i += run_length(all, i)) {
+        if (python_specifiers_match(specifier, all->items[i].version, true) == 1) {
+            buf_addf(to, "%s\"%s\"", comma, all->items[i].key);
+            comma = ", ";
+        }
+    }
+}
+
+/* Every rule is named, though it fits nothing, so that one that was made meanwhile is noticed. */
+static void add_skips(struct buf *to, const struct candidates *all, const struct db_words *rules)
+{
+    buf_adds(to, ", \"skips\": [");
+    for (unsigned i = 0; i < rules->count; i++) {
+        buf_addf(to, "%s{\"rule\": %" PRId64 ", \"keys\": [", i > 0 ? ", " : "", rules->items[i].id);
+        add_struck(to, all, rules->items[i].text);
+        buf_adds(to, "]}");
+    }
+    buf_adds(to, "]");
 }
 
 /* ---- the project itself --------------------------------------------------------------------------- */
@@ -448,6 +490,7 @@ static void write_project(const struct digest_request *q, const json_t *page, co
              (unsigned)(q->refresh_ms % 1000));
     add_wish(&d->json, q, key);
     d->versions = add_versions(&d->json, all, q);
+    add_skips(&d->json, all, q->skips);
     buf_adds(&d->json, "}");
 }
 

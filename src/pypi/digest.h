@@ -21,6 +21,7 @@ struct digest_request {
     int64_t serial;         /* of the page; below 0: unknown */
     uint64_t refresh_ms;    /* compare again after so long */
     const struct db_targets *targets;
+    const struct db_words *skips;   /* the specifiers of the package's rules of skips, each with its rule */
     const struct buf *page; /* PEP 691 JSON */
     const struct buf *about;/* the JSON API's answer, which has the summary; NULL: there is none */
 };

@@ -141,6 +141,23 @@ static enum step read_targets(struct task *t)
     return STEP_WAIT;
 }
 
+static enum step refused(struct task *t)
+{
+    struct project *p = of(t);
+    return task_fail(t, -EREMOTEIO, "the database refused (%s): %.200s", p->name, p->call.message);
+}
+
+static enum step read_skips(struct task *t)
+{
+    struct project *p = of(t);
+
+    if (p->error != 0)
+        return refused(t);
+    p->flight = FLIGHT_DB;
+    db_skip_specifiers(p->db, &p->call, p->name, &p->skips, on_answer);
+    return STEP_WAIT;
+}
+
 /* On a pool thread. */
 static void run_digest(struct lane_work *w)
 {
@@ -149,7 +166,7 @@ static void run_digest(struct lane_work *w)
     struct digest_request q = {
         .name = p->name, .spelling = p->spelling, .refresh = p->refresh, .version = p->version, .all = p->all,
         .etag = p->page.etag, .serial = p->page.last_serial, .refresh_ms = p->settings->poll_ms,
-        .targets = p->targets, .page = &p->page.body, .about = has_about ? &p->about.body : NULL,
+        .targets = p->targets, .skips = &p->skips, .page = &p->page.body, .about = has_about ? &p->about.body : NULL,
     };
     p->digest_error = digest_project(&q, &p->digest);
 }
@@ -159,12 +176,6 @@ static void on_digested(struct lane_work *w, int status)
     struct project *p = container_of(w, struct project, work);
     p->flight = FLIGHT_NONE;
     task_resume(&p->task);
-}
-
-static enum step refused(struct task *t)
-{
-    struct project *p = of(t);
-    return task_fail(t, -EREMOTEIO, "the database refused (%s): %.200s", p->name, p->call.message);
 }
 
 static enum step digest(struct task *t)
@@ -203,6 +214,7 @@ static const struct task_step project_steps[] = {
     {"fetch the summary", fetch_summary},
     {"check the summary", check_summary},
     {"read targets", read_targets},
+    {"read skips", read_skips},
     {"digest", digest},
     {"store", store},
     {"check what is stored", check_stored},
@@ -233,6 +245,7 @@ static void on_finished(struct task *t)
     digest_release(&p->digest);
     free(p->targets);
     p->targets = NULL;
+    db_words_release(&p->skips);
     struct db_asked asked = p->asked;
     p->done(p, t->error);
     db_asked_release(&asked);

@@ -46,6 +46,7 @@ struct project {
     struct http_request page, about;
     struct db_call call;
     struct db_targets *targets;
+    struct db_words skips;      /* the rules with a specifier */
     struct digest digest;
     int digest_error;
     struct lane_work work;

@@ -212,7 +212,7 @@ static enum step run_in_cell(struct build *b, enum network network)
 {
     fill_environment(b, network);
     b->cell = (struct cell){
-        .sandbox = b->place->sandbox, .limits = &b->limits, .env = words_argv(&b->env),
+        .sandbox = b->place->sandbox, .limits = &b->limits, .cgroup = b->place->cgroup, .env = words_argv(&b->env),
         .what = {.dir = b->dir, .python = b->place->python, .network = network, .argv = words_argv(&b->argv)},
         .index_url = b->index_url, .hosts = b->place->hosts,
         .output = on_output, .refused = on_refused, .ended = on_cell_ended};

@@ -25,6 +25,7 @@ struct build_place {
     const char *hosts;                /* that builds may reach besides the index; with commas */
     const struct sandbox *sandbox;
     const struct limits *limits;
+    const struct cgroup *cgroup;      /* the slave's own */
 };
 
 struct build {

@@ -45,6 +45,39 @@ static void close_around(struct cell *c)
         proxy_close(&c->proxy);
 }
 
+/* Names the limit that the kernel held the build to, where that was its end. */
+static void judge_group(struct cell *c, const struct cgroup_use *u)
+{
+    bool well = c->child.status == 0 && c->child.signal == 0;
+
+    if (well || c->breach[0] != '\0')
+        return;
+    if (u->memory_passed) {
+        text_copy(c->breach, sizeof c->breach, "memory");
+        snprintf(c->breach_text, sizeof c->breach_text, "its processes held %.0f MB of memory, the limit",
+                 (double)c->limits->memory_bytes / 1e6);
+    } else if (u->processes_passed) {
+        text_copy(c->breach, sizeof c->breach, "processes");
+        snprintf(c->breach_text, sizeof c->breach_text, "it had %llu processes and threads, the limit",
+                 (unsigned long long)c->limits->processes);
+    }
+}
+
+static void leave_group(struct cell *c)
+{
+    struct cgroup_use use;
+
+    if (c->group == NULL)
+        return;
+    cgroup_read(c->group, &use);
+    judge_group(c, &use);
+    c->peak_bytes = use.peak_bytes > 0 ? use.peak_bytes : c->peak_bytes;
+    c->cpu_ms = use.cpu_ms > c->cpu_ms ? use.cpu_ms : c->cpu_ms;
+    cgroup_remove(c->group);
+    free(c->group);
+    c->group = NULL;
+}
+
 static void on_child_ended(struct child *child)
 {
     struct cell *c = container_of(child, struct cell, child);
@@ -60,6 +93,7 @@ static void on_child_ended(struct child *child)
     c->error = child->error;
     c->cpu_ms = child->cpu_ms > c->watcher.cpu_ms ? child->cpu_ms : c->watcher.cpu_ms;
     c->peak_bytes = child->peak_bytes > c->watcher.peak_bytes ? child->peak_bytes : c->watcher.peak_bytes;
+    leave_group(c);
     close_around(c);
 }
 
@@ -130,6 +164,21 @@ static void open_watcher(uv_loop_t *loop, struct cell *c)
     watcher_start(loop, &c->watcher);
 }
 
+/* The command enters its group before it becomes bwrap, so that nothing of it is ever outside. */
+static void enter_group(struct cell *c)
+{
+    static const char *const enter[] = {"/bin/sh", "-c", "echo 0 >\"$0\"/cgroup.procs && exec \"$@\"", NULL};
+    const char *slash = strrchr(c->what.dir, '/');
+
+    if (c->cgroup == NULL || c->cgroup->dir == NULL)
+        return;
+    c->group = cgroup_make(c->cgroup, slash == NULL ? c->what.dir : slash + 1, c->limits);
+    if (c->group == NULL)
+        return;
+    words_add_all(&c->words, enter);
+    words_add(&c->words, c->group);
+}
+
 static void run_command(uv_loop_t *loop, struct cell *c)
 {
     c->child.argv = words_argv(&c->words);
@@ -151,9 +200,13 @@ void cell_run(uv_loop_t *loop, struct cell *c)
     c->error = open_proxy(loop, c);
     open_watcher(loop, c);
     if (c->error == 0)
+        enter_group(c);
+    if (c->error == 0)
         c->error = sandbox_command(c->sandbox, &c->what, &c->words, &c->child.pass_fd);
     if (c->error == 0)
         run_command(loop, c);
-    else
+    if (c->error != 0) {
+        leave_group(c);
         close_around(c);
+    }
 }

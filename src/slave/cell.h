@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "cgroup.h"
 #include "io/child.h"
 #include "proxy.h"
 #include "sandbox.h"
@@ -18,6 +19,7 @@ struct cell {
     /* set by the owner before cell_run; outlive it */
     const struct sandbox *sandbox;
     const struct limits *limits;
+    const struct cgroup *cgroup;         /* the slave's */
     struct sandboxed what;               /* but for `limits` */
     const char *const *env;              /* as the command finds it */
     const char *index_url, *hosts;       /* that it may reach */
@@ -37,6 +39,7 @@ struct cell {
     struct watcher watcher;
     struct proxy proxy;
     bool has_proxy;
+    char *group;                         /* its control group, or NULL */
     unsigned open;
     uint64_t said_bytes;
 };

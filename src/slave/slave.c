@@ -33,6 +33,7 @@ struct slave {
     struct place place;
     struct sandbox sandbox;
     struct limits limits;
+    struct cgroup cgroup;
     struct proof proof;
     struct session session;
     uv_signal_t signals[COUNT_OF(signals_to_leave)];
@@ -153,7 +154,7 @@ static int run_loop(struct slave *s, const struct slave_settings *settings)
     s->session.place = (struct attempt_place){
         .loop = &s->loop, .environment = &s->environment,
         .build = {.dir = s->place.dir, .python = settings->python, .hosts = settings->index_hosts,
-                  .sandbox = &s->sandbox, .limits = &s->limits}};
+                  .sandbox = &s->sandbox, .limits = &s->limits, .cgroup = &s->cgroup}};
     s->session.master = settings->master;
     s->session.label = s->label;
     s->session.key = s->key;
@@ -243,7 +244,12 @@ static int run_in_sandbox(struct slave *s, const struct slave_settings *settings
     log_info("slave", "slave: sandbox %s, network %s (%zu ways out stopped, %zu unproven)",
              sandbox_level_name(s->sandbox.level), network_name(s->sandbox.network),
              proof_number(&s->proof, PROOF_STOPPED), proof_number(&s->proof, PROOF_UNPROVEN));
+    if (!settings->only_check)
+        cgroup_open_own(&s->cgroup);
+    if (s->cgroup.dir != NULL)
+        log_info("slave", "slave: each build gets a control group in %s", s->cgroup.dir);
     int status = settings->only_check ? EXIT_SUCCESS : run_loop(s, settings);
+    cgroup_close(&s->cgroup);
     sandbox_close(&s->sandbox);
     return status;
 }

@@ -7,7 +7,6 @@ optimised and runs it.
 """
 import argparse
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -25,13 +24,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "flow"))
 if "--build" in sys.argv:  # the harness wants to know it when it is imported
     os.environ["PIW_TEST_BUILD"] = sys.argv[sys.argv.index("--build") + 1]
-import growth  # noqa: E402
+import following  # noqa: E402
 from harness import IDENTITY, PIWHEELS, Process, clean_environment, piwheels  # noqa: E402
+from measure import cpu_seconds, peak_memory_mb, report  # noqa: E402
 from postgres import Postgres  # noqa: E402
-
-
-def report(name, value, unit, limit, limit_unit, workload):
-    print(f"bench: {name} {value:.1f} {unit} (limit {limit:.1f} {limit_unit}, ratio {value / limit:.2f}; {workload})", flush=True)
 
 
 class Site:
@@ -292,16 +288,6 @@ def tls_reconnect(build, directory, options):
            "(openssl speed)")
 
 
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_memory_mb(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
-
-
 def slave_overhead(build, directory, options):
     from slave_overhead import slave_overhead as measure  # it asks the Python that builds when it is imported
     measure(report, directory, options.small)
@@ -310,7 +296,7 @@ def slave_overhead(build, directory, options):
 BENCHMARKS = {"dispatch-fail": dispatch_fail, "dispatch-wheel": dispatch_wheel, "dispatch-latency": dispatch_latency,
               "transfer": transfer, "memory": memory, "sustained": sustained,
               "dispatch-tls": dispatch_tls, "tls-reconnect": tls_reconnect, "slave-overhead": slave_overhead,
-              "next-build": functools.partial(growth.next_build, report), "event-cost": functools.partial(growth.event_cost, report)}
+              "ingest": following.ingest, "event-latency": following.event_latency}
 
 
 def main():
@@ -318,9 +304,8 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--small", action="store_true", help="a tiny workload: to try the benchmark, not to measure")
     parser.add_argument("--seconds", type=int, help="how long `sustained` lasts (600)")
+    parser.add_argument("--events", type=int, help="how long the history of `ingest` is (300000)")
     parser.add_argument("--insecure", dest="tls", action="store_false", help="without TLS (dispatch-tls compares)")
-    parser.add_argument("--versions", type=lambda text: [int(number) for number in text.split(",")],
-                        help="sizes of the databases of next-build and event-cost (10000,100000,1000000,8000000)")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)

@@ -170,6 +170,50 @@ def test_a_name_that_is_none_is_passed_over_by_name(farm, pypi):
     assert farm.status()["pypi"]["refused"] == 1
 
 
+def test_a_version_that_is_none_by_pep_440_is_known_and_skipped_until_it_is_asked_for(farm, pypi):
+    farm.start_master(follow="listed")
+    release(pypi, OTHER)
+    release(pypi, OTHER, "bananas")
+    farm.add("--all", OTHER)
+    state = ("SELECT s.state, s.reason FROM version v CROSS JOIN LATERAL version_state(v.id, 0::smallint) s "
+             "WHERE v.version = 'bananas'")
+    assert farm.sql("SELECT version FROM version ORDER BY sort_key").split() == ["bananas", "1.0"]
+    assert farm.sql(state).startswith("skipped|") and "PEP 440" in farm.sql(state)
+    farm.sql("UPDATE version SET by_hand = true, wanted = true WHERE version = 'bananas'; "
+             "SELECT versions_settle(array_agg(id)) FROM version")
+    assert farm.sql(state) == "queued|waits for a slave"
+
+
+def test_pages_that_waited_for_the_history_are_written_after_a_crash_at_its_end(farm, pypi):
+    """Killed between the last batch of the history and the next one, of which there is none."""
+    follow(farm)
+    farm.master.kill()
+    farm.sql("UPDATE configuration SET reads_history = true; DELETE FROM stale_page")
+    farm.start_master(follow="all")
+    farm.wait_sql("SELECT reads_history FROM configuration", "f")
+    farm.master.wait_line("page /project/piwtest-pure/: written")
+
+
+REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'not that one' USING ERRCODE = 'check_violation'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON package FOR EACH ROW WHEN (NEW.name = 'piwtest-refused') EXECUTE FUNCTION refuse()"""
+
+
+def test_an_event_that_the_database_refuses_is_named_and_passed_over(farm, pypi):
+    farm.sql(REFUSE)
+    for number in range(20):
+        release(pypi, f"piwtest-{number}")
+    release(pypi, "piwtest-refused")
+    release(pypi, OTHER)
+    follow(farm)
+    passed = re.findall(r"passed over an event of (\S+) that the database refuses \(serial \d+: .*not that one", farm.master.output())
+    assert passed and set(passed) == {"piwtest-refused"}
+    refused = {row[0] for row in pypi.sql("SELECT name FROM project")} - set(farm.sql("SELECT name FROM package").split())
+    assert refused == {"piwtest-refused"}
+    told = wait_status(farm, "following")
+    assert told["refused"] == len(passed) and told["trouble"] == ""
+
+
 def test_the_sweep_mends_what_no_event_told(farm, pypi):
     follow(farm, "--sweep", "1s")
     farm.sql("UPDATE package SET serial = 0, display = 'lost' WHERE name = 'piwtest-pure'")

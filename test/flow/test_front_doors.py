@@ -7,9 +7,10 @@ import pytest
 
 from harness import BUILD, PIWHEELS, ROOT, clean_environment, piwheels, run
 
-COMMANDS = ["master", "slave", "initdb", "target", "add", "status", "slaves", "logs", "monitor"]
+COMMANDS = ["master", "slave", "initdb", "target", "add", "remove", "rebuild", "skip", "unskip", "explain",
+            "queue", "status", "slaves", "logs", "monitor"]
 ALIASES = {"piw-master": "master", "piw-slave": "slave", "piw-initdb": "initdb", "piw-init-db": "initdb", "piw-add": "add",
-           "piw-monitor": "monitor"}
+           "piw-monitor": "monitor", "piw-rebuild": "rebuild", "piw-remove": "remove"}
 
 
 @pytest.fixture(scope="module")

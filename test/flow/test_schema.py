@@ -121,10 +121,10 @@ def world(postgres, schema):
     """An empty one. (TRUNCATE would be slower: it makes new files.)"""
     postgres.psql("""
         BEGIN;
-        DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
+        DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
         DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
         DELETE FROM piwheels.version_wheel;
-        UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0;
+        UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0, reads_history = false;
         SELECT setval(oid::regclass, 1, false) FROM pg_class
             WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace;
         COMMIT;""", schema)
@@ -160,6 +160,16 @@ def test_a_target_added_again_keeps_its_bit_and_its_skip(world):
     assert world.one("SELECT piwheels.target_skip('a', 'retired')") == "t"
     assert world.target("a") == 0
     assert world.one("SELECT skip FROM piwheels.target") == "retired"
+
+
+def test_a_target_whose_glibc_becomes_known_or_another_is_judged_anew(world):
+    add = "SELECT piwheels.target_add('a', 'cp311', 'linux_x86_64', '', {})"
+    found = []
+    for glibc in ("NULL", "'2.36'", "NULL", "'2.36'", "'2.41'"):
+        world.rows(add.format(glibc))
+        found.append(world.rows("SELECT coalesce(glibc, ''), judging FROM piwheels.target")[0])
+        world.postgres.psql("UPDATE piwheels.target SET judging = false", world.name)
+    assert found == [("", "f"), ("2.36", "t"), ("2.36", "f"), ("2.36", "f"), ("2.41", "t")]
 
 
 def test_a_target_does_not_change_what_it_builds_for(world):
@@ -1119,6 +1129,21 @@ def test_what_is_not_listed_is_passed_over_where_only_listed_packages_are_follow
     world.postgres.psql(script, world.name, "piwheels")
     assert world.rows("SELECT name FROM piwheels.package") == [("x",)]
     assert world.state("2.0")[0] == "waiting" and changelog.serial == 0
+
+
+def test_pages_for_people_wait_until_the_history_has_been_read(log):
+    def apply(start, end, quiet):
+        log.world.postgres.psql("BEGIN; SELECT piwheels.events_open(); SELECT * FROM piwheels.events_apply("
+                                f"{start}, {end}, true, {quiet}); COMMIT;", log.world.name, "piwheels")
+    log.apply(*release("1.0"))
+    log.world.write_pages()
+    apply(2, 10, True)
+    assert log.world.stale_for_people() == [("home", "")] and log.world.one("SELECT reads_history FROM piwheels.configuration") == "t"
+    apply(10, 10, False)    # nothing at all came, but it was the end
+    assert ("project", "x") in log.world.stale_for_people() and log.world.one("SELECT reads_history FROM piwheels.configuration") == "f"
+    log.world.write_pages()
+    apply(10, 11, False)
+    assert log.world.stale_for_people() == [("home", "")]
 
 
 def test_events_that_leave_a_gap_are_refused(log):

@@ -53,10 +53,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_add(&page, at, (size_t)((cut ? cut : end) - at));
     if (cut)
         buf_add(&about, cut + 1, (size_t)(end - cut - 1));
+    char specifier[] = "<2";
+    struct db_word rule = {1, specifier};
+    struct db_words rules = {1, &rule};
     bool all = strcmp(version, "*") == 0, refresh = strcmp(version, "~") == 0;
     check(&(struct digest_request){.name = "ab-c", .spelling = "Ab_C", .refresh = refresh,
                                    .version = all || refresh ? "" : version, .all = all, .etag = "", .serial = -1,
-                                   .refresh_ms = 600000, .targets = targets, .page = &page,
+                                   .refresh_ms = 600000, .targets = targets, .skips = &rules, .page = &page,
                                    .about = cut ? &about : NULL});
     buf_release(&page);
     buf_release(&about);

@@ -24,6 +24,7 @@
 struct asking {
     struct digest_request request;
     struct db_targets *targets;
+    struct db_words skips;
     struct buf page, about;
     struct digest digest;
     json_t *answer;
@@ -45,7 +46,7 @@ static int setup(void **state)
     add_target(a->targets, 0, "cp39");
     add_target(a->targets, 3, "cp311");
     a->request = (struct digest_request){.name = "ab-c", .spelling = "ab-c", .version = "", .etag = "\"e1\"",
-                                         .serial = 17, .refresh_ms = 600000, .targets = a->targets};
+                                         .serial = 17, .refresh_ms = 600000, .targets = a->targets, .skips = &a->skips};
     *state = a;
     return 0;
 }
@@ -264,6 +265,24 @@ static void the_sixty_fourth_target_has_the_sign_bit(void **state)
     assert_true(json_integer_value(fact(a, 0, "judged_mask")) == INT64_MIN);
 }
 
+static void each_rule_of_skips_tells_the_versions_that_its_specifier_fits(void **state)
+{
+    struct asking *a = *state;
+    char below[] = "<2", above[] = ">=9";
+    struct db_word rules[] = {{7, below}, {9, above}};
+
+    a->skips.count = COUNT_OF(rules);
+    a->skips.items = rules;
+    ask_files(a, "{\"filename\": \"ab_c-2.0.tar.gz\"}, {\"filename\": \"ab_c-1.0.tar.gz\"},"
+                 "{\"filename\": \"ab_c-1.0-py3-none-any.whl\"}, {\"filename\": \"ab_c-2.0rc1.tar.gz\"}");
+    const json_t *skips = json_object_get(a->answer, "skips"), *keys = json_object_get(json_array_get(skips, 0), "keys");
+    assert_int_equal(json_array_size(skips), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(skips, 0), "rule")), 7);
+    assert_int_equal(json_array_size(keys), 1);
+    assert_string_equal(json_string_value(json_array_get(keys, 0)), fact_text(a, 0, "key"));
+    assert_int_equal(json_array_size(json_object_get(json_array_get(skips, 1), "keys")), 0);
+}
+
 /* ---- what is refused ------------------------------------------------------------------------------ */
 
 static void absurd_files_are_refused_one_by_one(void **state)
@@ -271,7 +290,7 @@ static void absurd_files_are_refused_one_by_one(void **state)
     struct asking *a = *state;
     char *longest = mem_new(301, 1);
     memset(longest, '1', 300);
-    char *files = mem_format("{\"filename\": \"ab_c-%s.tar.gz\"}, {\"filename\": \"ab_c-bananas.tar.gz\"},"
+    char *files = mem_format("{\"filename\": \"ab_c-%s.tar.gz\"}, {\"filename\": \"ab_c-1\\u0085.tar.gz\"},"
                              "{\"filename\": \"other-1.0.tar.gz\"},"
                              "{\"filename\": \"other-1.0-py3-none-any.whl\"},"
                              "{\"filename\": \"ab_c-1.0.tar.gz\\u0000\"},"
@@ -286,6 +305,22 @@ static void absurd_files_are_refused_one_by_one(void **state)
     assert_int_equal(version_count(a), 1);
     assert_string_equal(fact_text(a, 0, "version"), "2.0");
     assert_int_equal(a->digest.refused, 11);
+}
+
+static void a_version_that_is_none_by_pep_440_is_kept_below_those_that_are(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-0.dev1.tar.gz\"}, {\"filename\": \"ab_c-bananas.tar.gz\"},"
+                 "{\"filename\": \"ab_c-1.0_apples-py3-none-any.whl\"}");
+    assert_int_equal(version_count(a), 3);
+    assert_string_equal(fact_text(a, 0, "version"), "1.0-apples");
+    assert_string_equal(fact_text(a, 1, "version"), "bananas");
+    assert_string_equal(fact_text(a, 1, "sdist"), "ab_c-bananas.tar.gz");
+    assert_string_equal(fact_text(a, 2, "version"), "0.dev1");
+    assert_true(json_is_true(fact(a, 0, "legacy")) && json_is_true(fact(a, 1, "legacy")));
+    assert_true(json_is_false(fact(a, 2, "legacy")));
+    assert_int_equal(a->digest.refused, 0);
 }
 
 static void a_project_without_files_has_no_versions(void **state)
@@ -573,8 +608,10 @@ int main(void)
         ASKING(requires_python_is_the_sdists),
         ASKING(without_one_it_is_a_wheels),
         ASKING(targets_that_it_excludes_are_not_applicable),
+        ASKING(each_rule_of_skips_tells_the_versions_that_its_specifier_fits),
         ASKING(the_sixty_fourth_target_has_the_sign_bit),
         ASKING(absurd_files_are_refused_one_by_one),
+        ASKING(a_version_that_is_none_by_pep_440_is_kept_below_those_that_are),
         ASKING(a_project_without_files_has_no_versions),
         cmocka_unit_test(what_is_no_page_is_asked_for_again_later),
         ASKING(page_facts_are_kept),

@@ -307,6 +307,30 @@ static void a_nul_in_a_log_hides_nothing_behind_it(void **state)
     assert_string_equal(v.detail, "a.c:1:1: error: bad");
 }
 
+/* ---- refused hosts ---- */
+
+static void a_failure_without_a_better_reason_is_blamed_on_the_host_that_was_refused(void **state)
+{
+    struct verdict v = {0};
+    verdict_set(&v, "failed", "setup", "RuntimeError: no data");
+    verdict_blame_refusal(&v, "data.example:443\nother.example:80\n");
+    assert_string_equal(v.outcome, "failed");
+    assert_string_equal(v.reason, "needs network data.example");
+    assert_string_equal(v.detail,
+                        "the build wanted data.example:443, and builds reach the index only: RuntimeError: no data");
+}
+
+static void a_compilers_error_and_what_is_the_farms_are_not(void **state)
+{
+    struct verdict v = {0};
+    verdict_set(&v, "failed", "compile", "x.c:1: error: no");
+    verdict_blame_refusal(&v, "data.example:443\n");
+    assert_string_equal(v.reason, "compile");
+    verdict_set(&v, "farm", "disk", "No space left on device");
+    verdict_blame_refusal(&v, "data.example:443\n");
+    assert_string_equal(v.reason, "disk");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +362,8 @@ int main(void)
         cmocka_unit_test(a_log_without_words_is_said_to_have_none),
         cmocka_unit_test(a_detail_is_clean_and_bounded),
         cmocka_unit_test(a_nul_in_a_log_hides_nothing_behind_it),
+        cmocka_unit_test(a_failure_without_a_better_reason_is_blamed_on_the_host_that_was_refused),
+        cmocka_unit_test(a_compilers_error_and_what_is_the_farms_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
