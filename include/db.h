@@ -163,6 +163,22 @@ void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out,
 void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,
                       void (*done)(struct db_call *c, int error));
 
+/* ---- summaries ---- */
+
+struct db_names {
+    unsigned count;
+    char names[16][256];
+};
+/* The packages whose summaries are to be asked for now, at most so many. */
+void db_summaries_due(struct db *db, struct db_call *c, unsigned most, struct db_names *out,
+                      void (*done)(struct db_call *c, int error));
+/* summary "": there is none; display "": as it is. */
+void db_summary_store(struct db *db, struct db_call *c, const char *name, const char *summary, const char *display,
+                      void (*done)(struct db_call *c, int error));
+/* It could not be had. */
+void db_summary_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,
+                      void (*done)(struct db_call *c, int error));
+
 /* ---- PyPI's events ---- */
 
 struct db_event {             /* a row of the changelog, understood */

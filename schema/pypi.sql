@@ -185,18 +185,20 @@ DECLARE
     new_alias boolean;
 BEGIN
     SELECT * INTO old FROM package WHERE name = p ->> 'name' FOR NO KEY UPDATE;
-    INSERT INTO package AS k (name, display, summary, follow, serial, etag)
-        VALUES (p ->> 'name', p ->> 'display', coalesce(p ->> 'summary', ''), coalesce(p ->> 'follow', 'no'),
+    INSERT INTO package AS k (name, display, follow, serial, etag)
+        VALUES (p ->> 'name', p ->> 'display', coalesce(p ->> 'follow', 'no'),
                 coalesce((p ->> 'serial')::bigint, 0), coalesce(p ->> 'etag', ''))
         ON CONFLICT (name) DO UPDATE SET
-            display = excluded.display,
-            summary = coalesce(p ->> 'summary', k.summary),
+            display = CASE WHEN excluded.display <> excluded.name THEN excluded.display ELSE k.display END,
             follow = CASE WHEN k.follow = 'all' THEN 'all' ELSE coalesce(p ->> 'follow', k.follow) END,
             serial = greatest(k.serial, excluded.serial),
             etag = excluded.etag
         RETURNING * INTO pkg;
     UPDATE package SET refresh_at = CASE WHEN follow <> 'no'
-            THEN now() + make_interval(secs => (p ->> 'refresh_s')::float8) END
+            THEN now() + make_interval(secs => (p ->> 'refresh_s')::float8) END,
+            -- who has a page of ours is asked for what it says of itself: at first, and when it may have changed
+            summary_at = CASE WHEN (follow <> 'no' OR live_files > 0)
+                    AND (summary IS NULL OR old.serial IS DISTINCT FROM serial) THEN now() ELSE summary_at END
         WHERE id = pkg.id;
     INSERT INTO package_alias (name, package)
         SELECT pkg.display, pkg.id WHERE pkg.display <> pkg.name ON CONFLICT (name) DO NOTHING;
@@ -209,7 +211,7 @@ BEGIN
 END $$;
 
 -- Records what PyPI says about a project, and what a person or the follower wants of it.
---   p: {"name", "display", "summary" (null: unknown), "serial", "etag", "refresh_s",
+--   p: {"name", "display", "serial", "etag", "refresh_s",
 --       "follow": null | "new" | "all",        -- null leaves it as it is
 --       "want": null | "newest" | "all" | {"key": hex of the sort key},
 --       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
@@ -339,6 +341,44 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp SET ena
             ceil(extract(epoch FROM p.refresh_at - now()) * 1000)::bigint
         FROM package p WHERE p.refresh_at IS NOT NULL AND p.id NOT IN (SELECT package FROM head)
         ORDER BY p.refresh_at LIMIT 32)
+$$;
+
+-- ---- summaries -----------------------------------------------------------------------------------
+
+-- Which packages' summaries are to be asked for now.
+CREATE FUNCTION summaries_due(p_most integer) RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT name FROM package WHERE summary_at <= now() ORDER BY summary_at LIMIT p_most
+$$;
+
+-- What PyPI says of a project; p_display '': it does not tell how it is spelt.
+CREATE FUNCTION summary_store(p_name text, p_summary text, p_display text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+DECLARE
+    old package;
+    spelling text;
+BEGIN
+    SELECT * INTO old FROM package WHERE name = p_name FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    spelling := coalesce(nullif(p_display, ''), old.display);
+    UPDATE package SET summary = p_summary, display = spelling, summary_at = NULL WHERE id = old.id;
+    INSERT INTO package_alias (name, package)
+        SELECT spelling, old.id WHERE spelling <> p_name ON CONFLICT (name) DO NOTHING;
+    IF spelling <> old.display AND old.live_files > 0 THEN
+        PERFORM page_stale('index', p_name);
+        PERFORM page_stale('root', '');
+    END IF;
+    IF spelling <> old.display OR p_summary IS DISTINCT FROM old.summary THEN
+        PERFORM page_stale('project', p_name);
+    END IF;
+END $$;
+
+-- It could not be had: again later.
+CREATE FUNCTION summary_later(p_name text, p_ms bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE package SET summary_at = now() + make_interval(secs => p_ms / 1000.0) WHERE name = p_name AND summary_at IS NOT NULL
 $$;
 
 -- ---- the changelog -------------------------------------------------------------------------------

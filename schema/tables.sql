@@ -35,7 +35,7 @@ CREATE TABLE package (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 255),  -- normalised, PEP 503
     display    text NOT NULL,                -- the newest spelling
-    summary    text NOT NULL DEFAULT '',
+    summary    text,                         -- null: not known yet; '': it has none
     follow     text NOT NULL DEFAULT 'no' CHECK (follow IN ('no', 'new', 'all')),
     skip       text,                         -- why nothing of it is built
     serial     bigint NOT NULL DEFAULT 0,    -- X-PyPI-Last-Serial of what we know
@@ -44,9 +44,11 @@ CREATE TABLE package (
     live_files integer NOT NULL DEFAULT 0,
     native     boolean NOT NULL DEFAULT false, -- a file of it had compiled code
     quarantined boolean NOT NULL DEFAULT false,  -- by PyPI: neither built nor shown
-    downloads  integer NOT NULL DEFAULT 0    -- from this site in the last 30 days
+    downloads  integer NOT NULL DEFAULT 0,   -- from this site in the last 30 days
+    summary_at timestamptz                   -- when to ask PyPI for the summary; null: not
 );
 CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
+CREATE INDEX package_summary ON package (summary_at) WHERE summary_at IS NOT NULL;
 
 -- Other spellings that were seen; each becomes a symlink.
 CREATE TABLE package_alias (

@@ -25,7 +25,11 @@ ALTER TABLE piwheels.target
     ADD COLUMN judging boolean NOT NULL DEFAULT false;
 ALTER TABLE piwheels.package
     ADD COLUMN quarantined boolean NOT NULL DEFAULT false,
-    ADD COLUMN downloads   integer NOT NULL DEFAULT 0;
+    ADD COLUMN downloads   integer NOT NULL DEFAULT 0,
+    ADD COLUMN summary_at  timestamptz,
+    ALTER COLUMN summary DROP DEFAULT,
+    ALTER COLUMN summary DROP NOT NULL;
+CREATE INDEX package_summary ON piwheels.package (summary_at) WHERE summary_at IS NOT NULL;
 ALTER TABLE piwheels.version
     ADD COLUMN covered_mask bigint NOT NULL DEFAULT 0,
     ADD COLUMN skipped_mask bigint NOT NULL DEFAULT 0,

@@ -17,7 +17,7 @@ static const char project_sql[] =
     "target AS (SELECT t.*, row_number() OVER (ORDER BY t.position) - 1 AS at FROM piwheels.target t), "
     "release AS (SELECT v.*, row_number() OVER (ORDER BY v.sort_key DESC) - 1 AS place "
     "    FROM piwheels.version v JOIN package p ON p.id = v.package) "
-    "SELECT 0 AS part, 0 AS place, 0 AS target, p.display AS a, p.summary AS b, '' AS c, '' AS d, '' AS e, "
+    "SELECT 0 AS part, 0 AS place, 0 AS target, p.display AS a, coalesce(p.summary, '') AS b, '' AS c, '' AS d, '' AS e, "
     "       false AS f, false AS g, 0 AS n, '' AS h, 0 AS rank "
     "FROM package p "
     "UNION ALL "

@@ -24,7 +24,6 @@
 #define MAX_KEY_BYTES 1024
 #define MAX_NAME_BYTES 255         /* of a file: what file systems take */
 #define MAX_TEXT_BYTES 500         /* of a reason or a Requires-Python */
-#define SUMMARY_CHARACTERS 200
 #define NEWEST_SHOWN 3
 
 /* A file of the page, under the version it belongs to. */
@@ -417,49 +416,17 @@ static void add_skips(struct buf *to, const struct candidates *all, const struct
 
 /* ---- the project itself --------------------------------------------------------------------------- */
 
-/* At most SUMMARY_CHARACTERS characters, the last of them "…" when there were more. Free with free(). */
-static char *cut_summary(const char *text)
-{
-    size_t at = 0, keep = 0;
-
-    for (unsigned seen = 0; text[at] != '\0'; seen++) {
-        if (seen == SUMMARY_CHARACTERS)
-            return mem_format("%.*s…", (int)keep, text);
-        if (seen == SUMMARY_CHARACTERS - 1)
-            keep = at;
-        at += text_character(text + at, strlen(text + at));
-    }
-    return mem_text(text);
-}
-
-/* null: unknown; "": PyPI has none. */
-static void add_summary(struct buf *to, const json_t *info)
-{
-    if (info == NULL) {
-        add_member(to, "summary", NULL);
-        return;
-    }
-    char *summary = clean_text(json_object_get(info, "summary"), 8 * SUMMARY_CHARACTERS);
-    char *shown = cut_summary(summary);
-    add_member(to, "summary", shown);
-    free(shown);
-    free(summary);
-}
-
 static bool spells(const char *spelling, const char *name)
 {
     return spelling != NULL && python_name_valid(spelling) && python_names_equal(spelling, name);
 }
 
-/* The spelling to show: the JSON API's, for the simple API may give the normalised one. */
-static const char *choose_display(const struct digest_request *q, const json_t *page, const json_t *info)
+/* The spelling to show, as far as the page tells: the normalised one says nothing. */
+static const char *choose_display(const struct digest_request *q, const json_t *page)
 {
-    const char *spelling = info != NULL ? plain_text(info, "name") : NULL;
-    if (spells(spelling, q->name))
-        return spelling;
+    const char *spelling = plain_text(page, "name");
     if (spells(q->spelling, q->name) && strcmp(q->spelling, q->name) != 0)
         return q->spelling;
-    spelling = plain_text(page, "name");
     return spells(spelling, q->name) ? spelling : q->name;
 }
 
@@ -477,13 +444,12 @@ static void add_wish(struct buf *to, const struct digest_request *q, const char 
     }
 }
 
-static void write_project(const struct digest_request *q, const json_t *page, const json_t *info,
-                          const struct candidates *all, const char *key, struct digest *d)
+static void write_project(const struct digest_request *q, const json_t *page, const struct candidates *all, const char *key,
+                          struct digest *d)
 {
     buf_adds(&d->json, "{\"name\": ");
     buf_add_json(&d->json, q->name);
-    add_member(&d->json, "display", choose_display(q, page, info));
-    add_summary(&d->json, info);
+    add_member(&d->json, "display", choose_display(q, page));
     buf_addf(&d->json, ", \"serial\": %" PRId64, q->serial > 0 ? q->serial : 0);
     add_member(&d->json, "etag", text_is_utf8(q->etag, strlen(q->etag)) ? q->etag : "");
     buf_addf(&d->json, ", \"refresh_s\": %" PRIu64 ".%03u", q->refresh_ms / 1000,
@@ -567,8 +533,6 @@ int digest_project(const struct digest_request *q, struct digest *d)
     *d = (struct digest){0};
     buf_init(&d->json, MAX_JSON_BYTES);
     json_t *page = load(q->page);
-    json_t *about = q->about != NULL ? load(q->about) : NULL;
-    const json_t *info = json_object_get(about, "info");
 
     int error = check_page(q, page, d);
     if (error == 0) {
@@ -576,7 +540,7 @@ int digest_project(const struct digest_request *q, struct digest *d)
         error = find_asked(q, &all, &key, d);
     }
     if (error == 0)
-        write_project(q, page, json_is_object(info) ? info : NULL, &all, key, d);
+        write_project(q, page, &all, key, d);
     if (error == 0 && d->json.full) {
         snprintf(d->reason, sizeof d->reason, "PyPI says too much about %.100s to be stored", q->name);
         error = -EAGAIN;
@@ -584,7 +548,6 @@ int digest_project(const struct digest_request *q, struct digest *d)
     free(key);
     release_candidates(&all);
     json_decref(page);
-    json_decref(about);
     return error;
 }
 

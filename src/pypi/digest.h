@@ -1,5 +1,5 @@
 /*
- * From PyPI's two answers about a project to what project_store in schema/functions.sql wants. A pure
+ * From PyPI's page of a project to what project_store in schema/functions.sql wants. A pure
  * function: project.c runs it on a pool thread.
  */
 #ifndef PYPI_DIGEST_H
@@ -23,7 +23,6 @@ struct digest_request {
     const struct db_targets *targets;
     const struct db_words *skips;   /* the specifiers of the package's rules of skips, each with its rule */
     const struct buf *page; /* PEP 691 JSON */
-    const struct buf *about;/* the JSON API's answer, which has the summary; NULL: there is none */
 };
 
 struct digest {

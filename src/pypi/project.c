@@ -1,6 +1,6 @@
 /*
- * The way of one project from PyPI into the database: its page (the files of all releases), its summary,
- * what they mean for our targets, one call that stores it all. All that is stored comes from one page.
+ * The way of one project from PyPI into the database: its page (the files of all releases), what that means for our
+ * targets, one call that stores it all. All that is stored comes from one page; the summary comes later (summaries.c).
  */
 #include "project.h"
 
@@ -15,7 +15,6 @@
 
 #define PAGE_TYPE "application/vnd.pypi.simple.v1+json"
 #define MAX_PAGE_BYTES (128u << 20)
-#define MAX_ABOUT_BYTES (128u << 20) /* the JSON API repeats every file of every release */
 #define FOREVER_MS UINT64_MAX
 
 static struct project *of(struct task *t)
@@ -90,39 +89,6 @@ static enum step check_page(struct task *t)
     return STEP_NEXT;
 }
 
-static void on_about(struct http_request *r, int error)
-{
-    struct project *p = container_of(r, struct project, about);
-    p->error = error;
-    p->flight = FLIGHT_NONE;
-    task_resume(&p->task);
-}
-
-static enum step fetch_summary(struct task *t)
-{
-    struct project *p = of(t);
-    char *url = project_url(p->settings->json_url, p->name, "json");
-
-    p->about = (struct http_request){.url = url, .accept = "application/json", .max_bytes = MAX_ABOUT_BYTES,
-                                     .done = on_about};
-    p->flight = FLIGHT_ABOUT;
-    http_get(p->http, &p->about);
-    free(url);
-    return STEP_WAIT;
-}
-
-/* Nothing is built of a summary: without it the project is stored all the same. */
-static enum step check_summary(struct task *t)
-{
-    struct project *p = of(t);
-
-    if (p->error != 0)
-        log_debug("pypi", "%s: no summary (%s)", p->name, p->about.reason);
-    else if (p->about.status != 200)
-        log_debug("pypi", "%s: no summary (status %d)", p->name, p->about.status);
-    return STEP_NEXT;
-}
-
 static void on_answer(struct db_call *c, int error)
 {
     struct project *p = container_of(c, struct project, call);
@@ -162,11 +128,10 @@ static enum step read_skips(struct task *t)
 static void run_digest(struct lane_work *w)
 {
     struct project *p = container_of(w, struct project, work);
-    bool has_about = p->about.status == 200 && is_json(&p->about);
     struct digest_request q = {
         .name = p->name, .spelling = p->spelling, .refresh = p->refresh, .version = p->version, .all = p->all,
         .etag = p->page.etag, .serial = p->page.last_serial, .refresh_ms = p->settings->poll_ms,
-        .targets = p->targets, .skips = &p->skips, .page = &p->page.body, .about = has_about ? &p->about.body : NULL,
+        .targets = p->targets, .skips = &p->skips, .page = &p->page.body,
     };
     p->digest_error = digest_project(&q, &p->digest);
 }
@@ -211,8 +176,6 @@ static const struct task_step project_steps[] = {
     {"wait for a place", wait_for_place},
     {"fetch the page", fetch_page},
     {"check the page", check_page},
-    {"fetch the summary", fetch_summary},
-    {"check the summary", check_summary},
     {"read targets", read_targets},
     {"read skips", read_skips},
     {"digest", digest},
@@ -229,7 +192,6 @@ static void on_cancel(struct task *t)
 
     switch (p->flight) {
     case FLIGHT_PAGE: http_cancel(&p->page); break;
-    case FLIGHT_ABOUT: http_cancel(&p->about); break;
     case FLIGHT_DB: db_cancel(&p->call); break;
     case FLIGHT_DIGEST: lane_cancel(&p->work); break;
     case FLIGHT_NONE: break;
@@ -241,7 +203,6 @@ static void on_finished(struct task *t)
     struct project *p = of(t);
 
     http_request_release(&p->page);
-    http_request_release(&p->about);
     digest_release(&p->digest);
     free(p->targets);
     p->targets = NULL;

@@ -16,7 +16,7 @@
 #include "io/http.h"
 #include "pypi.h"
 
-enum project_flight { FLIGHT_NONE, FLIGHT_PAGE, FLIGHT_ABOUT, FLIGHT_DB, FLIGHT_DIGEST };
+enum project_flight { FLIGHT_NONE, FLIGHT_PAGE, FLIGHT_DB, FLIGHT_DIGEST };
 
 struct project {
     /* set by the owner, the rest zeroed */
@@ -43,7 +43,7 @@ struct project {
     bool has_place;
     enum project_flight flight;
     int error;                   /* of the last request */
-    struct http_request page, about;
+    struct http_request page;
     struct db_call call;
     struct db_targets *targets;
     struct db_words skips;      /* the rules with a specifier */

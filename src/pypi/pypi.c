@@ -17,6 +17,7 @@
 #include "follow.h"
 #include "project.h"
 #include "python.h"
+#include "summaries.h"
 #include "sweep.h"
 
 #define PLACES 4 /* projects asked for at once */
@@ -40,13 +41,14 @@ struct pypi {
     struct follower follower;
     struct changelog changelog;
     struct sweep sweep;
-    bool following, reading, sweeping, closing;
+    struct summaries summaries;
+    bool following, reading, sweeping, summarising, closing;
     void (*closed)(void *owner);
 };
 
 static void end_if_idle(struct pypi *pypi)
 {
-    if (!pypi->closing || pypi->following || pypi->reading || pypi->sweeping || pypi->errands != NULL)
+    if (!pypi->closing || pypi->following || pypi->reading || pypi->sweeping || pypi->summarising || pypi->errands != NULL)
         return;
     void (*closed)(void *owner) = pypi->closed;
     void *owner = pypi->owner;
@@ -82,10 +84,12 @@ static void on_asked(struct project *p, int error)
     struct pypi *pypi = e->pypi;
     struct pypi_add *add = e->add;
 
-    if (error == 0 && !pypi->closing)
+    if (error == 0 && !pypi->closing) {
         pypi->events.jobs_made(pypi->owner);
-    else if (error != 0 && error != -ECANCELED)
+        summaries_wake(&pypi->summaries);
+    } else if (error != 0 && error != -ECANCELED) {
         log_info("pypi", "%s: not added (%s)", p->spelling, p->task.reason);
+    }
     add->errand = NULL;
     add->asked = p->asked;
     text_copy(add->reason, sizeof add->reason, error != 0 ? p->task.reason : "");
@@ -129,7 +133,9 @@ void pypi_add_cancel(struct pypi *pypi, struct pypi_add *add)
 static void on_followed(struct follower *f)
 {
     struct pypi *pypi = container_of(f, struct pypi, follower);
+
     pypi->events.jobs_made(pypi->owner);
+    summaries_wake(&pypi->summaries);
 }
 
 static void on_withdrawn(struct follower *f, const struct db_ended *attempts)
@@ -185,6 +191,22 @@ static void on_sweeping_ended(struct sweep *s)
     end_if_idle(pypi);
 }
 
+/* Pages are written when jobs may have changed, too. */
+static void on_summary(struct summaries *s)
+{
+    struct pypi *pypi = container_of(s, struct pypi, summaries);
+
+    if (!pypi->closing)
+        pypi->events.jobs_made(pypi->owner);
+}
+
+static void on_summaries_ended(struct summaries *s)
+{
+    struct pypi *pypi = container_of(s, struct pypi, summaries);
+    pypi->summarising = false;
+    end_if_idle(pypi);
+}
+
 static void start_reading(struct pypi *pypi)
 {
     pypi->changelog = (struct changelog){.db = pypi->db, .http = pypi->http, .settings = &pypi->settings,
@@ -221,6 +243,10 @@ struct pypi *pypi_open(uv_loop_t *loop, struct db *db, struct http *http,
     pypi->follower = (struct follower){.db = db, .http = http, .settings = &pypi->settings,
                                        .stored = on_followed, .withdrawn = on_withdrawn, .ended = on_following_ended};
     follower_start(&pypi->follower, loop);
+    pypi->summarising = true;
+    pypi->summaries = (struct summaries){.db = db, .http = http, .settings = &pypi->settings, .stored = on_summary,
+                                         .ended = on_summaries_ended};
+    summaries_start(&pypi->summaries, loop);
     start_reading(pypi);
     return pypi;
 }
@@ -232,6 +258,7 @@ void pypi_close(struct pypi *pypi, void (*closed)(void *owner))
     for (struct errand *e = pypi->errands; e != NULL; e = e->next)
         project_cancel(&e->project);
     follower_stop(&pypi->follower);
+    summaries_stop(&pypi->summaries);
     if (pypi->reading)
         changelog_stop(&pypi->changelog);
     if (pypi->sweeping)

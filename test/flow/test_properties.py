@@ -154,7 +154,7 @@ class Universe:
     def a_page_comes(self):
         name = self.pick(NAMES)
         want = self.pick([None, None, None, "newest", "all", {"key": KEYS[self.pick(VERSIONS)]}])
-        page = {"name": name, "display": name, "summary": None, "serial": self.serial - self.pick([0, 0, 5]), "etag": "",
+        page = {"name": name, "display": name, "serial": self.serial - self.pick([0, 0, 5]), "etag": "",
                 "refresh_s": 600, "follow": self.pick([None, "new", "all"]), "want": want,
                 "versions": [self.a_version(name, number) for number in VERSIONS if self.chance(0.7)]}
         self.run("SELECT * FROM piwheels.project_store(%s)", json.dumps(page))

@@ -43,7 +43,7 @@ class World:
 
     def store(self, name, *versions, **more):
         """What became of what was asked for: rows (version, target, state, reason)."""
-        project = {"name": name, "display": name, "summary": None, "serial": 1, "etag": '"e"', "refresh_s": 600,
+        project = {"name": name, "display": name, "serial": 1, "etag": '"e"', "refresh_s": 600,
                    "follow": None, "want": None, "versions": list(versions), **more}
         return self.rows(f"SELECT * FROM piwheels.project_store($json${json.dumps(project)}$json$)")
 
@@ -359,10 +359,37 @@ def test_another_requires_python_is_judged_anew(one):
     assert one.state("1.0") == ("not applicable", "Requires-Python >=3.13 excludes cp311")
 
 
-def test_a_summary_that_could_not_be_had_leaves_the_known_one(world):
-    world.store("x", version("1.0"), summary="does it")
-    world.store("x", version("1.0"), summary=None)
-    assert world.one("SELECT summary FROM piwheels.package") == "does it"
+def due_summaries(world):
+    return [row[0] for row in world.rows("SELECT * FROM piwheels.summaries_due(9)")]
+
+
+def test_a_summary_is_asked_for_where_there_is_a_page_and_when_it_may_have_changed(world):
+    world.store("x", version("1.0"), want="newest", follow="new")
+    world.store("y", version("1.0"))    # compared, but nobody asked for it
+    assert due_summaries(world) == ["x"]
+    world.rows("SELECT piwheels.summary_store('x', 'does it', 'X')")
+    assert world.rows("SELECT summary, display FROM piwheels.package ORDER BY name") == [("does it", "X"), ("", "y")]
+    assert ("project", "x") in world.stale_for_people() and due_summaries(world) == []
+    world.store("x", version("1.0"))    # the same page again: nothing new
+    assert due_summaries(world) == []
+    world.store("x", version("1.0"), serial=2)
+    assert due_summaries(world) == ["x"]
+    assert world.rows("SELECT summary, display FROM piwheels.package WHERE name = 'x'") == [("does it", "X")]
+
+
+def test_a_summary_that_could_not_be_had_leaves_the_known_one_until_later(world):
+    world.store("x", version("1.0"), follow="new")
+    world.rows("SELECT piwheels.summary_store('x', 'does it', '')")
+    world.store("x", version("1.0"), serial=2)
+    world.rows("SELECT piwheels.summary_later('x', 60000)")
+    assert due_summaries(world) == [] and world.one("SELECT summary FROM piwheels.package") == "does it"
+
+
+def test_a_page_with_files_that_was_written_without_a_summary_asks_for_it(one):
+    one.build(1, path="simple/x/x.whl")
+    one.postgres.psql("UPDATE piwheels.package SET summary_at = NULL", one.name)
+    one.write_pages()
+    assert due_summaries(one) == ["x"]
 
 
 def test_a_project_of_thousands_of_versions_is_stored_at_once(world):

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "../../src/pypi/about.h"
 #include "../../src/pypi/digest.h"
 #include "core/text.h"
 #include "fuzz.h"
+#include "python.h"
 
 static struct db_targets *make_targets(void)
 {
@@ -36,11 +38,20 @@ static void check(const struct digest_request *q)
     digest_release(&d);
 }
 
+static void check_about(const struct buf *answer)
+{
+    struct about about;
+
+    if (about_read(answer, "ab-c", &about) == 0)
+        assert(text_is_utf8(about.summary, strlen(about.summary)) && strlen(about.display) <= PYTHON_NAME_MAX);
+    about_release(&about);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct db_targets *targets;
     const uint8_t *line_end = memchr(data, '\n', size);
-    struct buf page, about;
+    struct buf page, answer;
 
     if (line_end == NULL)
         return -1;
@@ -49,20 +60,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *version = fuzz_text(data, (size_t)(line_end - data));
     const uint8_t *at = line_end + 1, *end = data + size, *cut = memchr(at, '\0', (size_t)(end - at));
     buf_init(&page, 1 << 20);
-    buf_init(&about, 1 << 20);
+    buf_init(&answer, 1 << 20);
     buf_add(&page, at, (size_t)((cut ? cut : end) - at));
     if (cut)
-        buf_add(&about, cut + 1, (size_t)(end - cut - 1));
+        buf_add(&answer, cut + 1, (size_t)(end - cut - 1));
     char specifier[] = "<2";
     struct db_word rule = {1, specifier};
     struct db_words rules = {1, &rule};
     bool all = strcmp(version, "*") == 0, refresh = strcmp(version, "~") == 0;
     check(&(struct digest_request){.name = "ab-c", .spelling = "Ab_C", .refresh = refresh,
                                    .version = all || refresh ? "" : version, .all = all, .etag = "", .serial = -1,
-                                   .refresh_ms = 600000, .targets = targets, .skips = &rules, .page = &page,
-                                   .about = cut ? &about : NULL});
+                                   .refresh_ms = 600000, .targets = targets, .skips = &rules, .page = &page});
+    check_about(&answer);
     buf_release(&page);
-    buf_release(&about);
+    buf_release(&answer);
     free(version);
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../../src/pypi/about.h"
 #include "../../src/pypi/changelog.h"
 #include "../../src/pypi/digest.h"
 #include "../../src/pypi/follow.h"
@@ -25,7 +26,7 @@ struct asking {
     struct digest_request request;
     struct db_targets *targets;
     struct db_words skips;
-    struct buf page, about;
+    struct buf page;
     struct digest digest;
     json_t *answer;
     int error;
@@ -58,21 +59,16 @@ static int teardown(void **state)
     digest_release(&a->digest);
     json_decref(a->answer);
     buf_release(&a->page);
-    buf_release(&a->about);
     free(a->targets);
     free(a);
     return 0;
 }
 
-/* Asks with a page and (unless NULL) what the JSON API says. */
-static void ask(struct asking *a, const char *page, const char *about)
+static void ask(struct asking *a, const char *page)
 {
     buf_init(&a->page, SIZE_MAX - 1);
     buf_adds(&a->page, page);
-    buf_init(&a->about, SIZE_MAX - 1);
-    buf_adds(&a->about, about != NULL ? about : "");
     a->request.page = &a->page;
-    a->request.about = about != NULL ? &a->about : NULL;
     a->error = digest_project(&a->request, &a->digest);
     if (a->error == 0) {
         a->answer = json_loads(a->digest.json.data, 0, NULL);
@@ -85,7 +81,7 @@ static void ask_files(struct asking *a, const char *files)
 {
     char *page = mem_format("{\"meta\": {\"api-version\": \"1.1\"}, \"name\": \"ab-c\", \"files\": [%s]}",
                             files);
-    ask(a, page, NULL);
+    ask(a, page);
     free(page);
 }
 
@@ -346,7 +342,7 @@ static void what_is_no_page_is_asked_for_again_later(void **state)
         void *own;
         setup(&own);
         struct asking *a = own;
-        ask(a, pages[i], NULL);
+        ask(a, pages[i]);
         assert_int_equal(a->error, -EAGAIN);
         assert_true(strlen(a->digest.reason) > 20);
         teardown(&own);
@@ -384,87 +380,110 @@ static void an_etag_that_is_no_text_is_dropped(void **state)
     assert_string_equal(text(a, "etag"), "");
 }
 
-static void the_display_name_is_the_json_apis(void **state)
+static void the_display_name_is_how_somebody_spelt_it(void **state)
 {
     struct asking *a = *state;
 
     a->request.spelling = "AB-C";
-    ask(a, "{\"name\": \"ab-c\", \"files\": []}", "{\"info\": {\"name\": \"Ab.C\", \"summary\": \"s\"}}");
-    assert_string_equal(text(a, "display"), "Ab.C");
-}
-
-static void a_display_name_of_something_else_is_not_believed(void **state)
-{
-    struct asking *a = *state;
-
-    a->request.spelling = "AB-C";
-    ask(a, "{\"name\": \"ab-c\", \"files\": []}", "{\"info\": {\"name\": \"../../etc\"}}");
+    ask(a, "{\"name\": \"ab-c\", \"files\": []}");
     assert_string_equal(text(a, "display"), "AB-C");
 }
 
-static void without_a_json_api_the_page_names_the_project(void **state)
+static void a_page_may_name_the_project(void **state)
 {
     struct asking *a = *state;
 
-    ask(a, "{\"name\": \"Ab_c\", \"files\": []}", NULL);
+    ask(a, "{\"name\": \"Ab_c\", \"files\": []}");
     assert_string_equal(text(a, "display"), "Ab_c");
-    assert_true(json_is_null(json_object_get(a->answer, "summary")));
+}
+
+/* ---- what the JSON API says ----------------------------------------------------------------------- */
+
+/* Of the project ab-c. Release. */
+static int ask_about(struct about *about, const char *answer)
+{
+    struct buf text;
+
+    buf_init(&text, SIZE_MAX - 1);
+    buf_adds(&text, answer);
+    int error = about_read(&text, "ab-c", about);
+    buf_release(&text);
+    return error;
+}
+
+static void assert_about(const char *answer, const char *summary, const char *display)
+{
+    struct about about;
+
+    assert_int_equal(ask_about(&about, answer), 0);
+    assert_string_equal(about.summary, summary);
+    assert_string_equal(about.display, display);
+    about_release(&about);
+}
+
+static void the_json_api_tells_spelling_and_summary(void **state)
+{
+    assert_about("{\"info\": {\"name\": \"Ab.C\", \"summary\": \"s\"}}", "s", "Ab.C");
+}
+
+static void a_spelling_of_something_else_is_not_believed(void **state)
+{
+    assert_about("{\"info\": {\"name\": \"../../etc\", \"summary\": \"s\"}}", "s", "");
+    assert_about("{\"info\": {\"name\": \"ab-c\\u0000\", \"summary\": \"s\"}}", "s", "");
 }
 
 static void a_summary_is_cleaned(void **state)
 {
-    struct asking *a = *state;
-
-    ask(a, "{\"files\": []}", "{\"info\": {\"summary\": \"two\\nlines\\u0000 and \\u001b[31mred\"}}");
-    assert_string_equal(text(a, "summary"), "two lines and [31mred");
+    assert_about("{\"info\": {\"summary\": \"two\\nlines\\u0000 and \\u001b[31mred\"}}", "two lines and [31mred", "");
 }
 
 static void a_null_summary_is_empty(void **state)
 {
-    struct asking *a = *state;
-
-    ask(a, "{\"files\": []}", "{\"info\": {\"summary\": null}}");
-    assert_string_equal(text(a, "summary"), "");
+    assert_about("{\"info\": {\"summary\": null}}", "", "");
 }
 
 static void an_answer_without_info_is_no_summary(void **state)
 {
-    struct asking *a = *state;
+    static const char *const answers[] = {"", "[1, 2", "{}", "{\"info\": 1}", "[]"};
+    struct about about;
 
-    ask(a, "{\"files\": []}", "[1, 2");
-    assert_int_equal(a->error, 0);
-    assert_true(json_is_null(json_object_get(a->answer, "summary")));
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        assert_int_equal(ask_about(&about, answers[i]), -EPROTO);
+        about_release(&about);
+    }
 }
 
 /* `characters` times "ü" goes in. */
-static void ask_summary(struct asking *a, unsigned characters)
+static void ask_summary(struct about *about, unsigned characters)
 {
-    struct buf about;
+    struct buf answer;
 
-    buf_init(&about, SIZE_MAX - 1);
-    buf_adds(&about, "{\"info\": {\"summary\": \"");
+    buf_init(&answer, SIZE_MAX - 1);
+    buf_adds(&answer, "{\"info\": {\"summary\": \"");
     for (unsigned i = 0; i < characters; i++)
-        buf_adds(&about, "ü");
-    buf_adds(&about, "\"}}");
-    ask(a, "{\"files\": []}", about.data);
-    buf_release(&about);
+        buf_adds(&answer, "ü");
+    buf_adds(&answer, "\"}}");
+    assert_int_equal(ask_about(about, answer.data), 0);
+    buf_release(&answer);
 }
 
 static void a_summary_of_two_hundred_characters_is_whole(void **state)
 {
-    struct asking *a = *state;
+    struct about about;
 
-    ask_summary(a, 200);
-    assert_int_equal(strlen(text(a, "summary")), 400);
+    ask_summary(&about, 200);
+    assert_int_equal(strlen(about.summary), 400);
+    about_release(&about);
 }
 
 static void a_longer_summary_is_cut(void **state)
 {
-    struct asking *a = *state;
+    struct about about;
 
-    ask_summary(a, 5000);
-    assert_int_equal(strlen(text(a, "summary")), 199 * 2 + strlen("…"));
-    assert_string_equal(text(a, "summary") + 199 * 2, "…");
+    ask_summary(&about, 5000);
+    assert_int_equal(strlen(about.summary), 199 * 2 + strlen("…"));
+    assert_string_equal(about.summary + 199 * 2, "…");
+    about_release(&about);
 }
 
 /* ---- what is asked for ---------------------------------------------------------------------------- */
@@ -617,14 +636,15 @@ int main(void)
         ASKING(page_facts_are_kept),
         ASKING(an_unknown_serial_is_zero),
         ASKING(an_etag_that_is_no_text_is_dropped),
-        ASKING(the_display_name_is_the_json_apis),
-        ASKING(a_display_name_of_something_else_is_not_believed),
-        ASKING(without_a_json_api_the_page_names_the_project),
-        ASKING(a_summary_is_cleaned),
-        ASKING(a_null_summary_is_empty),
-        ASKING(an_answer_without_info_is_no_summary),
-        ASKING(a_summary_of_two_hundred_characters_is_whole),
-        ASKING(a_longer_summary_is_cut),
+        ASKING(the_display_name_is_how_somebody_spelt_it),
+        ASKING(a_page_may_name_the_project),
+        cmocka_unit_test(the_json_api_tells_spelling_and_summary),
+        cmocka_unit_test(a_spelling_of_something_else_is_not_believed),
+        cmocka_unit_test(a_summary_is_cleaned),
+        cmocka_unit_test(a_null_summary_is_empty),
+        cmocka_unit_test(an_answer_without_info_is_no_summary),
+        cmocka_unit_test(a_summary_of_two_hundred_characters_is_whole),
+        cmocka_unit_test(a_longer_summary_is_cut),
         ASKING(a_bare_name_follows_and_wants_the_newest),
         ASKING(all_follows_and_wants_everything),
         ASKING(a_comparison_wants_nothing),
