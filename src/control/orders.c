@@ -405,6 +405,8 @@ static void on_skipped(struct order *o, const json_t *answer)
 void orders_on_skip(struct client *c, const struct message *m)
 {
     const struct msg_skip *skip = &m->skip;
+    if (!client_same_version(c, skip->version))
+        return;
     if (skip->specifier[0] && python_specifiers_match(skip->specifier, "1", true) < 0) {
         client_refuse(c, "\"%s\" does not tell which versions; right are <2 and >=1.5,!=1.6", skip->specifier);
         return;

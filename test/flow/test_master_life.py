@@ -231,6 +231,15 @@ def test_it_stops_while_a_tool_waits_for_its_answer(farm):
         stop_in_time(farm)
 
 
+def test_it_stops_while_an_order_waits_for_the_database(farm):
+    farm.start_master()
+    farm.order()
+    with farm.scripted_tool() as tool, farm.locked("skip_rule"):
+        tool.say("SKIP", VERSION, "piwtest-made", "<2", "", False, "old")
+        farm.wait_blocked()
+        stop_in_time(farm)
+
+
 def test_it_stops_while_its_database_does_not_answer(farm):
     farm.start_master()
     farm.order()

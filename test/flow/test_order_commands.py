@@ -1,5 +1,6 @@
 """The commands that order something of a running master: queue, rebuild, skip, unskip, remove, and add's skips."""
 import json
+import re
 
 import pytest
 
@@ -64,6 +65,15 @@ def test_the_queue_is_told_in_words_and_as_json(farm):
 
 def test_the_queue_of_an_unknown_target_is_refused_with_the_nearest(farm):
     assert "there is no target natve; did you mean native?" in refused(farm, "queue", "--target", "natve")
+
+
+def test_status_and_monitor_stop_counting_where_the_queue_goes_on(farm):
+    farm.add("piwtest-pure")
+    farm.sql("""INSERT INTO version (package, version, sort_key, sdist)
+            SELECT p.id, 'v' || n, int4send(n), 'x' FROM package p, generate_series(1, 10000) n;
+        INSERT INTO job (version, target, rank) SELECT id, 0, 0 FROM version WHERE version LIKE 'v%'""")
+    assert re.search(r"^native .* 10000\+ +0 +0 +0 +0$", do(farm, "status"), re.M)
+    assert do(farm, "queue").startswith("native: 10001 waiting for a slave")
 
 
 # ---- rebuild ----
