@@ -459,12 +459,12 @@ BEGIN
     RETURN jsonb_build_object('rule', skip_rule_told(r), 'ended', to_jsonb(ended), 'spread', pkg IS NULL);
 END $$;
 
--- A rule for all packages strikes their versions: of the thousand packages from p_from on. Answers {"next": the package to
+-- A rule for all packages strikes their versions: of 250 packages from p_from on. Answers {"next": the package to
 -- go on from, or null, "ended": attempts}.
 CREATE FUNCTION skip_spread(p_rule bigint, p_from bigint) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    packages bigint[] := ARRAY (SELECT id FROM package WHERE id >= p_from ORDER BY id LIMIT 1000);
+    packages bigint[] := ARRAY (SELECT id FROM package WHERE id >= p_from ORDER BY id LIMIT 250);
     versions bigint[];
     ended bigint[];
 BEGIN
@@ -472,7 +472,7 @@ BEGIN
         SELECT v.id FROM version v WHERE v.package = ANY (packages) AND v.prerelease ORDER BY v.id FOR NO KEY UPDATE);
     PERFORM skips_strike(versions, p_rule);
     ended := skips_settle(versions);
-    RETURN jsonb_build_object('next', packages[1000] + 1, 'ended', to_jsonb(ended),
+    RETURN jsonb_build_object('next', packages[250] + 1, 'ended', to_jsonb(ended),
                               'rule', (SELECT skip_rule_told(r) FROM skip_rule r WHERE r.id = p_rule));
 END $$;
 
