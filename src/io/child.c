@@ -93,14 +93,15 @@ static void reap(struct child *c, pid_t pid)
     c->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
-/* One look: how many are left that can be killed. `signal` 0 only reaps. */
+/* One look: how many were found that can be killed, or reaped. The dead count too: what one of them forked at last may have
+ * a number that this look had passed already. Only a look that finds nobody is the end. `signal` 0 only reaps. */
 static size_t look(struct child *c, int signal)
 {
     struct proc *tree;
     size_t remain = 0, count = proc_tree(c->born, &tree);
     for (size_t i = 0; i < count; i++) {
         if (tree[i].zombie && tree[i].parent == getpid())
-            reap(c, tree[i].pid);
+            reap(c, tree[i].pid), remain++;
         else if (signal == 0 || tree[i].zombie)
             remain++;
         else if (kill(tree[i].pid, signal) == 0 || errno == ESRCH)
