@@ -42,6 +42,12 @@ struct db_call {
  * or db_close. */
 struct db *db_open(uv_loop_t *loop, const char *dsn,
                    void (*on_change)(void *owner, bool ready, const char *why), void *owner);
+/* As db_open, for the one master that a database has. It must be alone: before anything else, and again whenever that
+ * connection is a new one, `fast` takes a lock that the server keeps for it. db_taken: another master has it, for
+ * some seconds already; db_why tells which. */
+struct db *db_open_as_master(uv_loop_t *loop, const char *dsn,
+                             void (*on_change)(void *owner, bool ready, const char *why), void *owner);
+bool db_taken(const struct db *db);
 /* Calls still under way complete with -ECANCELED before `closed` (may be NULL). */
 void db_close(struct db *db, void (*closed)(void *owner), void *owner);
 bool db_ready(const struct db *db);
@@ -344,7 +350,7 @@ struct db_build_end {
 void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms,
                   bool *recorded, void (*done)(struct db_call *c, int error));
 
-enum db_verdict { DB_FILE_NEW, DB_FILE_SAME, DB_FILE_OTHER, DB_FILE_AGAIN };
+enum db_verdict { DB_FILE_NEW, DB_FILE_BACK, DB_FILE_LEAVING, DB_FILE_SAME, DB_FILE_OTHER, DB_FILE_AGAIN }; /* see files_begin */
 struct db_verdicts {
     unsigned count;           /* 0: the attempt is no longer the job's */
     enum db_verdict items[16];
@@ -358,17 +364,44 @@ void db_build_publish(struct db *db, struct db_call *c, const struct db_build_en
 void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
                      void (*done)(struct db_call *c, int error));
 
-/* Ends what a master that was killed still has running on the server, and waits until it is over: only then what
- * the tables say is final. */
-void db_end_earlier(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
-
 struct db_publishing {        /* files that a crash left half-way */
     unsigned count;
-    struct { int64_t attempt; char path[768]; } *items;
+    /* back: it had been withdrawn; its bytes leave when their time has come */
+    struct { int64_t attempt; char path[768]; bool back; } *items;
 };
 void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out,
                    void (*done)(struct db_call *c, int error));
 void db_publishing_release(struct db_publishing *out);
+
+/* ---- withdrawing ---- */
+
+#define DB_MOVES_MAX 100
+struct db_moves {             /* files that PyPI has quarantined or cleared */
+    unsigned count;
+    struct db_move { int64_t file; char path[768]; bool back; } items[DB_MOVES_MAX]; /* back: into the tree */
+};
+/* The first of those whose id is above `after`, by id. */
+void db_moves(struct db *db, struct db_call *c, int64_t after, struct db_moves *out,
+              void (*done)(struct db_call *c, int error));
+/* The files are out of the tree. */
+void db_files_hidden(struct db *db, struct db_call *c, const int64_t *files, size_t count,
+                     void (*done)(struct db_call *c, int error));
+/* They are in it again and become public; `count_out`: how many. */
+void db_files_returned(struct db *db, struct db_call *c, const int64_t *files, size_t count, int64_t *count_out,
+                       void (*done)(struct db_call *c, int error));
+
+#define DB_LEAVING_MAX 100
+struct db_leaving {           /* withdrawn files whose time has come */
+    unsigned count;
+    char paths[DB_LEAVING_MAX][768];
+    int64_t again_ms;         /* when the next may leave; -1: none is withdrawn */
+};
+/* `wait_ms`: how long a file stays when the last index that named it is gone. */
+void db_files_leaving(struct db *db, struct db_call *c, int64_t wait_ms, struct db_leaving *out,
+                      void (*done)(struct db_call *c, int error));
+/* The bytes of these have left. */
+void db_files_gone(struct db *db, struct db_call *c, const char *const *paths, size_t count,
+                   void (*done)(struct db_call *c, int error));
 
 /* ---- pages ---- */
 

@@ -25,6 +25,8 @@ struct files_settings {
     uint64_t max_wheel_bytes;
     uint64_t min_free_bytes;     /* below this much free space nothing is taken in */
     int64_t retry_ms;            /* first pause after a failure of the farm */
+    int64_t page_lifetime_ms;    /* how long others may keep a page: a withdrawn file stays for twice as long */
+    uint64_t look_ms;            /* how often is looked for what is withdrawn, when nobody tells */
 };
 
 struct files_events {
@@ -40,10 +42,14 @@ struct files_events {
 int files_open(uv_loop_t *loop, struct db *db, const struct files_settings *settings,
                void (*published)(void *owner), void *owner, struct files **files, char *why, size_t why_size);
 
-/* Undoes what a crash left half-way (rows in state 'publishing', staging). `done` once, with 0 or -errno. */
+/* Undoes what a crash left half-way (rows in state 'publishing', staging), and then begins to take withdrawn files out.
+ * `done` once, with 0 or -errno. */
 void files_recover(struct files *f, void (*done)(void *owner, int error), void *owner);
 /* Only while that is under way: `done` comes soon, with -ECANCELED. */
 void files_recover_cancel(struct files *f);
+
+/* PyPI, or a person, may have withdrawn something: look now. Cheap, may be called often. */
+void files_wake(struct files *f);
 
 /* Lets receipts that are recording come to their end, drops the others; then `closed`. */
 void files_close(struct files *f, void (*closed)(void *owner), void *owner);

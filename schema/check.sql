@@ -59,7 +59,7 @@ BEGIN
         UNION ALL
         SELECT v.package, v.id, 'state of the file ' || f.path, f.state,
                CASE WHEN v.shut THEN 'withheld'
-                    WHEN f.state = 'withheld' THEN CASE WHEN f.hidden THEN 'returning' ELSE 'live' END
+                    WHEN f.state = 'withheld' THEN 'returning'
                     ELSE f.state END
             FROM v JOIN file f ON f.version = v.id WHERE f.state <> 'publishing'
         UNION ALL
@@ -85,7 +85,7 @@ BEGIN
     CREATE TEMP TABLE wrong ON COMMIT DROP AS SELECT * FROM facts_check(p_from, p_to);
     UPDATE version SET covered_mask = w.should_be::bigint FROM wrong w WHERE version.id = w.version AND w.what = 'covered_mask';
     UPDATE version SET skipped_mask = w.should_be::bigint FROM wrong w WHERE version.id = w.version AND w.what = 'skipped_mask';
-    UPDATE file SET state = w.should_be FROM wrong w
+    UPDATE file SET state = w.should_be, hidden = false FROM wrong w
         WHERE file.version = w.version AND w.what = 'state of the file ' || file.path AND w.is = file.state;
     UPDATE package SET live_files = (SELECT count(*) FROM version v JOIN file f ON f.version = v.id
                                          WHERE v.package = package.id AND f.state = 'live')

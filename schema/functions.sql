@@ -322,6 +322,16 @@ BEGIN
             WHERE l.nth = 1 OR l.outcome = 'failed' AND l.nth <= 5;
 END $$;
 
+-- Other spellings of a package that is gone, as long as nobody has come back under its name.
+CREATE FUNCTION aliases_left(p_name text) RETURNS SETOF text
+LANGUAGE plpgsql STABLE ROWS 1 SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    RETURN QUERY SELECT name FROM package_alias
+        WHERE package IS NULL AND regexp_replace(lower(name), '[-_.]+', '-', 'g') = p_name
+            AND NOT EXISTS (SELECT FROM package p WHERE p.name = p_name);
+END $$;
+
 CREATE FUNCTION tally_none() RETURNS tally
 LANGUAGE sql IMMUTABLE AS $$ SELECT ROW (NULL, 0, 0, 0, 0, 0, 0, 0)::tally $$;
 
@@ -1015,7 +1025,9 @@ $$;
 -- Announces verified files before they enter the tree. For each place of the arrays, in
 -- order, the verdict on each of its files:
 --   'new'    may be linked into place          'same'   is public already with these very bytes
---   'other'  is public with other bytes, or another attempt is about to publish it: must be discarded
+--   'back'   the same, but it was withdrawn, and its bytes may still be there: they must not be taken out again
+--   'leaving' what had the name is being taken out of the tree: must be announced again when it is
+--   'other'  is or was public with other bytes, or another attempt is about to publish it: must be discarded
 --   'again N'  the same, but it was built for this very target: a rebuild, whose name may have the build tag N (PEP 427)
 -- No row at all: the attempt is not the job's any more.
 CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[])
@@ -1025,6 +1037,9 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
 #variable_conflict use_column
 BEGIN
     PERFORM attempts_lock(p_attempts);
+    -- files_leaving waits for this, or this for it
+    PERFORM FROM withdrawn_file WHERE path IN (SELECT f.path FROM files_announced(p_attempts, p_files) f)
+        ORDER BY path FOR SHARE;
     INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
                       requires_python, native, was_native, armv6, glibc, glibcxx)
         SELECT f.path, f.name, f.attempt, j.version, j.target, 'publishing', f.size_bytes, f.sha256,
@@ -1032,6 +1047,8 @@ BEGIN
                f.glibcxx
             FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
                 JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package
+            WHERE NOT EXISTS (SELECT FROM withdrawn_file w
+                              WHERE w.path = f.path AND (w.leaving OR w.sha256 <> f.sha256))
             ORDER BY f.path
         ON CONFLICT (path) DO NOTHING;
     INSERT INTO dependency (file, tool, name)
@@ -1043,12 +1060,15 @@ BEGIN
             WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
         ON CONFLICT DO NOTHING;
     RETURN QUERY
-        SELECT f.call, CASE WHEN there.sha256 <> f.sha256 THEN file_again(there, f.attempt, f.sha256)
-                                        WHEN there.state = 'live' THEN 'same'
-                                        WHEN there.attempt = f.attempt THEN 'new'
-                                        ELSE 'other' END
+        SELECT f.call, CASE WHEN w.sha256 <> f.sha256 AND w.named THEN 'other'
+                            WHEN w.leaving OR w.sha256 <> f.sha256 THEN 'leaving'
+                            WHEN there.sha256 <> f.sha256 THEN file_again(there, f.attempt, f.sha256)
+                            WHEN there.state = 'live' THEN 'same'
+                            WHEN there.state = 'publishing' AND there.attempt = f.attempt
+                                THEN CASE WHEN NOT w.gone THEN 'back' ELSE 'new' END
+                            ELSE 'other' END
             FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
-                JOIN file there ON there.path = f.path
+                LEFT JOIN file there ON there.path = f.path LEFT JOIN withdrawn_file w ON w.path = f.path
             ORDER BY f.call, f.place;
 END $$;
 
@@ -1059,7 +1079,8 @@ BEGIN
     sums := tally_none();
     WITH added AS (
         UPDATE file SET state = 'live', published = now() WHERE attempt = ANY (p_attempts) AND state = 'publishing'
-            RETURNING version, size_bytes, native),
+            RETURNING path, version, size_bytes, native),
+    back AS (UPDATE withdrawn_file w SET gone = true FROM added WHERE w.path = added.path AND NOT w.gone),
     parts AS (
         SELECT v.package, count(*) AS files, sum(a.size_bytes) AS size_bytes, bool_or(a.native) AS native
             FROM added a JOIN version v ON v.id = a.version GROUP BY v.package),
@@ -1152,4 +1173,84 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         FROM build b JOIN version v ON v.id = b.version JOIN package p ON p.id = v.package
             JOIN target t ON t.id = b.target JOIN slave s ON s.id = b.slave
         WHERE b.id = p_build
+$$;
+
+-- ---- withdrawing ---------------------------------------------------------------------------------
+
+-- What PyPI removes leaves the tree in the reverse order of publishing: files_withdraw takes the rows away, the index is
+-- written, two page lifetimes pass, the bytes leave, and it is noted that they are gone. What PyPI quarantines
+-- (files_withhold) leaves at once, for a place that is not served, and may come back. src/files/withdraw.c does it.
+
+-- The bytes of withheld files are out of the tree. One that PyPI has cleared meanwhile comes back next.
+CREATE FUNCTION files_hidden(p_files bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE file SET hidden = true WHERE id = ANY (p_files) AND state = 'withheld'
+$$;
+
+-- Files that PyPI has cleared stand in the tree again: makes them public. Answers how many.
+CREATE FUNCTION files_returned(p_files bigint[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    sums tally := tally_none();
+    names text[];
+BEGIN
+    PERFORM FROM package WHERE id IN (
+            SELECT v.package FROM file f JOIN version v ON v.id = f.version WHERE f.id = ANY (p_files))
+        ORDER BY id FOR NO KEY UPDATE;
+    WITH back AS (
+        UPDATE file SET state = 'live', hidden = false WHERE id = ANY (p_files) AND state = 'returning'
+            RETURNING version, size_bytes),
+    parts AS (
+        SELECT v.package, count(*) AS files, sum(b.size_bytes) AS size_bytes
+            FROM back b JOIN version v ON v.id = b.version GROUP BY v.package),
+    grown AS (
+        UPDATE package SET live_files = live_files + parts.files FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first)
+    SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), count(*) FILTER (WHERE is_first),
+           coalesce(array_agg(name), '{}')
+        INTO sums.files, sums.size_bytes, sums.packages, names FROM grown;
+    IF names <> '{}' THEN
+        PERFORM pages_stale('index', names);
+        IF sums.packages > 0 THEN
+            PERFORM page_stale('root', '');
+        END IF;
+        PERFORM pages_stale('project', names);
+        PERFORM tally_add(sums);
+    END IF;
+    RETURN sums.files;
+END $$;
+
+-- Sets the time when withdrawn files leave whose index has been written, then answers at most a hundred whose time has
+-- come, which nobody may publish again until files_gone. The last row has no path, but tells in how many ms to look again.
+CREATE FUNCTION files_leaving(p_wait_ms bigint) RETURNS TABLE (path text, again_ms bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    due text[];
+BEGIN
+    UPDATE withdrawn_file SET leave_at = now() + make_interval(secs => p_wait_ms / 1000.0) WHERE path IN (
+        SELECT w.path FROM withdrawn_file w
+            WHERE NOT w.gone AND w.leave_at IS NULL
+                AND NOT EXISTS (SELECT FROM stale_page s WHERE s.kind = 'index' AND s.key = w.package)
+            ORDER BY w.path LIMIT 1000 FOR UPDATE);
+    due := ARRAY (SELECT path FROM withdrawn_file WHERE NOT gone AND leave_at <= now()
+        ORDER BY leave_at LIMIT 100 FOR UPDATE);
+    -- a statement of its own, which sees what files_begin did before the rows were locked
+    RETURN QUERY
+        UPDATE withdrawn_file w SET leaving = true
+            WHERE w.path = ANY (due) AND NOT EXISTS (SELECT FROM file f WHERE f.path = w.path)
+            RETURNING w.path, NULL::bigint;
+    RETURN QUERY
+        SELECT NULL::text, least(
+            CASE WHEN EXISTS (SELECT FROM withdrawn_file WHERE NOT gone AND leave_at IS NULL)
+                THEN greatest(p_wait_ms / 20, 200) END,
+            (SELECT (extract(epoch FROM leave_at - now()) * 1000)::bigint FROM withdrawn_file
+                WHERE NOT gone AND leave_at > now() ORDER BY leave_at LIMIT 1));
+END $$;
+
+-- Their bytes have left.
+CREATE FUNCTION files_gone(p_paths text[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    DELETE FROM withdrawn_file WHERE path = ANY (p_paths) AND leaving AND NOT named;
+    UPDATE withdrawn_file SET gone = true, leaving = false WHERE path = ANY (p_paths) AND leaving
 $$;

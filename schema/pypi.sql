@@ -19,7 +19,8 @@ END $$;
 
 -- ---- what goes -----------------------------------------------------------------------------------
 
--- Takes the files of versions out of the indexes, for good; their bytes leave later (see src/files).
+-- Takes the files of versions out of the indexes, for good; their bytes leave later (see "withdrawing" in functions.sql).
+-- What no index names leaves at once.
 CREATE FUNCTION files_withdraw(p_versions bigint[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -31,10 +32,11 @@ BEGIN
     told AS (
         SELECT g.*, v.package, p.name FROM gone g JOIN version v ON v.id = g.version JOIN package p ON p.id = v.package),
     kept AS (
-        INSERT INTO withdrawn_file (path, sha256, package, leave_at)
-            -- what no index has named can leave at once
-            SELECT path, sha256, name, CASE WHEN state = 'publishing' THEN now() END FROM told
-            ON CONFLICT (path) DO UPDATE SET since = now(), leave_at = excluded.leave_at, gone = false),
+        INSERT INTO withdrawn_file AS w (path, sha256, package, leave_at, leaving, named)
+            SELECT path, sha256, name, CASE WHEN state <> 'live' THEN now() END, state <> 'live', state <> 'publishing'
+                FROM told
+            ON CONFLICT (path) DO UPDATE SET sha256 = excluded.sha256, since = now(), leave_at = excluded.leave_at,
+                gone = false, leaving = excluded.leaving, named = w.named OR excluded.named),
     parts AS (
         SELECT package, count(*) AS files, sum(size_bytes) AS size_bytes FROM told WHERE state = 'live' GROUP BY package),
     shrunk AS (
@@ -45,11 +47,9 @@ BEGIN
         INTO sums.files, sums.size_bytes, sums.packages, names FROM shrunk;
     -- also where the files are withheld
     sums.versions := -(SELECT count(*) FROM version WHERE id = ANY (p_versions) AND built_mask <> 0);
-    IF names <> '{}' THEN
-        PERFORM pages_stale('index', names);
-        IF sums.packages < 0 THEN
-            PERFORM page_stale('root', '');
-        END IF;
+    PERFORM pages_stale('index', names);
+    IF sums.packages < 0 THEN
+        PERFORM page_stale('root', '');
     END IF;
     IF names <> '{}' OR sums.versions < 0 THEN
         PERFORM tally_add(sums);
@@ -85,36 +85,36 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     SELECT unnest(packages_remove(ARRAY (SELECT id FROM package WHERE name = p_name FOR UPDATE)))
 $$;
 
--- The files of quarantined releases leave the tree at once, and come back when PyPI clears them.
+-- The files of quarantined releases leave the tree at once, and come back when PyPI clears them; how, see "withdrawing" in
+-- functions.sql. One that comes back counts when it is there (files_returned).
 CREATE FUNCTION files_withhold(p_versions bigint[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     names text[];
     sums tally := tally_none();
 BEGIN
+    PERFORM FROM file WHERE version = ANY (p_versions) ORDER BY id FOR UPDATE;
+    UPDATE file SET state = 'returning' FROM version v JOIN package p ON p.id = v.package
+        WHERE file.version = v.id AND v.id = ANY (p_versions) AND file.state = 'withheld'
+            AND NOT (v.quarantined OR p.quarantined);
+    UPDATE file SET state = 'withheld', hidden = false FROM version v JOIN package p ON p.id = v.package
+        WHERE file.version = v.id AND v.id = ANY (p_versions) AND file.state = 'returning'
+            AND (v.quarantined OR p.quarantined);
     WITH held AS (
-        UPDATE file SET state = CASE WHEN v.quarantined OR p.quarantined THEN 'withheld'
-                                     WHEN file.hidden THEN 'returning' ELSE 'live' END
-            FROM version v JOIN package p ON p.id = v.package
-            WHERE file.version = v.id AND v.id = ANY (p_versions)
-                AND CASE WHEN v.quarantined OR p.quarantined THEN file.state IN ('live', 'returning')
-                         ELSE file.state = 'withheld' END
-            RETURNING v.package, file.state, file.hidden, file.size_bytes),
-    parts AS (
-        -- one that comes back counts when it is there
-        SELECT package, sum(CASE WHEN state = 'live' THEN 1 WHEN state = 'withheld' AND NOT hidden THEN -1 ELSE 0 END) AS files,
-               sum(CASE WHEN state = 'live' THEN size_bytes WHEN state = 'withheld' AND NOT hidden THEN -size_bytes ELSE 0 END)
-                   AS size_bytes
-            FROM held GROUP BY package),
-    changed AS (
-        UPDATE package SET live_files = live_files + parts.files FROM parts WHERE package.id = parts.package
-            RETURNING name, parts.files, parts.size_bytes,
-                      (live_files > 0)::integer - (live_files - parts.files > 0)::integer AS packages)
-    SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), coalesce(sum(packages), 0), coalesce(array_agg(name), '{}')
-        INTO sums.files, sums.size_bytes, sums.packages, names FROM changed;
+        UPDATE file SET state = 'withheld' FROM version v JOIN package p ON p.id = v.package
+            WHERE file.version = v.id AND v.id = ANY (p_versions) AND file.state = 'live'
+                AND (v.quarantined OR p.quarantined)
+            RETURNING v.package, file.size_bytes),
+    parts AS (SELECT package, count(*) AS files, sum(size_bytes) AS size_bytes FROM held GROUP BY package),
+    shrunk AS (
+        UPDATE package SET live_files = live_files - parts.files FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = 0 AS is_last)
+    SELECT -coalesce(sum(files), 0), -coalesce(sum(size_bytes), 0), -count(*) FILTER (WHERE is_last),
+           coalesce(array_agg(name), '{}')
+        INTO sums.files, sums.size_bytes, sums.packages, names FROM shrunk;
     IF names <> '{}' THEN
         PERFORM pages_stale('index', names);
-        IF sums.packages <> 0 THEN
+        IF sums.packages < 0 THEN
             PERFORM page_stale('root', '');
         END IF;
         PERFORM tally_add(sums);
@@ -201,7 +201,8 @@ BEGIN
                     AND (summary IS NULL OR old.serial IS DISTINCT FROM serial) THEN now() ELSE summary_at END
         WHERE id = pkg.id;
     INSERT INTO package_alias (name, package)
-        SELECT pkg.display, pkg.id WHERE pkg.display <> pkg.name ON CONFLICT (name) DO NOTHING;
+        SELECT pkg.display, pkg.id WHERE pkg.display <> pkg.name
+        ON CONFLICT (name) DO UPDATE SET package = excluded.package WHERE package_alias.package IS NULL;
     new_alias := FOUND;
     IF pkg.live_files > 0 AND (new_alias OR pkg.display <> old.display) THEN
         PERFORM page_stale('index', pkg.name);
@@ -511,7 +512,7 @@ BEGIN
             WHERE e.id IS NOT NULL AND s.display <> s.name AND s.kind IN ('c', 'n', 's', 'w', 'o')
                 AND s.serial > coalesce(e.gone, 0)
             ORDER BY s.display
-        ON CONFLICT (name) DO NOTHING;
+        ON CONFLICT (name) DO UPDATE SET package = excluded.package WHERE package_alias.package IS NULL;
 END $$;
 
 -- Releases that are removed go with all that came before; what comes after makes them afresh.

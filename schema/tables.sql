@@ -53,10 +53,11 @@ CREATE INDEX package_summary ON package (summary_at) WHERE summary_at IS NOT NUL
 -- Other spellings that were seen; each becomes a symlink.
 CREATE TABLE package_alias (
     name    text PRIMARY KEY,
-    package bigint NOT NULL REFERENCES package ON DELETE CASCADE,
+    package bigint REFERENCES package ON DELETE SET NULL,  -- null: it is gone, and its symlinks go with its pages
     seen    timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX package_alias_package ON package_alias (package);
+CREATE INDEX package_alias_left ON package_alias (regexp_replace(lower(name), '[-_.]+', '-', 'g')) WHERE package IS NULL;
 
 CREATE TABLE version (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -192,7 +193,7 @@ CREATE TABLE build (
 CREATE INDEX build_version ON build (version);
 
 -- A wheel. 'publishing': on its way into the tree, named in no index; 'live': public; 'withheld': quarantined by PyPI,
--- named in no index and out of the tree; 'returning': on its way back.
+-- named in no index, and on its way out of the tree until it is hidden; 'returning': on its way back.
 CREATE TABLE file (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     path            text NOT NULL UNIQUE,    -- below the output directory: simple/cffi/cffi-*.whl
@@ -225,7 +226,9 @@ CREATE TABLE withdrawn_file (
     package  text NOT NULL,                  -- whose index named it
     since    timestamptz NOT NULL DEFAULT now(),
     leave_at timestamptz,                    -- null: the index has not been written yet
-    gone     boolean NOT NULL DEFAULT false
+    gone     boolean NOT NULL DEFAULT false, -- nothing is left to be taken out
+    leaving  boolean NOT NULL DEFAULT false, -- its bytes are being taken out: nobody may put any there meanwhile
+    named    boolean NOT NULL DEFAULT true   -- an index has named it; else the row goes with the bytes
 );
 CREATE INDEX withdrawn_file_here ON withdrawn_file (leave_at) WHERE NOT gone;
 

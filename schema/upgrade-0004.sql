@@ -104,9 +104,18 @@ CREATE TABLE piwheels.withdrawn_file (
     package  text NOT NULL,
     since    timestamptz NOT NULL DEFAULT now(),
     leave_at timestamptz,
-    gone     boolean NOT NULL DEFAULT false
+    gone     boolean NOT NULL DEFAULT false,
+    leaving  boolean NOT NULL DEFAULT false,
+    named    boolean NOT NULL DEFAULT true
 );
 CREATE INDEX withdrawn_file_here ON piwheels.withdrawn_file (leave_at) WHERE NOT gone;
+
+ALTER TABLE piwheels.package_alias
+    DROP CONSTRAINT package_alias_package_fkey,
+    ALTER COLUMN package DROP NOT NULL,
+    ADD CONSTRAINT package_alias_package_fkey FOREIGN KEY (package) REFERENCES piwheels.package ON DELETE SET NULL;
+CREATE INDEX package_alias_left ON piwheels.package_alias (regexp_replace(lower(name), '[-_.]+', '-', 'g'))
+    WHERE package IS NULL;
 
 -- PyPI's wheels are not known yet: what is followed is compared anew.
 UPDATE piwheels.package SET serial = 0, etag = '', refresh_at = now() WHERE refresh_at IS NOT NULL;

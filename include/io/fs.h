@@ -60,6 +60,13 @@ void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_
 void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int *error);
 void fs_batch_end(struct fs_batch *b);
 
+/* Gives a file another name, in place of what has it; makes the directories on the way there, and syncs both
+ * directories. 0 too when `from` is absent and `to` there: it was moved before. */
+int fs_move(const char *from, const char *to);
+
+/* unlink(2); absent is fine. The directory is not synced. */
+int fs_remove(const char *path);
+
 int fs_sync_dir(const char *path);
 
 /* The whole file, NUL-terminated, at most `max` bytes (-EFBIG). Free *data with free(). */

@@ -82,6 +82,16 @@ struct pg *pg_open(uv_loop_t *loop, const char *dsn, enum pg_kind kind, const ch
                    void (*on_state)(struct pg *pg, enum pg_state state, const char *why, void *owner),
                    void *owner);
 
+/* What each new connection does before anything else, and before it counts as ready: the script that `compose` makes
+ * (freed here), by the simple query protocol. `earlier` is the server's process of the connection before, or 0. A
+ * refusal ends the attempt to connect, with the server's words as the reason; as always there is another one later.
+ * To be called right after pg_open. */
+void pg_greet(struct pg *pg, char *(*compose)(long earlier));
+
+/* Whether the last attempt to connect ended because the greeting was refused with SQLSTATE 55P03 (lock_not_available):
+ * somebody else has what only one can have. */
+bool pg_turned_away(const struct pg *pg);
+
 /* Cancels what waits, closes, frees; then calls `closed` (may be NULL). All of it from the loop, so that
  * it may be called from a completion. A request given in the meantime is cancelled too. */
 void pg_close(struct pg *pg, void (*closed)(void *owner));

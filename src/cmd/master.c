@@ -66,6 +66,8 @@ struct pace {
     uint64_t grace_ms, round_ms, root_pause_ms, poll_ms;
     uint64_t changelog_ms, pace_ms, back_off_ms, most_back_off_ms, patience_ms; /* see struct pypi_settings, as of the next */
     unsigned slow_s;
+    int64_t page_lifetime_ms;
+    uint64_t look_ms;          /* see struct files_settings, as the one before */
 };
 
 static struct pace pace_of(const struct options *o)
@@ -75,12 +77,14 @@ static struct pace pace_of(const struct options *o)
         .poll_ms = (uint64_t)option_number(o, OPT_master_poll_interval),
         .changelog_ms = (uint64_t)option_number(o, OPT_master_changelog_interval),
         .pace_ms = 1000, .back_off_ms = 1000, .most_back_off_ms = 600000, .patience_ms = 300000,
+        .page_lifetime_ms = option_number(o, OPT_master_page_lifetime), .look_ms = 60000,
     };
     struct pace quick = {
         .retry_ms = 1000, .grace_ms = 2000, .round_ms = 500, .root_pause_ms = 200,
         .poll_ms = option_given(o, OPT_master_poll_interval) ? polite.poll_ms : 2000,
         .changelog_ms = option_given(o, OPT_master_changelog_interval) ? polite.changelog_ms : 500,
         .pace_ms = 0, .back_off_ms = 200, .most_back_off_ms = 2000, .patience_ms = 60000, .slow_s = 5,
+        .page_lifetime_ms = option_given(o, OPT_master_page_lifetime) ? polite.page_lifetime_ms : 1000, .look_ms = 500,
     };
     if (polite.changelog_ms < polite.pace_ms)
         polite.changelog_ms = polite.pace_ms;
@@ -98,6 +102,14 @@ static void on_jobs_made(void *owner)
         web_wake(m->web);
 }
 
+/* PyPI said something new: what it withdrew is not published any more. */
+static void on_news(void *owner)
+{
+    struct master *m = owner;
+    on_jobs_made(m);
+    files_wake(m->files);
+}
+
 /* The queue (src/queue) would notice in its next round; slaves need not build till then. */
 static void on_withdrawn(void *owner, const int64_t *attempts, unsigned count)
 {
@@ -106,11 +118,23 @@ static void on_withdrawn(void *owner, const int64_t *attempts, unsigned count)
         farm_stop_attempts(m->farm, attempts, count);
 }
 
-static const struct pypi_events pypi_events = {on_jobs_made, on_withdrawn};
+static const struct pypi_events pypi_events = {on_news, on_withdrawn};
 
 static void on_attempt_ended(void *owner)
 {
     on_jobs_made(owner);
+}
+
+static void stop(struct master *m);
+
+/* Whoever has the lock may have changed everything; whatever was done here meanwhile is in the database or never was. */
+static void leave_to_other(struct master *m, const char *why)
+{
+    if (m->stopping)
+        return;
+    log_error("master", "master: stops: %s; one of the two must be given another database with --dsn", why);
+    m->status = EXIT_TROUBLE;
+    stop(m);
 }
 
 static void on_database_change(void *owner, bool ready, const char *why)
@@ -120,7 +144,9 @@ static void on_database_change(void *owner, bool ready, const char *why)
         notify_status("running");
     else
         notify_status("waiting for the database");
-    if (!m->waits_for_database || !(ready || db_hopeless(m->db)))
+    if (!m->waits_for_database && !ready && db_taken(m->db))
+        leave_to_other(m, why);
+    if (!m->waits_for_database || !(ready || db_hopeless(m->db) || db_taken(m->db)))
         return;
     m->waits_for_database = false;
     task_resume(&m->opening);
@@ -166,7 +192,7 @@ static enum step open_database(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     m->waits_for_database = true;
-    m->db = db_open(&m->loop, option_text(m->options, OPT_master_dsn), on_database_change, m);
+    m->db = db_open_as_master(&m->loop, option_text(m->options, OPT_master_dsn), on_database_change, m);
     return STEP_WAIT;
 }
 
@@ -181,6 +207,8 @@ static void on_configuration(struct db_call *c, int error)
 static enum step read_configuration(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
+    if (db_taken(m->db))
+        return task_fail(t, -EADDRINUSE, "%.170s; stop it, or name another database with --dsn", db_why(m->db));
     if (!db_ready(m->db))
         return task_fail(t, -ECONNREFUSED, "the database cannot be used: %s; --dsn names another, piwheels initdb prepares it",
                          db_why(m->db));
@@ -223,6 +251,8 @@ static enum step open_files(struct task *t)
         .max_wheel_bytes = (uint64_t)option_number(o, OPT_master_max_wheel),
         .min_free_bytes = (uint64_t)option_number(o, OPT_master_min_free),
         .retry_ms = pace_of(o).retry_ms,
+        .page_lifetime_ms = pace_of(o).page_lifetime_ms,
+        .look_ms = pace_of(o).look_ms,
     };
     int error = files_open(&m->loop, m->db, &settings, on_attempt_ended, m, &m->files, m->why, sizeof m->why);
     return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
@@ -507,16 +537,21 @@ static void on_opening_cancel(struct task *t)
     }
 }
 
+static void stop(struct master *m)
+{
+    if (strcmp(task_step_name(&m->opening), "done") == 0)
+        close_house(m);
+    else
+        task_cancel(&m->opening);
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct master *m = handle->data;
     if (m->stopping)
         return;
     log_info("master", "master: stops (%s)", signum == SIGTERM ? "SIGTERM" : "SIGINT");
-    if (strcmp(task_step_name(&m->opening), "done") == 0)
-        close_house(m);
-    else
-        task_cancel(&m->opening);
+    stop(m);
 }
 
 /* ---- the command --------------------------------------------------------------------------------- */

@@ -14,11 +14,14 @@
 
 static enum db_verdict verdict_read(const char *text, unsigned *tag)
 {
+    static const char *const words[] = {"new", "back", "leaving", "same"}; /* or "other" */
+    unsigned verdict = 0;
+
     if (sscanf(text, "again %u", tag) == 1)
         return DB_FILE_AGAIN;
-    if (strcmp(text, "new") == 0)
-        return DB_FILE_NEW;
-    return strcmp(text, "same") == 0 ? DB_FILE_SAME : DB_FILE_OTHER;
+    while (verdict < COUNT_OF(words) && strcmp(text, words[verdict]) != 0)
+        verdict++;
+    return (enum db_verdict)verdict;
 }
 
 struct announcement {
@@ -92,17 +95,6 @@ void db_files_forget(struct db *db, struct db_call *c, int64_t attempt,
 
 /* ---- what a crash left ---- */
 
-/* All that a master changes goes over `fast`. */
-void db_end_earlier(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error))
-{
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->fast,
-              "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-              "WHERE datname = current_database() AND usename = current_user "
-              "  AND application_name = 'piwheels fast' AND pid <> pg_backend_pid()",
-              NULL);
-}
-
 static void decode_publishing(struct db_call *c, const struct pg_result *result)
 {
     struct db_publishing *left = c->out;
@@ -112,6 +104,7 @@ static void decode_publishing(struct db_call *c, const struct pg_result *result)
     for (unsigned row = 0; row < left->count; row++) {
         left->items[row].attempt = pg_int(result, row, 0);
         column_copy(left->items[row].path, sizeof left->items[row].path, result, row, 1);
+        left->items[row].back = pg_bool(result, row, 2);
     }
 }
 
@@ -121,7 +114,8 @@ void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out,
     memset(out, 0, sizeof *out);
     call_init(c, decode_publishing, out, done);
     call_send(c, db->fast,
-              "SELECT attempt, path FROM piwheels.file WHERE state = 'publishing' ORDER BY attempt, id",
+              "SELECT attempt, path, EXISTS (SELECT FROM piwheels.withdrawn_file w WHERE w.path = f.path AND NOT w.gone) "
+              "FROM piwheels.file f WHERE state = 'publishing' ORDER BY attempt, id",
               NULL);
 }
 

@@ -104,14 +104,15 @@ const char *db_why(const struct db *db)
 static void on_state(struct pg *pg, enum pg_state state, const char *why, void *owner)
 {
     struct db *db = owner;
+    int bad = db_taken(db) ? TOLD_TAKEN : db_hopeless(db) ? TOLD_HOPELESS : TOLD_AWAY;
 
     if (db->on_change == NULL || db->closing)
         return;
     if (state == PG_READY && db->told != TOLD_READY && db_ready(db)) {
         db->told = TOLD_READY;
         db->on_change(db->owner, true, "");
-    } else if (state == PG_LOST && db->told != (db_hopeless(db) ? TOLD_HOPELESS : TOLD_AWAY)) {
-        db->told = db_hopeless(db) ? TOLD_HOPELESS : TOLD_AWAY;
+    } else if (state == PG_LOST && (int)db->told != bad) {
+        db->told = bad;
         db->on_change(db->owner, false, why);
     }
 }

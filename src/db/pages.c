@@ -58,7 +58,8 @@ void db_page_written(struct db *db, struct db_call *c, const char *kind, const c
 
 /* ---- a package's page ---- */
 
-/* One statement, for one page must show one moment: the package, its files and its aliases. */
+/* One statement, for one page must show one moment: the package, its files and its aliases, or those that a package of
+ * this name has left. */
 static const char index_sql[] =
     "SELECT 0 AS part, p.display AS name, '' AS version, '' AS requires_python, false AS yanked, "
     "       '' AS yanked_reason, 0::bigint AS size_bytes, '' AS sha256, '' AS metadata_sha256, "
@@ -74,6 +75,8 @@ static const char index_sql[] =
     "UNION ALL "
     "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '' "
     "FROM piwheels.package p JOIN piwheels.package_alias a ON a.package = p.id WHERE p.name = $1 "
+    "UNION ALL "
+    "SELECT 2, l, '', '', false, '', 0, '', '', '', '' FROM piwheels.aliases_left($1) l "
     "ORDER BY part, sort_key, name";
 
 enum { PART_PACKAGE, PART_FILE, PART_ALIAS };

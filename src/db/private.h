@@ -11,7 +11,7 @@ struct db {
     struct pg *fast, *bulk, *pages;
     void (*on_change)(void *owner, bool ready, const char *why);
     void *owner;
-    enum { TOLD_NOTHING, TOLD_READY, TOLD_AWAY, TOLD_HOPELESS } told;
+    enum { TOLD_NOTHING, TOLD_READY, TOLD_AWAY, TOLD_HOPELESS, TOLD_TAKEN } told;
     struct db_batch *claims, *announcements, *failures, *successes;
     struct db_call *cancelled;        /* batched calls whose completion is due */
     uv_timer_t soon;                  /* completes them and sends batches, from the loop */

@@ -48,6 +48,8 @@ static const char project_sql[] =
     "UNION ALL "
     "SELECT 6, 0, 0, l.name, '', '', '', '', false, false, 0, '', 0 "
     "FROM package p JOIN piwheels.package_alias l ON l.package = p.id "
+    "UNION ALL "
+    "SELECT 6, 0, 0, l, '', '', '', '', false, false, 0, '', 0 FROM piwheels.aliases_left($1) l "
     "ORDER BY part, place, target, rank, a";
 
 enum { PART_PACKAGE, PART_TARGET, PART_RELEASE, PART_STATE, PART_FILE, PART_BUILD, PART_ALIAS, PART_COUNT };

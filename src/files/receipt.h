@@ -7,6 +7,7 @@
  *   bundle.c    puts the disk work of many receipts together
  *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
  *   recover.c   undoes what a crash left half-way
+ *   withdraw.c  takes out of the tree what PyPI removed or quarantined
  *   stream.c    bytes to the disk
  */
 #ifndef FILES_RECEIPT_H
@@ -40,6 +41,7 @@ struct files {
     uint64_t receipts_made;
     struct bundle logs, places;      /* of receipts that keep their log, that place their files */
     struct recovery *recovery;       /* while it is under way */
+    struct withdrawal *withdrawal;   /* from then on */
     void (*closed)(void *owner);     /* set while closing */
     void *closed_owner;
     bool closing;
@@ -92,6 +94,8 @@ struct receipt {
     struct stream stream;            /* of the file at `at` */
     bool streaming, sent;
     struct db_verdicts verdicts;
+    bool name_leaving;               /* a file of this name is just leaving the tree */
+    unsigned waits;                  /* how often that was waited for */
     bool recorded;
     int work_error;                  /* of the last piece of work on a thread */
     char why[512];                   /* its reason in words */
@@ -99,8 +103,8 @@ struct receipt {
 
 /* receipt.c */
 void receipt_free(struct receipt *r);
-/* Takes a published file and its .metadata out of the tree, for good. Blocks. */
-void files_withdraw(const struct files *f, const char *public_path);
+/* Whether the receipt puts the file into the tree. */
+bool receipt_places(const struct receipt_file *f);
 
 void receipt_start(struct receipt *r, const char *name, const struct task_step *steps,
                    void (*finished)(struct task *t));
@@ -123,6 +127,12 @@ void receipt_judge(struct receipt *r);
 /* record.c: prepares its bundles; drives the receipt to its end and frees it. */
 void files_init_bundles(struct files *f);
 void receipt_record(struct receipt *r);
+
+/* withdraw.c: begins, and ends: files_check_closed follows. */
+void withdrawal_start(struct files *f);
+void withdrawal_stop(struct files *f);
+/* Takes a wheel and its .metadata out of the tree: 0, or -errno. Blocks. */
+int files_take_out(const struct files *f, const char *public_path);
 
 /* recover.c: the room may have come to its end. */
 void files_check_closed(struct files *f);

@@ -22,6 +22,9 @@
 #include "io/fs.h"
 #include "receipt.h"
 
+#define LEAVE_WAIT_MS 100      /* for a file that leaves the tree, and */
+#define LEAVE_WAITS 25         /* as often, which is no longer than the master takes to stop */
+
 static bool is_success(const struct receipt *r)
 {
     return strcmp(r->outcome, "success") == 0;
@@ -183,6 +186,11 @@ static int accept_standing(struct receipt *r, const struct receipt_file *f, cons
     return -EEXIST;
 }
 
+bool receipt_places(const struct receipt_file *f)
+{
+    return f->verdict == DB_FILE_NEW || f->verdict == DB_FILE_BACK;
+}
+
 static void place_path(const struct receipt *r, const struct receipt_file *f, char *path, size_t size)
 {
     snprintf(path, size, "%s/%s", r->files->output, f->public_path);
@@ -195,7 +203,7 @@ static void add_files(struct receipt *r, struct fs_batch *b)
     for (unsigned i = 0; i < r->file_count; i++) {
         struct receipt_file *f = &r->files_made[i];
         f->placing = 0;
-        if (f->verdict != DB_FILE_NEW)
+        if (!receipt_places(f))
             continue;
         place_path(r, f, path, sizeof path);
         snprintf(metadata, sizeof metadata, "%s.metadata", path);
@@ -210,16 +218,17 @@ static void check_placed(struct receipt *r)
     char path[1100], metadata[1200];
     for (unsigned i = 0; i < r->file_count; i++) {
         struct receipt_file *f = &r->files_made[i];
-        if (f->verdict != DB_FILE_NEW)
+        if (!receipt_places(f))
             continue;
         place_path(r, f, path, sizeof path);
         if (f->placing == -EEXIST)
             f->placing = accept_standing(r, f, path);
-        f->placed = f->placing == 0;
-        if (f->placed)
+        f->placed = f->placing == 0 && f->verdict == DB_FILE_NEW;
+        if (f->placing == 0)
             continue;
         snprintf(metadata, sizeof metadata, "%s.metadata", path);
-        unlink(metadata);
+        if (f->verdict == DB_FILE_NEW)
+            unlink(metadata);
         if (r->work_error == 0)
             r->work_error = f->placing;
     }
@@ -227,7 +236,8 @@ static void check_placed(struct receipt *r)
 
 static const struct bundle_kind places = {add_files, check_placed};
 
-static enum step place_files(struct task *t)
+/* An earlier file may just be leaving the tree: then its name is free in a moment. */
+static enum step read_verdicts(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
     if (step_failed(r, "announcing the files"))
@@ -235,8 +245,24 @@ static enum step place_files(struct task *t)
     r->refused = r->verdicts.count == 0;
     if (r->refused)
         return STEP_DONE;
-    for (unsigned i = 0; i < r->file_count; i++)
+    r->name_leaving = false;
+    for (unsigned i = 0; i < r->file_count; i++) {
         r->files_made[i].verdict = i < r->verdicts.count ? r->verdicts.items[i] : DB_FILE_OTHER;
+        r->name_leaving = r->name_leaving || r->files_made[i].verdict == DB_FILE_LEAVING;
+    }
+    if (!r->name_leaving)
+        return STEP_NEXT;
+    if (++r->waits > LEAVE_WAITS)
+        return task_fail(t, -EBUSY, "a withdrawn file of the same name has not left the tree yet");
+    files_wake(r->files);
+    return task_pause(t, LEAVE_WAIT_MS);
+}
+
+static enum step place_files(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (r->name_leaving)
+        return STEP_AGAIN;
     bundle_join(&r->files->places, r);
     return STEP_WAIT;
 }
@@ -248,7 +274,7 @@ static void describe_outcome(struct receipt *r)
     buf_init(&text, 16 * 1024);
     for (unsigned i = 0; i < r->file_count; i++) {
         const struct receipt_file *f = &r->files_made[i];
-        const char *fate = f->verdict == DB_FILE_NEW    ? "published"
+        const char *fate = receipt_places(f)            ? "published"
                            : f->verdict == DB_FILE_SAME ? "was published before with the same bytes"
                                                         : "was published before with other bytes; this one is discarded";
         buf_addf(&text, "%s%s %s", i > 0 ? "; " : "", f->name, fate);
@@ -284,6 +310,7 @@ static const struct task_step publish_steps[] = {
     {"keep log", keep_log},
     {"announce files", announce_files},
     {"name rebuilds", name_rebuilds},
+    {"read verdicts", read_verdicts},
     {"place files", place_files},
     {"make public", make_public},
     {"check public", check_public},
@@ -293,24 +320,24 @@ static const struct task_step publish_steps[] = {
 /* ---- failing, and taking back what was begun ------------------------------------------------------- */
 
 /* On a pool thread. */
-static void run_withdraw(struct lane_work *w)
+static void run_take_out(struct lane_work *w)
 {
     struct receipt *r = container_of(w, struct receipt, work);
     for (unsigned i = 0; i < r->file_count; i++) {
         if (r->files_made[i].placed)
-            files_withdraw(r->files, r->files_made[i].public_path);
+            files_take_out(r->files, r->files_made[i].public_path);
         r->files_made[i].placed = false;
     }
 }
 
-static enum step withdraw_files(struct task *t)
+static enum step take_out_files(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
     r->work_error = 0;
     r->why[0] = '\0';
     if (r->verdicts.count == 0 && !r->refused)
         return STEP_NEXT;
-    lane_submit(LANE_DISK, &r->work, run_withdraw, on_worked);
+    lane_submit(LANE_DISK, &r->work, run_take_out, on_worked);
     return STEP_WAIT;
 }
 
@@ -345,7 +372,7 @@ static enum step check_noted(struct task *t)
 }
 
 static const struct task_step failure_steps[] = {
-    {"withdraw files", withdraw_files},
+    {"take out files", take_out_files},
     {"forget files", forget_files},
     {"end log", end_log},
     {"keep log", keep_log},
@@ -394,6 +421,7 @@ static void settle(struct receipt *r, bool good)
     if (f->published)
         f->published(f->owner);
     receipt_free(r);
+    files_wake(f); /* it may have held up a file that leaves */
     files_check_closed(f);
 }
 

@@ -36,14 +36,6 @@ static void on_answer(struct db_call *c, int error)
     task_resume(&y->task);
 }
 
-/* The statement that makes a file live may still run for a master that died after sending it. */
-static enum step end_earlier(struct task *t)
-{
-    struct recovery *y = container_of(t, struct recovery, task);
-    db_end_earlier(y->files->db, &y->call, on_answer);
-    return STEP_WAIT;
-}
-
 static enum step find_half_published(struct task *t)
 {
     struct recovery *y = container_of(t, struct recovery, task);
@@ -54,24 +46,17 @@ static enum step find_half_published(struct task *t)
     return STEP_WAIT;
 }
 
-void files_withdraw(const struct files *f, const char *public_path)
-{
-    char path[1200];
-    snprintf(path, sizeof path, "%s/%s", f->output, public_path);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/%s.metadata", f->output, public_path);
-    unlink(path);
-    *strrchr(path, '/') = '\0';
-    fs_sync_dir(path);
-}
-
 /* On a pool thread. */
 static void run_clear(struct lane_work *w)
 {
     struct recovery *y = container_of(w, struct recovery, work);
-    for (unsigned i = 0; i < y->rows.count; i++)
-        files_withdraw(y->files, y->rows.items[i].path);
-    y->work_error = fs_remove_tree(y->files->staging);
+    y->work_error = 0;
+    for (unsigned i = 0; i < y->rows.count && y->work_error == 0; i++) {
+        if (!y->rows.items[i].back)
+            y->work_error = files_take_out(y->files, y->rows.items[i].path);
+    }
+    if (y->work_error == 0)
+        y->work_error = fs_remove_tree(y->files->staging);
     if (y->work_error == 0)
         y->work_error = fs_make_dirs(y->files->staging, 0700);
 }
@@ -99,7 +84,7 @@ static enum step forget_rows(struct task *t)
 {
     struct recovery *y = container_of(t, struct recovery, task);
     if (y->work_error)
-        return task_fail(t, y->work_error, "cannot clear %s: %s", y->files->staging, strerror(-y->work_error));
+        return task_fail(t, y->work_error, "cannot clear the output directory %s: %s", y->files->output, strerror(-y->work_error));
     if (y->rows.count == 0)
         return STEP_DONE;
     log_info("files", "build %lld: %s was half-way into the tree and is taken out", (long long)y->rows.items[0].attempt,
@@ -114,7 +99,6 @@ static enum step again(struct task *t)
 }
 
 static const struct task_step recovery_steps[] = {
-    {"end earlier sessions", end_earlier},
     {"find half-published files", find_half_published},
     {"clear bytes", clear_bytes},
     {"forget rows", forget_rows},
@@ -137,6 +121,8 @@ static void on_recovered(struct task *t)
     y->files->recovery = NULL;
     if (t->error && t->error != -ECANCELED)
         log_error("files", "recovery: %s", t->reason);
+    if (t->error == 0)
+        withdrawal_start(y->files);
     y->done(y->owner, t->error);
     db_publishing_release(&y->rows);
     free(y);
@@ -165,11 +151,11 @@ void files_recover_cancel(struct files *f)
 
 static int make_tree(struct files *f, char *why, size_t why_size)
 {
-    static const char *const dirs[] = {"", "/simple", "/logs", "/.staging"};
+    static const char *const dirs[] = {"", "/simple", "/logs", "/.staging", "/.withheld"}; /* the last two are not served */
     char path[512];
     for (size_t i = 0; i < COUNT_OF(dirs); i++) {
         snprintf(path, sizeof path, "%s%s", f->output, dirs[i]);
-        int error = fs_make_dirs(path, strcmp(dirs[i], "/.staging") == 0 ? 0700 : 0755);
+        int error = fs_make_dirs(path, text_starts(dirs[i], "/.") ? 0700 : 0755);
         if (error == 0 && access(path, W_OK | X_OK) != 0)
             error = -errno;
         if (error) {
@@ -221,7 +207,11 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void files_check_closed(struct files *f)
 {
-    if (f->closing && !f->receipts && !uv_is_closing((uv_handle_t *)&f->close_timer))
+    if (!f->closing || f->receipts || uv_is_closing((uv_handle_t *)&f->close_timer))
+        return;
+    if (f->withdrawal)
+        withdrawal_stop(f); /* not before: a receipt may wait for it */
+    else
         uv_close((uv_handle_t *)&f->close_timer, on_timer_closed);
 }
 

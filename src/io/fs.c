@@ -78,6 +78,50 @@ int fs_sync_dir(const char *path)
     return rc;
 }
 
+/* -- moving, removing ---------------------------------------------------------------------------- */
+
+static int sync_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    int rc = fs_parent_of(path, parent);
+    return rc < 0 ? rc : fs_sync_dir(parent);
+}
+
+int fs_rename(const char *from, const char *to)
+{
+    int rc = rename(from, to) < 0 ? -errno : 0;
+    if (rc != -ENOENT || access(from, F_OK) != 0 || fs_make_parent(to) != 0)
+        return rc;
+    return rename(from, to) == 0 ? 0 : -errno;
+}
+
+int fs_move(const char *from, const char *to)
+{
+    int rc = FAULT("fs_move");
+    if (rc == 0)
+        rc = fs_make_parent(to);
+    if (rc == 0)
+        rc = fs_rename(from, to);
+    if (rc == -ENOENT && access(to, F_OK) == 0)
+        rc = 0;
+    if (rc < 0)
+        return rc;
+    rc = FAULT("fs_move renamed");
+    if (rc == 0)
+        rc = sync_parent(to);
+    if (rc == 0)
+        rc = sync_parent(from);
+    return rc == -ENOENT ? 0 : rc; /* the directory that it left is gone */
+}
+
+int fs_remove(const char *path)
+{
+    int rc = FAULT("fs_remove");
+    if (rc == 0 && unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
+        rc = -errno;
+    return rc;
+}
+
 /* -- reading ------------------------------------------------------------------------------------- */
 
 /* Reads until the end, whatever size the file claims: those of /proc claim none. */

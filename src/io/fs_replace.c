@@ -213,8 +213,8 @@ static void rename_change(struct fs_change *c)
     c->failed = *c->error != 0;
     if (!c->failed)
         note(c, FAULT("fs_replace written"));
-    if (!c->failed && rename(c->from, c->to) < 0)
-        note(c, -errno);
+    if (!c->failed)
+        note(c, fs_rename(c->from, c->to));
     if (c->failed)
         unlink(c->from);
     else

@@ -2,13 +2,13 @@
  * The life of a connection to PostgreSQL. The db room opens three of these and never looks after them
  * again: they connect, break and come back by themselves.
  *
- *     NEW ─▶ RESOLVE ─▶ CONNECT ─▶ READY
- *      │        │ ▲        │         │
- *      ▼        ▼ │        ▼         ▼
- *      PAUSE ◀──┴─┼────────┴─────────┘     (CLOSING follows from each)
+ *     NEW ─▶ RESOLVE ─▶ CONNECT ─▶ GREET ─▶ READY
+ *      │        │ ▲        │         │        │
+ *      ▼        ▼ │        ▼         ▼        ▼
+ *      PAUSE ◀──┴─┼────────┴─────────┴────────┘     (CLOSING follows from each)
  *        └────────┘ back-off
  *
- * RESOLVE and CONNECT together have a deadline. Everything here runs from the loop, pg_open and
+ * RESOLVE and CONNECT together have a deadline, and so has GREET, which is left out where nothing is to be said. Everything here runs from the loop, pg_open and
  * pg_close included: they only set a timer.
  */
 #include <assert.h>
@@ -22,6 +22,7 @@
 #include "pg_private.h"
 
 #define CONNECT_TIMEOUT_MS 10000
+#define GREET_TIMEOUT_MS 20000
 #define MIN_BACKOFF_MS 200
 #define MAX_BACKOFF_MS 10000
 #define WARN_EVERY_MS 60000
@@ -33,7 +34,8 @@ static const struct {
 } phases[PHASES] = {
     [PHASE_NEW]     = {PG_CONNECTING, 1u << PHASE_RESOLVE | 1u << PHASE_PAUSE   | 1u << PHASE_CLOSING},
     [PHASE_RESOLVE] = {PG_CONNECTING, 1u << PHASE_CONNECT | 1u << PHASE_PAUSE   | 1u << PHASE_CLOSING},
-    [PHASE_CONNECT] = {PG_CONNECTING, 1u << PHASE_READY   | 1u << PHASE_PAUSE   | 1u << PHASE_CLOSING},
+    [PHASE_CONNECT] = {PG_CONNECTING, 1u << PHASE_GREET   | 1u << PHASE_READY   | 1u << PHASE_PAUSE | 1u << PHASE_CLOSING},
+    [PHASE_GREET]   = {PG_CONNECTING, 1u << PHASE_READY   | 1u << PHASE_PAUSE   | 1u << PHASE_CLOSING},
     [PHASE_READY]   = {PG_READY,      1u << PHASE_PAUSE   | 1u << PHASE_CLOSING},
     [PHASE_PAUSE]   = {PG_LOST,       1u << PHASE_RESOLVE | 1u << PHASE_CLOSING},
     [PHASE_CLOSING] = {PG_CLOSED,     0},
@@ -108,10 +110,7 @@ static void become_ready(struct pg *pg)
 {
     int version = PQserverVersion(pg->conn);
 
-    PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-    PQsetNoticeReceiver(pg->conn, pg_hear_notice, pg);
-    if (PQsetnonblocking(pg->conn, 1) != 0 ||
-        (pg->kind == PG_PIPELINED && PQenterPipelineMode(pg->conn) != 1)) {
+    if (pg->kind == PG_PIPELINED && PQenterPipelineMode(pg->conn) != 1) {
         pg_lose(pg, PQerrorMessage(pg->conn));
         return;
     }
@@ -122,6 +121,7 @@ static void become_ready(struct pg *pg)
     if (pg->connected_once)
         pg->reconnects++;
     pg->connected_once = true;
+    pg->backend = PQbackendPID(pg->conn);
     pg->hopeless = false;
     pg->why[0] = '\0';
     pg->backoff_ms = MIN_BACKOFF_MS;
@@ -129,6 +129,40 @@ static void become_ready(struct pg *pg)
     set_phase(pg, PHASE_READY);
     if (pg->phase == PHASE_READY)
         pg_send(pg);
+}
+
+static void hear_greeting(struct pg *pg)
+{
+    const char *why;
+
+    switch (pg_hear_greeting(pg, &why)) {
+    case GREETING_DONE:
+        become_ready(pg);
+        break;
+    case GREETING_FAILED:
+        pg_lose(pg, why);
+        break;
+    case GREETING_WAITS:
+        break;
+    }
+}
+
+static void be_greeted(struct pg *pg)
+{
+    PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+    PQsetNoticeReceiver(pg->conn, pg_hear_notice, pg);
+    if (PQsetnonblocking(pg->conn, 1) != 0) {
+        pg_lose(pg, PQerrorMessage(pg->conn));
+    } else if (pg->compose_greeting == NULL) {
+        become_ready(pg);
+    } else {
+        uv_timer_start(&pg->timer, on_timer, GREET_TIMEOUT_MS, 0);
+        set_phase(pg, PHASE_GREET);
+        if (pg_send_greeting(pg))
+            hear_greeting(pg);
+        else
+            pg_lose(pg, PQerrorMessage(pg->conn));
+    }
 }
 
 static void refused(struct pg *pg)
@@ -151,7 +185,7 @@ static void go_on_connecting(struct pg *pg)
         pg_watch(pg, UV_WRITABLE);
         break;
     case PGRES_POLLING_OK:
-        become_ready(pg);
+        be_greeted(pg);
         break;
     default:
         refused(pg);
@@ -174,7 +208,7 @@ void pg_resolved(struct pg *pg, const char *why)
 
 static void begin(struct pg *pg)
 {
-    pg->hopeless = false;
+    pg->hopeless = pg->turned_away = false;
     uv_timer_start(&pg->timer, on_timer, CONNECT_TIMEOUT_MS, 0);
     set_phase(pg, PHASE_RESOLVE);
     if (pg->phase == PHASE_RESOLVE)
@@ -189,6 +223,8 @@ static void on_timer(uv_timer_t *timer)
         pg_lose(pg, "the name server has not answered for 10 s");
     else if (pg->phase == PHASE_CONNECT)
         pg_lose(pg, "the server has not answered for 10 s");
+    else if (pg->phase == PHASE_GREET)
+        pg_lose(pg, "the server has not answered the first statement for 20 s");
     else
         begin(pg);
 }
@@ -199,6 +235,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
     if (pg->phase == PHASE_CONNECT) {
         go_on_connecting(pg);
+        return;
+    }
+    if (pg->phase == PHASE_GREET) {
+        hear_greeting(pg);
         return;
     }
     if (pg->phase == PHASE_READY)

@@ -3,6 +3,7 @@
  *
  *     pg.c          the life of a connection: its phases, deadlines, back-off, opening and closing
  *     pg_connect.c  one attempt to connect: resolving hosts, libpq's options, why it was refused
+ *     pg_greet.c    what a new connection does first
  *     pg_request.c  requests: queued, completed, repeated, cancelled
  *     pg_exchange.c sending them and taking the answers
  *     pg_params.c   parameters of a statement
@@ -20,7 +21,7 @@
 #define PG_MAX_WHY 512
 
 /* See the table in pg.c. */
-enum pg_phase { PHASE_NEW, PHASE_RESOLVE, PHASE_CONNECT, PHASE_READY, PHASE_PAUSE, PHASE_CLOSING, PHASES };
+enum pg_phase { PHASE_NEW, PHASE_RESOLVE, PHASE_CONNECT, PHASE_GREET, PHASE_READY, PHASE_PAUSE, PHASE_CLOSING, PHASES };
 
 struct pg_result {
     PGresult *rows;
@@ -82,6 +83,10 @@ struct pg {
     PQconninfoOption *options; /* of the DSN; NULL when it is malformed */
     struct pg_addresses addresses;
     struct pg_lookup *lookup;  /* of a host name under way, or NULL */
+    char *(*compose_greeting)(long earlier); /* or NULL */
+    char refused[PG_MAX_WHY];  /* the server's words on the greeting, or "" */
+    bool turned_away;
+    long backend;              /* the server's process of the last connection that was ready, or 0 */
     PGconn *conn;
     uv_poll_t *poll;           /* on conn's socket; on the heap, as it is replaced while the old one closes */
     int polled_events;
@@ -134,6 +139,14 @@ void pg_read_refusal(struct pg *pg, char *why);
 
 /* A text of libpq's, which may be several lines, on one. */
 void pg_one_line(char *to, size_t size, const char *text);
+
+/* ---- pg_greet.c ---- */
+
+bool pg_send_greeting(struct pg *pg);
+
+/* The socket is ready: how far the greeting is; watches the socket while it waits. `why` it failed. */
+enum pg_greeting { GREETING_WAITS, GREETING_DONE, GREETING_FAILED };
+enum pg_greeting pg_hear_greeting(struct pg *pg, const char **why);
 
 /* ---- pg_request.c ---- */
 

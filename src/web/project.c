@@ -21,6 +21,7 @@
 /* A state is shown as sign, word and colour. */
 struct look {
     const char *state;
+    const char *word;
     const char *class;
     const char *sign;
     bool plain;             /* its reason says no more than its word */
@@ -28,22 +29,24 @@ struct look {
 };
 
 static const struct look looks[] = {
-    {"built", "good", "✓", true, "a wheel here serves this target"},
-    {"building", "busy", "▶", false, "a machine works on it now"},
-    {"queued", "soon", "…", true, "it waits for a machine"},
-    {"waiting", "soon", "…", false, "it will be tried later"},
-    {"failed", "bad", "✗", false, "it does not build; the log tells why"},
-    {"parked", "bad", "!", false, "the farm could not build it and waits for its operator"},
-    {"not applicable", "none", "–", false, "the release does not support this Python"},
-    {"binary only", "none", "–", false, "PyPI has no source to build from"},
-    {"skipped", "none", "–", false, "the operator has decided not to build it"},
-    {"yanked", "none", "–", false, "it was withdrawn on PyPI before it was built"},
-    {"not wanted", "none", "·", true, "nobody has asked for it yet"},
+    {"built", "built", "good", "✓", true, "a wheel here serves this target"},
+    {"covered", "on PyPI", "good", "✓", false, "PyPI itself has a wheel that fits: pip takes it from there"},
+    {"building", "building", "busy", "▶", false, "a machine works on it now"},
+    {"queued", "queued", "soon", "…", true, "it waits for a machine"},
+    {"waiting", "waiting", "soon", "…", false, "it will be tried later"},
+    {"failed", "failed", "bad", "✗", false, "it does not build; the log tells why"},
+    {"parked", "parked", "bad", "!", false, "the farm could not build it and waits for its operator"},
+    {"quarantined", "quarantined", "bad", "!", true, "PyPI has taken it out of circulation and looks into it; so does this site"},
+    {"not applicable", "not applicable", "none", "–", false, "the release does not support this Python"},
+    {"binary only", "binary only", "none", "–", false, "PyPI has no source to build from"},
+    {"skipped", "skipped", "none", "–", false, "the operator has decided not to build it"},
+    {"yanked", "yanked", "none", "–", false, "it was withdrawn on PyPI before it was built"},
+    {"not wanted", "not wanted", "none", "·", true, "nobody has asked for it yet"},
 };
 
 static const struct look *look_of(const char *state)
 {
-    static const struct look unknown = {"unknown", "none", "?", true, ""};
+    static const struct look unknown = {"unknown", "unknown", "none", "?", true, ""};
 
     for (unsigned i = 0; i < COUNT_OF(looks); i++)
         if (strcmp(looks[i].state, state) == 0)
@@ -54,7 +57,7 @@ static const struct look *look_of(const char *state)
 static void add_state(struct buf *to, const struct look *look)
 {
     html_add(to, "<span class=\"state %s\"><span aria-hidden=\"true\">%s</span> %s</span>", look->class, look->sign,
-             look->state);
+             look->word);
 }
 
 static void add_reason(struct buf *to, const char *reason)
@@ -67,6 +70,15 @@ static void add_reason(struct buf *to, const char *reason)
 
 /* ---- head and installing -------------------------------------------------------------------------- */
 
+/* Whether the newest release is in this state somewhere. */
+static bool newest_is(const struct db_project_page *p, const char *state)
+{
+    for (unsigned i = 0; i < p->target_count; i++)
+        if (strcmp(p->releases[0].states[i].state, state) == 0)
+            return true;
+    return false;
+}
+
 static void add_no_wheel(struct buf *to, const struct db_project_page *p)
 {
     html_add(to, "<p class=\"note\"><strong>There is no wheel of it here.</strong> ");
@@ -74,6 +86,11 @@ static void add_no_wheel(struct buf *to, const struct db_project_page *p)
         html_add(to, "PyPI has no release of it.");
     else if (p->target_count == 0)
         html_add(to, "This site does not build for any target yet.");
+    else if (newest_is(p, "quarantined"))
+        html_add(to, "PyPI has quarantined it, so nothing of it is offered until it is cleared.");
+    else if (newest_is(p, "covered"))
+        html_add(to, "None is needed where PyPI itself has one that fits: pip takes it from there, with this site or "
+                     "without.");
     else
         html_add(to, "What became of each release, and why, is told below.");
     html_add(to, "</p>\n");

@@ -234,8 +234,10 @@ int tree_write_project(const char *output, const char *package, const struct db_
 
     snprintf(directory, sizeof directory, "project/%s", package);
     snprintf(json, sizeof json, "%s/json", directory);
-    if (facts->display == NULL)
-        return remove_project(trouble, output, directory, json);
+    if (facts->display == NULL) {
+        int error = link_aliases(trouble, output, "project", package, facts->aliases, facts->alias_count, false);
+        return error == 0 ? remove_project(trouble, output, directory, json) : error;
+    }
     begin(&w, output, trouble);
     project_html(&w.page, package, facts, site_url);
     write_page(&w, directory, "index.html");

@@ -12,8 +12,9 @@ import signal
 
 import pytest
 
+from changelog import clear, quarantine, remove_release
 from harness import ROOT
-from story import Story, check_tree
+from story import LOG, Story, check_tree
 from wheels import make_wheel
 
 PROGRAM = pathlib.Path(os.environ.get("PIW_TEST_FAULTS_BUILD", "/nonexistent"), "piwheels")
@@ -56,7 +57,7 @@ def house(module_farm):
 
 @pytest.fixture
 def farm(house):
-    house.sql("DELETE FROM job; DELETE FROM stale_page")
+    house.sql("DELETE FROM job; DELETE FROM stale_page; DELETE FROM withdrawn_file")
     house.forget_everything()
     yield house
     if house.master:
@@ -150,6 +151,123 @@ def test_a_death_while_it_cleans_up_after_a_death_is_cleaned_up(farm, point):
     launch(farm, f"{point}=kill")
     assert farm.master.wait_end() == -signal.SIGKILL, farm.master.output()
     restart(farm)
+    story.finish()
+    stop(farm)
+
+
+# ---- withdrawing -------------------------------------------------------------------------------------
+
+@pytest.fixture
+def taken_back(farm):
+    """The packages (removed, quarantined, cleared, removed while withheld) that PyPI takes back, while no master runs."""
+    farm.start_master()
+    stories = [new_story(farm) for _ in range(4)]
+    for story in stories:
+        story.work()
+    removed, held, cleared, both_ways = (story.package for story in stories)
+    quarantine(farm, cleared)
+    quarantine(farm, both_ways)
+    farm.wait_sql("SELECT count(*) FROM file WHERE hidden", "2")
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    stop(farm)
+    remove_release(farm, removed)
+    quarantine(farm, held)
+    clear(farm, cleared)
+    remove_release(farm, both_ways)
+    yield removed, held, cleared, both_ways
+    farm.sql("DELETE FROM package")
+    for path in farm.output.glob(".withheld/simple/*/*"):
+        path.unlink()
+
+
+def is_taken_back(farm, removed, held, cleared, both_ways):
+    farm.wait_sql("SELECT count(*) FROM withdrawn_file WHERE NOT gone", "0")
+    farm.wait_sql("SELECT count(*) FROM file WHERE state NOT IN ('live', 'withheld') OR state = 'withheld' AND NOT hidden", "0")
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    stop(farm)
+    assert [name for name in (removed, held, cleared, both_ways) if (farm.output / "simple" / name).exists()] == [cleared]
+    assert len(list(farm.output.glob(f"simple/{cleared}/*.whl"))) == 1
+    assert [path.parent.name for path in (farm.output / ".withheld").glob("*/*/*.whl")] == [held]
+    assert len(list((farm.output / ".withheld").rglob("*.metadata"))) == 1
+    assert farm.sql("SELECT count(*) FROM package WHERE live_files > 0") == "1"
+
+
+OFTEN_WITHDRAWING = ["before withdraw/note hidden", "before withdraw/note returned", "before withdraw/take out",
+                     "before withdraw/note gone", "fs_move#2", "fs_move renamed", "fs_remove#2"]
+
+
+@pytest.mark.parametrize("point", OFTEN_WITHDRAWING + long(*(point for point in [
+    *points("withdraw"), "fs_move", "fs_move#3", "fs_move#4", "fs_move renamed#2", "fs_move renamed#3", "fs_remove",
+    "fs_remove#3", "fs_remove#6", "pg_sent files_hidden", "pg_sent files_returned", "pg_sent files_leaving",
+    "pg_sent files_gone"] if point not in OFTEN_WITHDRAWING)))
+def test_what_pypi_takes_back_goes_though_the_master_dies(farm, taken_back, point):
+    farm.launch_master(PIW_TEST_FAULT=f"{point}=kill")
+    assert farm.master.wait_end() == -signal.SIGKILL, farm.master.output()
+    farm.start_master()
+    is_taken_back(farm, *taken_back)
+
+
+@pytest.mark.parametrize("point", ["fs_move", "fs_remove", "pg_query files_gone", *long(
+    "fs_move#2", "fs_move renamed", "fs_remove#2", "pg_query files_hidden", "pg_query files_returned",
+    "pg_query files_leaving")])
+def test_what_pypi_takes_back_goes_though_something_refuses(farm, taken_back, point):
+    farm.launch_master(PIW_TEST_FAULT=f"{point}=fail:{EIO}")
+    farm.master.wait_line("fault: ")
+    farm.master.wait_line("master: ready")
+    is_taken_back(farm, *taken_back)
+
+
+@pytest.mark.parametrize("point", ["before publish/place files", "fs_publish linked", "before publish/make public",
+                                   "pg_sent files_begin"])
+def test_a_release_removed_while_its_build_is_recorded_is_not_published(farm, point):
+    story = new_story(farm)
+    launch(farm, f"{point}=stop")
+    farm.master.wait_line("master: ready")
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        attempt = slave.ask().attempt
+        slave.report(attempt, [story.wheel])
+        slave.expect("SEND")
+        slave.send_file(attempt, 0, story.wheel[1])
+        farm.master.wait_line("fault: ")
+        farm.wait_sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'piwheels fast' AND state = 'active'", "0")
+        remove_release(farm, story.package)
+        farm.master.signal(signal.SIGCONT)
+        told, good, text = slave.expect("DONE")
+        assert told == attempt and not good and "not wanted any more" in text
+        other = new_story(farm)
+        build = slave.ask()
+        assert build.package == other.package
+        assert slave.deliver(build.attempt, [other.wheel], LOG)[0]
+    farm.wait_sql("SELECT count(*) FROM withdrawn_file WHERE NOT gone", "0")
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    other.check()
+    assert not (farm.output / "simple" / story.package).exists()
+    stop(farm)
+
+
+def test_a_release_removed_when_its_master_had_died_while_placing_it_leaves_nothing(farm):
+    story = new_story(farm)
+    launch(farm, "fs_publish linked=kill")
+    story.begin()
+    assert farm.master.wait_end() == -signal.SIGKILL
+    story.join()
+    remove_release(farm, story.package)
+    restart(farm)
+    farm.wait_sql("SELECT count(*) FROM withdrawn_file", "0")
+    assert not (farm.output / "simple" / story.package).exists()
+    stop(farm)
+
+
+def test_a_directory_that_goes_at_the_last_moment_is_made_again(farm):
+    story = new_story(farm)
+    launch(farm, "fs_replace written#2=stop")
+    story.begin()
+    farm.master.wait_line("fault: ")
+    folder = farm.output / "simple" / story.package
+    if folder.exists():
+        folder.rmdir()
+    farm.master.signal(signal.SIGCONT)
     story.finish()
     stop(farm)
 

@@ -86,6 +86,7 @@ def make_tree(output):
     (output / 'bookworm/simple').symlink_to('../simple')
     (output / 'simple/empty').mkdir()
     write(output / '.staging/secret.whl', b'not yet')
+    write(output / '.withheld/simple/demo/secret.whl', b'quarantined')
     write(output / 'simple/demo/.demo.whl.tmp', b'not yet')
     write(output / 'logs/0000/0000/0001.txt.gz', gzip.compress(LOG))
 
@@ -323,7 +324,8 @@ def test_a_build_log_is_shown_as_text(nginx):
 
 
 @pytest.mark.parametrize('path', ['/.staging/secret.whl', '/.staging/', '/simple/demo/.demo.whl.tmp',
-                                  '/simple/%2edemo/', '/simple/../.staging/secret.whl'])
+                                  '/simple/%2edemo/', '/simple/../.staging/secret.whl',
+                                  '/.withheld/simple/demo/secret.whl', '/.withheld/', '/%2ewithheld/simple/demo/secret.whl'])
 def test_dotfiles_are_not_there(nginx, path):
     assert Answer(nginx, path).status == 404
 

@@ -121,7 +121,8 @@ def world(postgres, schema):
     """An empty one. (TRUNCATE would be slower: it makes new files.)"""
     postgres.psql("""
         BEGIN;
-        DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
+        DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.package; DELETE FROM piwheels.package_alias;
+        DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
         DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
         DELETE FROM piwheels.version_wheel;
         UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0, reads_history = false;
@@ -1125,8 +1126,12 @@ def test_a_quarantined_project_is_neither_built_nor_shown_until_it_is_cleared(lo
     assert log.world.rows("SELECT state FROM piwheels.file") == [("withheld",)]
     assert ("index", "x") in log.world.stale()
     log.apply(("C", "x", None), again=True)
+    assert log.world.rows("SELECT state FROM piwheels.file") == [("returning",)]
+    assert log.world.rows("SELECT live_files FROM piwheels.package") == [("0",)]
+    assert log.world.one("SELECT piwheels.files_returned(ARRAY (SELECT id FROM piwheels.file))") == "1"
     assert log.world.rows("SELECT state FROM piwheels.file") == [("live",)]
     assert log.world.rows("SELECT live_files FROM piwheels.package") == [("1",)]
+    assert log.world.tally()[0][3:] == ("1", "1", "1", "10")
     assert len(log.world.jobs()) == 2
 
 
@@ -1135,12 +1140,62 @@ def test_a_project_is_not_quarantined_before_it_exists(log):
     assert log.world.jobs() == [("1.0", "0")]
 
 
-def test_a_version_whose_files_are_withheld_leaves_the_figures_when_it_goes(log):
+def test_a_withdrawn_name_keeps_its_bytes_and_is_not_given_again_while_it_leaves(log):
+    path, other = "simple/x/x.whl", "b" * 64
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    log.world.build(1, path=path)
+    log.apply(("R", "x", "1.0"), *release("1.0"))
+    log.world.store("x", version("1.0"), serial=log.serial)
+    attempt = log.world.claim()["attempt"]
+    assert log.world.begin(attempt, (path, other)) == ["other"]
+    assert log.world.rows("SELECT * FROM piwheels.files_leaving(1000)") == [("", "200")]  # the index is not written
+    log.world.write_pages()
+    log.world.rows("SELECT * FROM piwheels.files_leaving(0)")
+    assert log.world.rows("SELECT path FROM piwheels.files_leaving(0)")[0] == (path,)
+    assert log.world.begin(attempt, (path, SHA)) == ["leaving"]
+    log.world.rows(f"SELECT piwheels.files_gone(ARRAY['{path}'])")
+    assert log.world.begin(attempt, (path, SHA)) == ["new"]
+    assert log.world.rows("SELECT gone, leaving FROM piwheels.withdrawn_file") == [("t", "f")]
+
+
+def test_a_withdrawn_file_that_is_announced_again_is_not_taken_out(log):
+    path = "simple/x/x.whl"
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    log.world.build(1, path=path)
+    log.apply(("R", "x", "1.0"), *release("1.0"))
+    log.world.store("x", version("1.0"), serial=log.serial)
+    log.world.write_pages()
+    attempt = log.world.claim()["attempt"]
+    assert log.world.begin(attempt, (path, SHA)) == ["back"]
+    assert log.world.rows("SELECT path FROM piwheels.files_leaving(0)") == [("",)]
+    log.world.publish(attempt, 1)
+    assert log.world.rows("SELECT gone FROM piwheels.withdrawn_file") == [("t",)]
+    assert log.world.tally()[0][3:] == ("1", "1", "1", "10")
+
+
+def test_a_name_that_no_index_has_told_is_free_again_when_its_bytes_have_left(log):
+    path, other = "simple/x/x.whl", "b" * 64
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2)
+    log.world.begin(log.world.claim()["attempt"], (path, SHA))
+    log.apply(("R", "x", "1.0"), *release("1.0"))
+    log.world.store("x", version("1.0"), serial=log.serial)
+    attempt = log.world.claim()["attempt"]
+    assert log.world.begin(attempt, (path, other)) == ["leaving"]
+    assert log.world.rows("SELECT path FROM piwheels.files_leaving(3600000)")[0] == (path,)
+    log.world.rows(f"SELECT piwheels.files_gone(ARRAY['{path}'])")
+    assert log.world.begin(attempt, (path, other)) == ["new"]
+
+
+def test_what_is_removed_while_it_is_withheld_leaves_at_once_and_no_figure_behind(log):
     log.apply(*release("1.0"))
     log.world.store("x", version("1.0"), serial=2)
     log.world.build(1, path="simple/x/x.whl")
     log.apply(("Q", "x", None))
     log.apply(("P", "x", None))
+    assert log.world.rows("SELECT leaving, named, leave_at <= now() FROM piwheels.withdrawn_file") == [("t", "t", "t")]
     assert log.world.tally()[0][3:] == ("0", "0", "0", "0")
 
 

@@ -595,11 +595,67 @@ static void a_client_searches_the_session_and_the_home(void **state)
     assert_string_equal(path, expected);
 }
 
+/* ---- moving, removing ---- */
+
+static void a_file_is_moved_into_a_directory_that_is_made_for_it(void **state)
+{
+    put("a", "bytes");
+    assert_int_equal(fs_move("a", "out/deep/b"), 0);
+    assert_holds("out/deep/b", "bytes");
+    assert_false(exists("a"));
+}
+
+static void what_was_moved_before_is_moved(void **state)
+{
+    put("b", "bytes");
+    assert_int_equal(fs_move("a", "b"), 0);
+    assert_holds("b", "bytes");
+    assert_int_equal(fs_move("gone/a", "b"), 0);
+}
+
+static void what_is_nowhere_cannot_be_moved(void **state)
+{
+    assert_int_equal(fs_move("a", "out/b"), -ENOENT);
+    assert_int_equal(fs_move("gone/a", "out/b"), -ENOENT);
+}
+
+static void moving_takes_the_place_of_what_is_there(void **state)
+{
+    put("a", "new");
+    put("b", "old");
+    assert_int_equal(fs_move("a", "b"), 0);
+    assert_holds("b", "new");
+}
+
+static void renaming_makes_a_directory_again_that_has_just_been_removed(void **state)
+{
+    put("a", "bytes");
+    assert_int_equal(fs_rename("a", "out/b"), 0);
+    assert_holds("out/b", "bytes");
+}
+
+static void a_file_that_is_absent_is_removed(void **state)
+{
+    put("a", "bytes");
+    assert_int_equal(fs_remove("a"), 0);
+    assert_false(exists("a"));
+    assert_int_equal(fs_remove("a"), 0);
+    assert_int_equal(fs_remove("gone/a"), 0);
+    assert_int_equal(fs_make_dirs("dir/inner", 0755), 0);
+    assert_true(fs_remove("dir") < 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter_directory, leave_directory)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_file_is_moved_into_a_directory_that_is_made_for_it),
+        TEST(what_was_moved_before_is_moved),
+        TEST(what_is_nowhere_cannot_be_moved),
+        TEST(moving_takes_the_place_of_what_is_there),
+        TEST(renaming_makes_a_directory_again_that_has_just_been_removed),
+        TEST(a_file_that_is_absent_is_removed),
         TEST(directories_are_made_with_all_that_lead_to_them),
         TEST(making_a_directory_that_is_there_is_fine),
         TEST(a_file_in_the_way_of_a_directory_is_an_error),

@@ -219,6 +219,48 @@ static void a_package_without_a_file_says_so_and_why(void **state)
     buf_release(&page);
 }
 
+static void show_without_files(struct buf *page, struct db_project_state states[2])
+{
+    struct db_project_page facts = whole_project();
+
+    facts.releases[0].states = states;
+    facts.releases[0].file_count = facts.releases[0].build_count = 0;
+    facts.file_count = 0;
+    facts.release_count = 1;
+    buf_init(page, 1 << 20);
+    project_html(page, "ab-c", &facts, "");
+}
+
+static void what_pypi_covers_is_told_to_come_from_there(void **state)
+{
+    struct db_project_state covered[] = {
+        {FACT("covered"), FACT("PyPI itself has a wheel that fits: py3-none-any")}, {FACT("queued"), FACT("")}};
+    struct db_release before = releases[0];
+    struct buf page;
+
+    show_without_files(&page, covered);
+    releases[0] = before;
+    assert_non_null(strstr(page.data, "pip takes it from there, with this site or without."));
+    assert_non_null(strstr(page.data, "<span class=\"state good\"><span aria-hidden=\"true\">✓</span> on PyPI</span>"));
+    assert_non_null(strstr(page.data, "PyPI itself has a wheel that fits: py3-none-any"));
+    buf_release(&page);
+}
+
+static void what_pypi_has_quarantined_is_told_and_not_offered(void **state)
+{
+    struct db_project_state held[] = {{FACT("quarantined"), FACT("PyPI has quarantined it")},
+                                      {FACT("quarantined"), FACT("PyPI has quarantined it")}};
+    struct db_release before = releases[0];
+    struct buf page;
+
+    show_without_files(&page, held);
+    releases[0] = before;
+    assert_non_null(strstr(page.data, "PyPI has quarantined it, so nothing of it is offered"));
+    assert_non_null(strstr(page.data, "</span> quarantined</span>"));
+    assert_null(strstr(page.data, "pip install"));
+    buf_release(&page);
+}
+
 static void a_page_without_targets_says_so(void **state)
 {
     struct db_project_page facts = whole_project();
@@ -431,6 +473,8 @@ int main(void)
         cmocka_unit_test(addresses_in_the_json_are_relative_where_the_site_has_no_known_url),
         cmocka_unit_test(the_command_has_the_url_of_the_site_where_it_is_known),
         cmocka_unit_test(a_package_without_a_file_says_so_and_why),
+        cmocka_unit_test(what_pypi_covers_is_told_to_come_from_there),
+        cmocka_unit_test(what_pypi_has_quarantined_is_told_and_not_offered),
         cmocka_unit_test(a_page_without_targets_says_so),
         cmocka_unit_test(nothing_that_others_wrote_becomes_markup),
         cmocka_unit_test(a_long_reason_is_cut_on_a_character),

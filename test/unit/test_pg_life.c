@@ -273,6 +273,89 @@ static void a_script_is_never_repeated(void **state)
     assert_string_equal(after.text, "back");
 }
 
+/* ---- the greeting ---- */
+
+static unsigned greetings;
+static long told_earlier;
+
+static char *greet_well(long earlier)
+{
+    greetings++;
+    told_earlier = earlier;
+    return mem_text("set test.greeted = 'yes'; select 1");
+}
+
+static char *find_it_taken(long earlier)
+{
+    return mem_text("do $$ begin raise exception 'somebody has it' using errcode = 'lock_not_available'; end $$");
+}
+
+static char *greet_badly_once(long earlier)
+{
+    return mem_text(greetings++ == 0 ? "select 1 / 0" : "select 1");
+}
+
+static char *be_slow(long earlier)
+{
+    greetings++;
+    return mem_text("select pg_sleep(60)");
+}
+
+static void each_new_connection_greets_before_it_is_used(void **state)
+{
+    struct world *w = *state;
+    struct question first = {.world = w}, second = {.world = w};
+
+    greetings = 0;
+    pg_greet(w->pg, greet_well);
+    ask(&first, "select current_setting('test.greeted')", NULL);
+    wait_for(&first, 1);
+    assert_string_equal(first.text, "yes");
+    assert_int_equal(told_earlier, 0);
+    long pid = session_of(w);
+    end_session(pid);
+    ask(&second, "select current_setting('test.greeted')", NULL);
+    wait_for(&second, 1);
+    assert_string_equal(second.text, "yes");
+    assert_int_equal(told_earlier, pid);
+    assert_int_equal(greetings, 2);
+}
+
+static void a_refused_greeting_is_a_refused_connection_and_tried_again(void **state)
+{
+    struct world *w = *state;
+
+    greetings = 0;
+    pg_greet(w->pg, greet_badly_once);
+    wait_for_state(w, PG_LOST);
+    assert_string_equal(w->why, "division by zero");
+    assert_false(pg_turned_away(w->pg));
+    assert_int_equal(w->states[PG_READY], 0);
+    wait_for_state(w, PG_READY);
+    assert_int_equal(greetings, 2);
+}
+
+static void who_is_turned_away_can_tell(void **state)
+{
+    struct world *w = *state;
+
+    pg_greet(w->pg, find_it_taken);
+    wait_for_state(w, PG_LOST);
+    assert_true(pg_turned_away(w->pg));
+    assert_string_equal(pg_why(w->pg), "somebody has it");
+}
+
+static void closing_while_the_greeting_runs_is_quiet(void **state)
+{
+    struct world *w = *state;
+
+    greetings = 0;
+    pg_greet(w->pg, be_slow);
+    while (greetings == 0)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    assert_int_equal(w->states[PG_READY] + w->states[PG_LOST], 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -295,6 +378,11 @@ int main(void)
         PIPELINED(statements_are_prepared_anew_after_a_loss),
         PLAIN(a_long_statement_of_a_plain_connection_is_repeated),
         PLAIN(a_script_is_never_repeated),
+        PIPELINED(each_new_connection_greets_before_it_is_used),
+        PLAIN(each_new_connection_greets_before_it_is_used),
+        PIPELINED(a_refused_greeting_is_a_refused_connection_and_tried_again),
+        PLAIN(who_is_turned_away_can_tell),
+        PIPELINED(closing_while_the_greeting_runs_is_quiet),
     };
 
     /* Stop at a failure: its requests were on a stack that is gone. */

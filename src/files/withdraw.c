@@ -1,0 +1,339 @@
+/*
+ * Taking wheels out of the tree: what PyPI removed, when nobody can still hold an index that names it, and what PyPI
+ * quarantined, at once. The latter is kept below .withheld, which is not served, and put back when PyPI clears it. The
+ * room (recover.c) starts this when it is in order, and it runs until the room is closed.
+ *
+ * The database decides (schema/functions.sql, "withdrawing"); the order makes every crash and every change of mind
+ * harmless. A name is marked as leaving before its bytes leave, so that no build puts any there meanwhile, and as gone
+ * after. A quarantined file is hidden after it was moved, and a cleared one public after it was moved back: whoever
+ * is interrupted moves again what may have been moved already.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "io/fs.h"
+#include "receipt.h"
+
+#define WITHHELD "/.withheld"  /* below the output directory; the paths there are those of the tree */
+
+struct withdrawal {
+    struct files *files;
+    struct task task;
+    struct db_call call;
+    struct lane_work work;
+    struct db_moves moves;
+    int64_t after;             /* the last file of a full round, which need not be the last of all */
+    struct db_leaving leaving;
+    int errors[DB_MOVES_MAX > DB_LEAVING_MAX ? DB_MOVES_MAX : DB_LEAVING_MAX]; /* of each move, of each path */
+    int64_t returned;
+    bool woken, moved;         /* moved: something was done in this round */
+};
+
+static struct withdrawal *of(struct task *t)
+{
+    return container_of(t, struct withdrawal, task);
+}
+
+/* ---- bytes, on pool threads ---------------------------------------------------------------------- */
+
+/* The directory of the path, unless something is in it, and those above it, but not the one whose length is given. */
+static void remove_empty(char *path, size_t top_len)
+{
+    for (char *slash; (slash = strrchr(path, '/')) != NULL && (size_t)(slash - path) > top_len;) {
+        *slash = '\0';
+        if (rmdir(path) != 0)
+            return;
+    }
+}
+
+/* A wheel, then its metadata, from below `top`. */
+static int remove_below(const char *top, const char *public_path)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", top, public_path);
+    int error = fs_remove(path);
+    snprintf(path, sizeof path, "%s/%s.metadata", top, public_path);
+    if (error == 0)
+        error = fs_remove(path);
+    return error;
+}
+
+int files_take_out(const struct files *f, const char *public_path)
+{
+    char path[1200], simple[sizeof f->output + sizeof "/simple"];
+    int error = remove_below(f->output, public_path);
+    snprintf(path, sizeof path, "%s/%s", f->output, public_path);
+    snprintf(simple, sizeof simple, "%s/simple", f->output);
+    *strrchr(path, '/') = '\0';
+    if (error == 0)
+        error = fs_sync_dir(path);
+    snprintf(path, sizeof path, "%s/%s", f->output, public_path);
+    remove_empty(path, strlen(simple));
+    return error == -ENOENT ? 0 : error; /* the directory is gone, too */
+}
+
+/* It may have been quarantined before it was removed. */
+static int take_out_everywhere(const struct files *f, const char *public_path)
+{
+    char withheld[sizeof f->output + sizeof WITHHELD], path[1200];
+    int error = files_take_out(f, public_path);
+    snprintf(withheld, sizeof withheld, "%s" WITHHELD, f->output);
+    if (error == 0)
+        error = remove_below(withheld, public_path);
+    snprintf(path, sizeof path, "%s/%s", withheld, public_path);
+    remove_empty(path, strlen(withheld));
+    return error;
+}
+
+static void run_take_out(struct lane_work *w)
+{
+    struct withdrawal *d = container_of(w, struct withdrawal, work);
+    for (unsigned i = 0; i < d->leaving.count; i++)
+        d->errors[i] = take_out_everywhere(d->files, d->leaving.paths[i]);
+}
+
+/* The wheel leaves before its metadata and comes back after it, for an index may promise both. */
+static int move(const struct files *f, const struct db_move *m)
+{
+    static const char *const suffixes[] = {"", ".metadata"};
+    char inside[1200], outside[1200];
+    int error = 0;
+    for (unsigned i = 0; i < COUNT_OF(suffixes) && error == 0; i++) {
+        const char *suffix = suffixes[m->back ? COUNT_OF(suffixes) - 1 - i : i];
+        snprintf(inside, sizeof inside, "%s/%s%s", f->output, m->path, suffix);
+        snprintf(outside, sizeof outside, "%s" WITHHELD "/%s%s", f->output, m->path, suffix);
+        error = m->back ? fs_move(outside, inside) : fs_move(inside, outside);
+        if (error == -ENOENT && !m->back)
+            error = 0; /* what is not there need not be hidden */
+    }
+    if (error == 0)
+        remove_empty(m->back ? outside : inside, strlen(f->output) + strlen(m->back ? WITHHELD : "/simple"));
+    return error;
+}
+
+static void run_moves(struct lane_work *w)
+{
+    struct withdrawal *d = container_of(w, struct withdrawal, work);
+    for (unsigned i = 0; i < d->moves.count; i++)
+        d->errors[i] = move(d->files, &d->moves.items[i]);
+}
+
+/* ---- completions ---------------------------------------------------------------------------------- */
+
+static void on_answer(struct db_call *c, int error)
+{
+    struct withdrawal *d = container_of(c, struct withdrawal, call);
+    if (error == -EREMOTEIO)
+        log_error("files", "withdrawing: the database refused (%s): %s", task_step_name(&d->task), c->message);
+    if (error)
+        d->moved = false;
+    task_resume(&d->task);
+}
+
+static void on_worked(struct lane_work *w, int status)
+{
+    struct withdrawal *d = container_of(w, struct withdrawal, work);
+    for (unsigned i = 0; status != 0 && i < COUNT_OF(d->errors); i++)
+        d->errors[i] = status;
+    task_resume(&d->task);
+}
+
+/* Whether it happened; what could not be done is tried again in the next round. */
+static bool succeeded(struct withdrawal *d, unsigned i, const char *path, const char *doing)
+{
+    if (d->errors[i] != 0)
+        log_error("files", "%s: %s (%s); it will be tried again", path, doing, strerror(-d->errors[i]));
+    else
+        d->moved = true;
+    return d->errors[i] == 0;
+}
+
+/* ---- quarantined and cleared ----------------------------------------------------------------------- */
+
+static enum step look_for_moves(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    d->woken = d->moved = false;
+    db_moves(d->files->db, &d->call, d->after, &d->moves, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step move_files(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    d->after = d->moves.count == DB_MOVES_MAX ? d->moves.items[DB_MOVES_MAX - 1].file : 0;
+    if (d->moves.count == 0)
+        return STEP_NEXT;
+    lane_submit(LANE_DISK, &d->work, run_moves, on_worked);
+    return STEP_WAIT;
+}
+
+/* Those that were moved this way. */
+static unsigned moved_files(struct withdrawal *d, bool back, int64_t files[DB_MOVES_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < d->moves.count; i++) {
+        const struct db_move *m = &d->moves.items[i];
+        if (m->back != back || !succeeded(d, i, m->path, back ? "cannot be put back into the tree"
+                                                              : "cannot be taken out of the tree, though PyPI has quarantined it"))
+            continue;
+        log_info("files", back ? "%s: put back into the tree (PyPI has cleared it)"
+                               : "%s: withheld (PyPI has quarantined it)", m->path);
+        files[count++] = m->file;
+    }
+    return count;
+}
+
+static enum step note_hidden(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    int64_t files[DB_MOVES_MAX];
+    unsigned count = moved_files(d, false, files);
+    if (count == 0)
+        return STEP_NEXT;
+    db_files_hidden(d->files->db, &d->call, files, count, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step note_returned(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    int64_t files[DB_MOVES_MAX];
+    unsigned count = moved_files(d, true, files);
+    d->returned = 0;
+    if (count == 0)
+        return STEP_NEXT;
+    db_files_returned(d->files->db, &d->call, files, count, &d->returned, on_answer);
+    return STEP_WAIT;
+}
+
+/* ---- removed --------------------------------------------------------------------------------------- */
+
+static enum step look_for_what_leaves(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    if (d->returned > 0)
+        d->files->published(d->files->owner);
+    db_files_leaving(d->files->db, &d->call, 2 * d->files->settings.page_lifetime_ms, &d->leaving, on_answer);
+    return STEP_WAIT;
+}
+
+/* A build that is not wanted any more may just be putting the file there; it takes it out again itself. */
+static bool is_being_placed(const struct files *f, const char *public_path)
+{
+    for (const struct receipt *r = f->receipts; r; r = r->next) {
+        for (unsigned i = 0; r->recording && r->verdicts.count > 0 && i < r->file_count; i++) {
+            if (receipt_places(&r->files_made[i]) && strcmp(r->files_made[i].public_path, public_path) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum step take_out(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    unsigned count = 0;
+    for (unsigned i = 0; i < d->leaving.count; i++) {
+        if (!is_being_placed(d->files, d->leaving.paths[i]))
+            memmove(d->leaving.paths[count++], d->leaving.paths[i], sizeof d->leaving.paths[i]);
+    }
+    d->leaving.count = count;
+    if (count == 0)
+        return STEP_NEXT;
+    lane_submit(LANE_DISK, &d->work, run_take_out, on_worked);
+    return STEP_WAIT;
+}
+
+static enum step note_gone(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    const char *paths[DB_LEAVING_MAX];
+    unsigned count = 0;
+    for (unsigned i = 0; i < d->leaving.count; i++) {
+        if (!succeeded(d, i, d->leaving.paths[i], "cannot be taken out of the tree"))
+            continue;
+        log_info("files", "%s: taken out of the tree", d->leaving.paths[i]);
+        paths[count++] = d->leaving.paths[i];
+    }
+    if (count == 0)
+        return STEP_NEXT;
+    db_files_gone(d->files->db, &d->call, paths, count, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step rest(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    uint64_t look_ms = d->files->settings.look_ms, again_ms = (uint64_t)d->leaving.again_ms + 1;
+    if (d->woken || d->moved || d->after != 0)
+        return STEP_AGAIN;
+    return task_pause(t, d->leaving.again_ms >= 0 && again_ms < look_ms ? again_ms : look_ms);
+}
+
+static enum step again(struct task *t)
+{
+    return STEP_AGAIN;
+}
+
+static const struct task_step withdraw_steps[] = {
+    {"look for moves", look_for_moves},
+    {"move files", move_files},
+    {"note hidden", note_hidden},
+    {"note returned", note_returned},
+    {"look for what leaves", look_for_what_leaves},
+    {"take out", take_out},
+    {"note gone", note_gone},
+    {"pause", rest},
+    {"again", again},
+    {NULL, NULL},
+};
+
+/* ---- life ------------------------------------------------------------------------------------------ */
+
+static void on_cancel(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    task_wake(t);
+    db_cancel(&d->call);
+    lane_cancel(&d->work);
+}
+
+static void on_finished(struct task *t)
+{
+    struct withdrawal *d = of(t);
+    struct files *f = d->files;
+    f->withdrawal = NULL;
+    free(d);
+    files_check_closed(f);
+}
+
+void withdrawal_start(struct files *f)
+{
+    struct withdrawal *d = mem_new(1, sizeof *d);
+    d->files = f;
+    d->task.name = "withdraw";
+    d->task.steps = withdraw_steps;
+    d->task.cancel = on_cancel;
+    d->task.finished = on_finished;
+    f->withdrawal = d;
+    task_start(f->loop, &d->task);
+}
+
+void withdrawal_stop(struct files *f)
+{
+    task_cancel(&f->withdrawal->task);
+}
+
+void files_wake(struct files *f)
+{
+    if (!f->withdrawal)
+        return;
+    f->withdrawal->woken = true;
+    task_wake(&f->withdrawal->task);
+}
