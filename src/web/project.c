@@ -276,12 +276,14 @@ static void add_details(struct buf *to, const char *package, const struct db_pro
                         const struct db_release *r)
 {
     size_t before = to->len;
-    bool something = r->file_count > 0 || r->yanked_reason[0] != '\0';
+    /* the reason of the state tells it, too */
+    bool told = is_uniform(p, r) && strcmp(r->states[0].state, "yanked") == 0;
+    bool tell_yank = r->yanked_reason[0] != '\0' && !told, something = r->file_count > 0 || tell_yank;
 
     html_add(to, "<tr class=\"more\"><td colspan=\"%u\"><ul>\n", p->target_count + 1);
     for (unsigned i = 0; i < r->file_count; i++)
         add_file(to, package, &r->files[i]);
-    if (r->yanked_reason[0] != '\0') {
+    if (tell_yank) {
         html_add(to, "<li class=\"reason\"><b>yanked</b> ");
         add_reason(to, r->yanked_reason);
         html_add(to, "</li>\n");

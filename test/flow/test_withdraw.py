@@ -152,6 +152,7 @@ def test_a_name_never_comes_to_have_other_bytes(published, gone):
     assert other[0] == NAME and other[1] != DATA
     good, text = publish(farm, wheel=other)
     assert good and "other bytes" in text
+    wait_pages(farm)
     assert farm.sql("SELECT count(*) FROM file") == "0" and not in_root(farm)
 
 
