@@ -320,3 +320,41 @@ def test_a_yanked_release_stays_and_is_marked(published):
     assert "yanked" in (farm.output / "project" / PACKAGE / "index.html").read_text()
     assert gzip.decompress((simple / "index.html.gz").read_bytes()) == (simple / "index.html").read_bytes()
     assert farm.file(PACKAGE, NAME).read_bytes() == DATA
+
+
+# ---- from PyPI itself --------------------------------------------------------------------------------
+
+def test_what_happens_at_pypi_happens_here(farm, pypi):
+    farm.start_master("--page-lifetime", "1h")
+    farm.add("piwtest-pure")
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        build = slave.ask()
+        wheel = make_wheel("piwtest-pure", build.version)
+        assert slave.deliver(build.attempt, [wheel])[0]
+    wait_pages(farm)
+    file = farm.file("piwtest-pure", wheel[0])
+
+    pypi.sql("UPDATE project SET quarantined = 1 WHERE name = 'piwtest-pure'")
+    farm.wait_sql("SELECT state, hidden FROM file", "withheld|t")
+    wait_pages(farm)
+    assert not file.parent.exists() and not in_root(farm, "piwtest-pure")
+
+    pypi.sql("UPDATE project SET quarantined = 0 WHERE name = 'piwtest-pure'")
+    farm.wait_sql("SELECT state FROM file", "live")
+    wait_pages(farm)
+    assert file.read_bytes() == wheel[1] and in_root(farm, "piwtest-pure")
+
+    pypi.sql("UPDATE release SET yanked = 1, yanked_reason = 'too pure' WHERE project = 'piwtest-pure'")
+    farm.wait_sql(f"SELECT yanked, yanked_reason FROM version WHERE version = '{build.version}'", "t|too pure")
+    wait_pages(farm)
+    assert 'data-yanked="too pure"' in (file.parent / "index.html").read_text()
+    assert "too pure" in (farm.output / "project" / "piwtest-pure" / "index.html").read_text()
+
+    pypi.sql("DELETE FROM project WHERE name = 'piwtest-pure'")
+    farm.wait_sql("SELECT count(*) FROM package WHERE name = 'piwtest-pure'", "0")
+    wait_pages(farm)
+    assert not (farm.output / "project" / "piwtest-pure").exists() and not in_root(farm, "piwtest-pure")
+    assert file.exists() and not (file.parent / "index.html").exists()
+    let_leave(farm)
+    assert not file.parent.exists()
