@@ -259,19 +259,6 @@ def test_a_release_removed_when_its_master_had_died_while_placing_it_leaves_noth
     stop(farm)
 
 
-def test_a_directory_that_goes_at_the_last_moment_is_made_again(farm):
-    story = new_story(farm)
-    launch(farm, "fs_replace written#2=stop")
-    story.begin()
-    farm.master.wait_line("fault: ")
-    folder = farm.output / "simple" / story.package
-    if folder.exists():
-        folder.rmdir()
-    farm.master.signal(signal.SIGCONT)
-    story.finish()
-    stop(farm)
-
-
 WRITES = ["jobs_claim", "slave_seen", "files_begin", "build_publish", "page_written"]
 
 
