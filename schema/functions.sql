@@ -1010,6 +1010,18 @@ LANGUAGE sql STABLE AS $$
                       glibc, glibcxx, place)
 $$;
 
+-- The build tag (PEP 427) under which another wheel of the version can be published: no name of it has or had one so high.
+CREATE FUNCTION build_tag_next(p_version bigint, p_name text) RETURNS integer
+LANGUAGE sql STABLE AS $$
+    SELECT 1 + coalesce(max(coalesce(substring(n FROM '^[^-]+-[^-]+-([0-9]{1,6})[^-]*-[^-]+-[^-]+-[^-]+$'), '0')::integer), 0)
+        FROM (SELECT name AS n FROM file WHERE version = p_version
+              UNION ALL
+              SELECT substring(w.path FROM '[^/]*$')
+                  FROM version v JOIN package p ON p.id = v.package JOIN withdrawn_file w ON w.package = p.name
+                  WHERE v.id = p_version) names
+        WHERE split_part(n, '-', 2) = split_part(p_name, '-', 2)
+$$;
+
 -- What becomes of a file in whose place `there` stands with other bytes.
 CREATE FUNCTION file_again(there file, p_attempt bigint, p_sha256 bytea) RETURNS text
 LANGUAGE sql STABLE AS $$
@@ -1018,8 +1030,7 @@ LANGUAGE sql STABLE AS $$
                          AND j.version = there.version) OR there.state <> 'live' THEN 'other'
         WHEN EXISTS (SELECT FROM file f WHERE f.version = there.version AND f.state = 'live' AND f.sha256 = p_sha256)
             THEN 'same'
-        ELSE 'again ' || (SELECT 1 + max(coalesce(substring(name FROM '^[^-]+-[^-]+-([0-9]{1,6})[^-]*-[^-]+-[^-]+-[^-]+$'), '0')::integer)
-            FROM file f WHERE f.version = there.version) END
+        ELSE 'again ' || build_tag_next(there.version, there.name) END
 $$;
 
 -- Announces verified files before they enter the tree. For each place of the arrays, in
@@ -1027,8 +1038,8 @@ $$;
 --   'new'    may be linked into place          'same'   is public already with these very bytes
 --   'back'   the same, but it was withdrawn, and its bytes may still be there: they must not be taken out again
 --   'leaving' what had the name is being taken out of the tree: must be announced again when it is
---   'other'  is or was public with other bytes, or another attempt is about to publish it: must be discarded
---   'again N'  the same, but it was built for this very target: a rebuild, whose name may have the build tag N (PEP 427)
+--   'other'  is public with other bytes, or another attempt is about to publish it: must be discarded
+--   'again N'  the same, but it was built for this very target, or it was withdrawn: the name may have the build tag N
 -- No row at all: the attempt is not the job's any more.
 CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[])
     RETURNS TABLE (call bigint, verdict text)
@@ -1060,7 +1071,7 @@ BEGIN
             WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
         ON CONFLICT DO NOTHING;
     RETURN QUERY
-        SELECT f.call, CASE WHEN w.sha256 <> f.sha256 AND w.named THEN 'other'
+        SELECT f.call, CASE WHEN w.sha256 <> f.sha256 AND w.named THEN 'again ' || build_tag_next(j.version, f.name)
                             WHEN w.leaving OR w.sha256 <> f.sha256 THEN 'leaving'
                             WHEN there.sha256 <> f.sha256 THEN file_again(there, f.attempt, f.sha256)
                             WHEN there.state = 'live' THEN 'same'

@@ -109,6 +109,7 @@ CREATE TABLE piwheels.withdrawn_file (
     named    boolean NOT NULL DEFAULT true
 );
 CREATE INDEX withdrawn_file_here ON piwheels.withdrawn_file (leave_at) WHERE NOT gone;
+CREATE INDEX withdrawn_file_package ON piwheels.withdrawn_file (package);
 
 ALTER TABLE piwheels.package_alias
     DROP CONSTRAINT package_alias_package_fkey,

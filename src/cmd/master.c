@@ -102,7 +102,7 @@ static void on_jobs_made(void *owner)
         web_wake(m->web);
 }
 
-/* PyPI said something new: what it withdrew is not published any more. */
+/* PyPI or a person said something new: what was withdrawn must leave. */
 static void on_news(void *owner)
 {
     struct master *m = owner;
@@ -342,7 +342,7 @@ static enum step open_control(struct task *t)
                          option_text(m->options, OPT_master_site_url));
     struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .files = m->files, .lag = &m->lag,
                                       .output = option_text(m->options, OPT_master_output), .site_url = m->site_url,
-                                      .changed = on_jobs_made, .owner = m};
+                                      .changed = on_news, .owner = m};
     int error = control_open(&m->loop, m->control_path, &sources, &m->control, m->why, sizeof m->why);
     return error ? task_fail(t, error, "%s", m->why) : STEP_NEXT;
 }

@@ -1148,7 +1148,7 @@ def test_a_withdrawn_name_keeps_its_bytes_and_is_not_given_again_while_it_leaves
     log.apply(("R", "x", "1.0"), *release("1.0"))
     log.world.store("x", version("1.0"), serial=log.serial)
     attempt = log.world.claim()["attempt"]
-    assert log.world.begin(attempt, (path, other)) == ["other"]
+    assert log.world.begin(attempt, (path, other)) == ["again 1"]
     assert log.world.rows("SELECT * FROM piwheels.files_leaving(1000)") == [("", "200")]  # the index is not written
     log.world.write_pages()
     log.world.rows("SELECT * FROM piwheels.files_leaving(0)")
