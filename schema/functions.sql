@@ -807,12 +807,14 @@ BEGIN
 END $$;
 
 -- The queue's round: jobs whose time has come become ready; then the targets for which a job could be claimed, as a mask.
+-- Looked for from the queue's end: at its front stands what was handed out, if somebody holds an old snapshot.
 CREATE FUNCTION targets_ready() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM projects_stale(jobs_due());
     RETURN (SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t
-        WHERE EXISTS (SELECT FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL));
+        WHERE (SELECT true FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL
+                   ORDER BY q.target DESC, q.rank DESC, q.version DESC LIMIT 1));
 END $$;
 
 -- Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it.

@@ -408,7 +408,8 @@ BEGIN
 END $$;
 
 -- Where events wait for events_apply: tables of this session, so that nobody else's lock or snapshot holds them up. They
--- belong to the owner of these functions; whoever opens them may only put rows into the first.
+-- belong to the owner of these functions; whoever opens them may only put rows into the first. They have no indexes, nor a
+-- place for large values: to empty those at each commit costs more than an event, and makes the server forget its plans.
 CREATE FUNCTION events_open() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET client_min_messages = warning AS $$
 BEGIN
@@ -416,21 +417,28 @@ BEGIN
         PERFORM staging_check();
         RETURN;
     END IF;
-    CREATE TEMP TABLE event_staging (
-        serial bigint NOT NULL, happened bigint NOT NULL, kind "char" NOT NULL, name text NOT NULL, display text NOT NULL,
-        version text, sort_key bytea, prerelease boolean, legacy boolean, file text, tags text, fits bigint)
+    CREATE TEMP TABLE event_staging (serial bigint NOT NULL, happened bigint NOT NULL, kind "char" NOT NULL)
         ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_package (
-        name text PRIMARY KEY, gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, id bigint)
+    CREATE TEMP TABLE event_package (gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, id bigint)
         ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_work (
-        serial bigint, happened bigint, kind "char", package bigint, sort_key bytea, version text, prerelease boolean,
-        legacy boolean, file text, tags text, fits bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_work (serial bigint, happened bigint, kind "char", package bigint) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_file (
-        package bigint, sort_key bytea, file text, kind "char", serial bigint, happened bigint, wheel boolean, tagset integer,
-        mask bigint, version bigint) ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_version (
-        id bigint PRIMARY KEY, package bigint, sort_key bytea, made bigint, fresh boolean) ON COMMIT DELETE ROWS;
+        package bigint, kind "char", serial bigint, happened bigint, wheel boolean, tagset integer, mask bigint,
+        version bigint) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_version (id bigint, package bigint, made bigint, fresh boolean) ON COMMIT DELETE ROWS;
+    ALTER TABLE event_staging
+        ADD name text NOT NULL, ADD display text NOT NULL, ADD version text, ADD sort_key bytea, ADD prerelease boolean,
+        ADD legacy boolean, ADD file text, ADD tags text, ADD fits bigint,
+        ALTER name SET STORAGE PLAIN, ALTER display SET STORAGE PLAIN, ALTER version SET STORAGE PLAIN,
+        ALTER sort_key SET STORAGE PLAIN, ALTER file SET STORAGE PLAIN, ALTER tags SET STORAGE PLAIN;
+    ALTER TABLE event_package ADD name text, ALTER name SET STORAGE PLAIN;
+    ALTER TABLE event_work
+        ADD sort_key bytea, ADD version text, ADD prerelease boolean, ADD legacy boolean, ADD file text, ADD tags text,
+        ADD fits bigint, ALTER sort_key SET STORAGE PLAIN, ALTER version SET STORAGE PLAIN, ALTER file SET STORAGE PLAIN,
+        ALTER tags SET STORAGE PLAIN;
+    ALTER TABLE event_file
+        ADD sort_key bytea, ADD file text, ALTER sort_key SET STORAGE PLAIN, ALTER file SET STORAGE PLAIN;
+    ALTER TABLE event_version ADD sort_key bytea, ALTER sort_key SET STORAGE PLAIN;
     EXECUTE format('GRANT INSERT ON pg_temp.event_staging TO %I', session_user);
 END $$;
 
@@ -480,9 +488,12 @@ BEGIN
                          max(serial) AS newest, bool_or(kind = '?') AS odd, bool_or(kind = 'y') AS yanked
                       FROM event_staging WHERE serial > p_cursor GROUP BY name) s;
     PERFORM events_analyze('event_package (name)');
-    ended := packages_remove(ARRAY (
-        SELECT p.id FROM event_package e JOIN package p ON p.name = e.name
-            WHERE e.gone > p.serial AND (p_all OR p.follow <> 'no') ORDER BY p.id));
+    ended := '{}';
+    IF EXISTS (SELECT FROM event_package WHERE gone IS NOT NULL) THEN
+        ended := packages_remove(ARRAY (
+            SELECT p.id FROM event_package e JOIN package p ON p.name = e.name
+                WHERE e.gone > p.serial AND (p_all OR p.follow <> 'no') ORDER BY p.id));
+    END IF;
     IF p_all THEN
         INSERT INTO package (name, display)
             SELECT e.name, s.display FROM event_package e JOIN event_staging s ON s.serial = e.made
@@ -537,6 +548,9 @@ END $$;
 CREATE FUNCTION events_files() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM event_work WHERE file IS NOT NULL) THEN
+        RETURN;
+    END IF;
     PERFORM tagsets_add(array_agg(tags), array_agg(fits))
         FROM (SELECT tags, max(fits) AS fits FROM event_work WHERE kind = 'w' GROUP BY tags) t;
     INSERT INTO event_file (package, sort_key, file, kind, serial, happened, wheel, tagset, mask)
@@ -597,10 +611,13 @@ END $$;
 CREATE FUNCTION events_old_sdists() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM event_file WHERE NOT wheel AND version IN (SELECT id FROM event_version WHERE NOT fresh)) THEN
+        RETURN;
+    END IF;
     WITH told AS (
         SELECT version, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS came, array_agg(file) AS touched,
                max(happened) FILTER (WHERE kind = 's') AS uploaded
-            FROM event_file WHERE (kind = 's' OR kind = 'F' AND NOT wheel)
+            FROM event_file WHERE NOT wheel
                 AND version IN (SELECT id FROM event_version WHERE NOT fresh)
             GROUP BY version),
     sets AS MATERIALIZED (
@@ -628,7 +645,13 @@ LANGUAGE plpgsql AS $$
 DECLARE
     changed bigint[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM event_file) THEN
+        RETURN;
+    END IF;
     UPDATE event_file f SET version = e.id FROM event_version e WHERE e.package = f.package AND e.sort_key = f.sort_key;
+    IF NOT EXISTS (SELECT FROM event_file WHERE wheel) THEN
+        RETURN;
+    END IF;
     DELETE FROM version_wheel k USING event_file f
         WHERE f.kind = 'F' AND f.wheel AND k.version = f.version AND k.tagset = f.tagset AND k.name = wheel_hash(f.file);
     INSERT INTO version_wheel (version, tagset, name)
@@ -670,9 +693,11 @@ BEGIN
             WHERE p.id = l.package AND p.quarantined <> (l.kind = 'Q') RETURNING p.id)
     INSERT INTO event_version (id, package, sort_key, made, fresh)
         SELECT v.id, v.package, v.sort_key, 0, false FROM turned t JOIN version v ON v.package = t.id
-        ON CONFLICT DO NOTHING;
-    PERFORM files_withhold(ARRAY (SELECT e.id FROM event_version e JOIN event_work w ON w.package = e.package
-        WHERE w.kind IN ('q', 'd', 'Q', 'C')));
+            WHERE NOT EXISTS (SELECT FROM event_version e WHERE e.id = v.id);
+    IF EXISTS (SELECT FROM event_work WHERE kind IN ('q', 'd', 'Q', 'C')) THEN
+        PERFORM files_withhold(ARRAY (SELECT e.id FROM event_version e JOIN event_work w ON w.package = e.package
+            WHERE w.kind IN ('q', 'd', 'Q', 'C')));
+    END IF;
 END $$;
 
 -- The pages that the batch makes stale; quiet: only of packages that have something of ours.
@@ -696,7 +721,7 @@ END $$;
 CREATE FUNCTION events_apply(p_from bigint, p_to bigint, p_all boolean, p_quiet boolean)
     RETURNS TABLE (applied bigint, ended bigint[], jobs boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
-SET jit = off SET work_mem = '64MB' AS $$
+SET jit = off SET work_mem = '64MB' SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     cursor bigint;
     touched bigint[];
@@ -724,7 +749,9 @@ BEGIN
     PERFORM FROM version WHERE id = ANY (known) ORDER BY id FOR NO KEY UPDATE;
     PERFORM skips_strike(touched);
     PERFORM jobs_settle(touched);
-    ended := ended || attempts_end_unwanted(known);
+    IF known <> '{}' THEN
+        ended := ended || attempts_end_unwanted(known);
+    END IF;
     PERFORM events_pages(p_quiet);
     IF NOT p_quiet AND (SELECT reads_history FROM configuration) THEN
         PERFORM people_pages_stale();
