@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent / "flow"))
 if "--build" in sys.argv:  # the harness wants to know it when it is imported
     os.environ["PIW_TEST_BUILD"] = sys.argv[sys.argv.index("--build") + 1]
 import following  # noqa: E402
+import growth  # noqa: E402
 from harness import IDENTITY, PIWHEELS, Process, clean_environment, piwheels  # noqa: E402
 from measure import cpu_seconds, peak_memory_mb, report  # noqa: E402
 from postgres import Postgres  # noqa: E402
@@ -296,7 +297,8 @@ def slave_overhead(build, directory, options):
 BENCHMARKS = {"dispatch-fail": dispatch_fail, "dispatch-wheel": dispatch_wheel, "dispatch-latency": dispatch_latency,
               "transfer": transfer, "memory": memory, "sustained": sustained,
               "dispatch-tls": dispatch_tls, "tls-reconnect": tls_reconnect, "slave-overhead": slave_overhead,
-              "ingest": following.ingest, "event-latency": following.event_latency}
+              "ingest": following.ingest, "event-latency": following.event_latency,
+              "next-build": growth.next_build, "event-cost": growth.event_cost}
 
 
 def main():
@@ -306,6 +308,8 @@ def main():
     parser.add_argument("--seconds", type=int, help="how long `sustained` lasts (600)")
     parser.add_argument("--events", type=int, help="how long the history of `ingest` is (300000)")
     parser.add_argument("--insecure", dest="tls", action="store_false", help="without TLS (dispatch-tls compares)")
+    parser.add_argument("--versions", type=lambda text: [int(number) for number in text.split(",")],
+                        help="sizes of the databases of next-build and event-cost (10000,100000,1000000,8000000)")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)
