@@ -49,10 +49,16 @@ def _empty_database(postgres):
 
 
 @contextlib.contextmanager
-def _database(postgres):
+def _database_without_target(postgres):
     with _empty_database(postgres) as name:
         done = piwheels("initdb", "-y", "-d", postgres.dsn(name, "postgres"))
         assert done.returncode == 0, done.stderr
+        yield name
+
+
+@contextlib.contextmanager
+def _database(postgres):
+    with _database_without_target(postgres) as name:
         done = piwheels("target", "add", "native", "--native", "-d", postgres.dsn(name, "piwheels"))
         assert done.returncode == 0, done.stderr
         yield name
@@ -62,6 +68,13 @@ def _database(postgres):
 def empty_database(postgres):
     """The name of a database without a schema."""
     with _empty_database(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+def database_without_target(postgres):
+    """The name of a database made by `piwheels initdb`."""
+    with _database_without_target(postgres) as name:
         yield name
 
 

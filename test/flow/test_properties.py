@@ -20,6 +20,7 @@ from harness import piwheels
 SHAS = ["ab" * 32, "cd" * 32]
 NAMES = ["a", "b", "c"]
 VERSIONS = ["1.0", "1.1", "1.2", "junk"]    # the last is none by PEP 440
+PRERELEASE = "1.2"
 ABIS = ["cp310", "cp311", "cp312", "cp313"]
 WHEELS = {"py3-none-any": ABIS, "cp311-cp311-linux_x86_64": ["cp311"], "cp312-abi3-linux_x86_64": ["cp312", "cp313"]}
 SDISTS = [".tar.gz", ".zip", "-2.tar.gz"]
@@ -44,8 +45,8 @@ FIGURES = """
                  (SELECT coalesce(sum(size_bytes), 0) FROM piwheels.file WHERE state = 'live')]
         FROM piwheels.tally"""
 EMPTY = """
-    DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.target; DELETE FROM piwheels.stale_page;
-    DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
+    DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.target;
+    DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
     DELETE FROM piwheels.version_wheel;
     UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0;
     SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace"""
@@ -91,7 +92,7 @@ class Universe:
         """(kind, name, display, version, file, tags)"""
         name, number = self.pick(NAMES), self.pick(VERSIONS)
         display = self.pick([name, name.upper()])
-        kind = self.pick("ccnnnssssssswwwwwwoFFFFFyyyuuPRRQCCqdd?")
+        kind = self.pick("ccnnnssssssswwwwwwoFFFFFyyyuuuPRRQQCCCqdd?")
         if kind in "cPQC?":
             return kind, name, display, None, None, None
         stem = f"{name}-{number}"
@@ -105,7 +106,8 @@ class Universe:
     def applied(self, start, rows):
         """Rows are (serial, happened, *an event)."""
         lines = ["\t".join("\\N" if field is None else str(field) for field in (
-            serial, happened, kind, name, display, number, "\\\\x" + KEYS[number] if number else None, "f" if number else None,
+            serial, happened, kind, name, display, number, "\\\\x" + KEYS[number] if number else None,
+            "ft"[number == PRERELEASE] if number else None,
             "ft"[number == "junk"] if number else None, file, tags, self.fits(tags) if tags else None))
             for serial, happened, kind, name, display, number, file, tags in rows]
         copy = "COPY pg_temp.event_staging FROM STDIN"
@@ -141,10 +143,11 @@ class Universe:
         stem = f"{name}-{number}"
         sdists = self.random.sample(SDISTS, self.pick([0, 1, 1, 1, 2]))
         requires = self.pick(REQUIRES) if sdists else ""
-        wheels = {(tags, f"{stem}{self.pick(['', '-1'])}-{tags}.whl") for tags in WHEELS if self.chance(0.3)}
+        wheels = {(tags, f"{stem}{self.pick(['', '-1'])}-{tags}.whl") for tags in WHEELS if self.chance(0.15)}
         uploaded = self.pick(["2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z", None])
         return {"version": number, "key": KEYS[number], "released": self.pick(["2020-01-01T00:00:00Z", None]),
-                "legacy": number == "junk", "yanked": self.chance(0.1), "requires_python": requires, "uploaded": uploaded,
+                "legacy": number == "junk", "prerelease": number == PRERELEASE, "yanked": self.chance(0.1),
+                "requires_python": requires, "uploaded": uploaded,
                 "judged_mask": sum(1 << number for number, _ in self.targets.values()) if sdists else 0,
                 "na_mask": sum(1 << number for number, abi in self.targets.values() if abi in REQUIRES[requires]),
                 "sdist": stem + sdists[0] if sdists else None, "other_sdists": [stem + ending for ending in sdists[1:]],
@@ -167,12 +170,21 @@ class Universe:
     def under_way(self):
         return [row[0] for row in self.run("SELECT attempt FROM piwheels.job WHERE attempt IS NOT NULL ORDER BY attempt")]
 
+    def claim(self, lease_ms):
+        place = self.random.randrange(2)
+        self.run("SELECT * FROM piwheels.jobs_claim(ARRAY[%s], ARRAY[%s], ARRAY[%s::bigint], ARRAY[%s::bigint], "
+                 "ARRAY[%s::bigint], ARRAY[%s::bigint], %s::bigint[], %s::bigint[])", next(self.attempts), self.slaves[place],
+                 self.pick([15, 15, self.random.randint(1, 15)]), lease_ms, 1_000 * (1 + place), 1_000 * (1 + place), *FRONTS)
+
     def builds_begin(self):
         for _ in range(self.random.randint(1, 4)):
-            place = self.random.randrange(2)
-            self.run("SELECT * FROM piwheels.jobs_claim(ARRAY[%s], ARRAY[%s], ARRAY[%s::bigint], ARRAY[%s::bigint], "
-                     "ARRAY[%s::bigint], ARRAY[%s::bigint], %s::bigint[], %s::bigint[])", next(self.attempts), self.slaves[place],
-                     self.random.randint(1, 15), self.pick([-1, 60_000]), 1_000 * (1 + place), 1_000 * (1 + place), *FRONTS)
+            self.claim(self.pick([-1, 60_000, 60_000]))
+
+    def slaves_fall_one_after_the_other(self):
+        """Whatever they take up is given up."""
+        for _ in range(self.random.randint(3, 8)):
+            self.claim(-1)
+            self.run("SELECT * FROM piwheels.leases_expire(0)")
 
     def a_build_fails(self):
         for attempt in self.under_way()[:self.random.randint(1, 3)]:
@@ -218,7 +230,7 @@ class Universe:
     # ---- people ----
 
     def the_policy_changes(self):
-        self.run("SELECT piwheels.policy_set(%s, %s)", self.pick(["missing", "missing", "all"]), self.pick([0, 0, 86_400_000]))
+        self.run("SELECT piwheels.policy_set(%s, %s)", self.pick(["missing", "all"]), self.pick([0, 0, 86_400_000]))
 
     def target_added(self):
         if len(self.targets) == len(ABIS):
@@ -241,10 +253,34 @@ class Universe:
     def a_target_is_skipped(self):
         self.run("SELECT piwheels.target_skip(%s, %s)", self.pick(self.targets), self.pick([None, None, "retired"]))
 
+    def a_rule_is_made(self):
+        name, target = self.pick(["", *NAMES]), self.pick(["", *self.targets])
+        told, = self.run("SELECT piwheels.skip_add(%s, '', %s, %s, 'for a reason', '{}', '{}')", name, target,
+                         name == "" or self.chance(0.3))[0]
+        package = 0 if told.get("spread") else None
+        while package is not None:
+            package = self.run("SELECT piwheels.skip_spread(%s, %s)", told["rule"]["rule"], package)[0][0]["next"]
+
+    def a_rule_is_taken_back(self):
+        rules = [row[0] for row in self.run("SELECT id FROM piwheels.skip_rule ORDER BY id")]
+        while rules and self.run("SELECT piwheels.skips_remove(%s)", str(rules[0]))[0][0]["more"]:
+            pass
+
+    def something_is_to_be_built_again(self):
+        tried = self.run("SELECT p.name, v.sort_key FROM piwheels.version v JOIN piwheels.package p ON p.id = v.package "
+                         "WHERE v.built_mask | v.failed_mask <> 0 ORDER BY 1, 2") or [(self.pick(NAMES), b"\0")]
+        name, key = self.pick(tried)
+        self.run("SELECT piwheels.rebuild(%s, %s, %s, true)", name, self.pick([None, bytes(key)]), self.pick(["", *self.targets]))
+
+    def something_is_removed(self):
+        self.run("SELECT piwheels.remove(%s, %s, %s, true)", self.pick(NAMES),
+                 self.pick([None, bytes.fromhex(KEYS[self.pick(VERSIONS)])]), self.chance(0.7))
+
     HAPPENINGS = collections.Counter({
-        events_come: 10, a_page_comes: 4, a_project_is_gone: 1, builds_begin: 6, a_build_fails: 3, a_build_ends: 4,
-        a_build_is_given_back: 1, slaves_fall_silent: 2, a_slave_comes_back: 1, time_passes: 2, the_policy_changes: 1, target_added: 1,
-        targets_are_judged: 1, a_target_is_skipped: 1})
+        events_come: 8, a_page_comes: 9, a_project_is_gone: 1, builds_begin: 9, a_build_fails: 3, a_build_ends: 6,
+        a_build_is_given_back: 1, slaves_fall_silent: 2, slaves_fall_one_after_the_other: 1, a_slave_comes_back: 2, time_passes: 3,
+        the_policy_changes: 2, target_added: 1, targets_are_judged: 1, a_target_is_skipped: 1, a_rule_is_made: 1,
+        a_rule_is_taken_back: 1, something_is_to_be_built_again: 3, something_is_removed: 1})
 
     def something_happens(self):
         self.pick(self.HAPPENINGS.elements())(self)

@@ -1,0 +1,148 @@
+"""What is asked all day long reads a few pages only, however long the queue is: whatever the server knew of the tables when it
+made its plans, and while somebody holds an old snapshot, so that thousands of jobs that were handed out are still in the
+indexes.
+"""
+import contextlib
+import itertools
+import re
+
+import psycopg2
+import pytest
+
+from harness import piwheels
+
+JOBS = 60_000
+PAGES = 400         # the tables have some thousands
+FRESH = itertools.count(1_000_000)
+EVENT = "\t".join(["{0}", "1700000000", "{1}", "many", "many", "9.{0}", "\\\\x{0:08x}", "f", "f", "{2}", "\\N", "\\N"])
+
+FILL = f"""
+    SET search_path = piwheels;
+    ALTER TABLE job SET (autovacuum_enabled = off); ALTER TABLE version SET (autovacuum_enabled = off);
+    ALTER TABLE build SET (autovacuum_enabled = off); ALTER TABLE package SET (autovacuum_enabled = off);
+    SELECT target_add('t0', 'cp311', 'linux_x86_64', '');
+    SELECT slave_seen('s', '', '', '', 1);
+    ANALYZE job, version, build, package;
+    INSERT INTO package (name, display) SELECT 'p' || n, 'p' || n FROM generate_series(1, 5000) n;
+    INSERT INTO package (name, display) VALUES ('many', 'many');
+    INSERT INTO version (package, version, sort_key, wanted, sdist, judged_mask)
+        SELECT 1 + n % 5000, '2.' || n, int4send(n), true, 'x', -1 FROM generate_series(1, {JOBS}) n;
+    INSERT INTO job (version, target, rank, need, ready_at)
+        SELECT id, 0, id, CASE WHEN id > {JOBS // 2} THEN CASE id % 2 WHEN 0 THEN 'later' ELSE 'info' END END,
+               CASE WHEN id > {JOBS // 2} AND id % 2 = 0 THEN now() + interval '1 day' ELSE now() END
+        FROM version;
+    INSERT INTO build (id, version, target, slave, started, outcome) SELECT id + 2000000, id, 0, 1, now(), 'farm' FROM version;
+    UPDATE configuration SET follows = 'all', settle_ms = 0;"""
+
+
+class Queue:
+    def __init__(self, postgres, connection):
+        self.postgres = postgres
+        self.cursor = connection.cursor()
+        self.front = (0, 0)
+        self.serial = 0
+
+    def run(self, statement):
+        self.cursor.execute(statement)
+        return self.cursor.fetchall() if self.cursor.description else []
+
+    def fronts(self):
+        return ", ".join(f"array_fill({place}::bigint, ARRAY[64])" for place in self.front)
+
+    def claim(self, count):
+        ids = [next(FRESH) for _ in range(count)]
+        def each(value):
+            return f"ARRAY[{', '.join([value] * count)}]::bigint[]"
+        return (f"SELECT * FROM piwheels.jobs_claim(ARRAY{ids}::bigint[], {each('1')}, {each('1')}, {each('60000')}, {each('0')}, "
+                f"{each('0')}, {self.fronts()})"), ids
+
+    def hand_out(self, count):
+        """All these fail, and are gone."""
+        statement, ids = self.claim(count)
+        self.front = max((row[8], row[1]) for row in self.run(statement))
+        words, ones = ", ".join(["'failed'"] * count), f"ARRAY[{', '.join(['1'] * count)}]"
+        self.run(f"SELECT piwheels.builds_end(ARRAY{ids}::bigint[], ARRAY[{words}], ARRAY[{words}], ARRAY[{words}], "
+                 + ", ".join([ones] * 5) + ")")
+
+    def apply(self, kind, file=None):
+        self.serial += 1
+        self.run("BEGIN; SELECT piwheels.events_open()")
+        self.cursor.copy_expert("COPY pg_temp.event_staging FROM STDIN", Line(EVENT.format(self.serial, kind, file or "\\N")))
+        pages = self.pages(f"SELECT * FROM piwheels.events_apply({self.serial - 1}, {self.serial}, true, false)")
+        self.run("COMMIT")
+        return pages
+
+    def pages(self, statement):
+        """How many the statement reads."""
+        told = "\n".join(row[0] for row in self.run("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) " + statement))
+        return max(int(hit) + int(read or 0) for hit, read in re.findall(r"Buffers: shared hit=(\d+)(?: read=(\d+))?", told))
+
+
+class Line:
+    def __init__(self, text):
+        self.rest = text + "\n"
+
+    def read(self, size):
+        part, self.rest = self.rest[:size], self.rest[size:]
+        return part
+
+
+@pytest.fixture(scope="module", params=["stale", "true"])
+def queue(request, postgres):
+    """With figures about the tables that were taken when these were empty, or that are true."""
+    postgres.createdb("plans")
+    done = piwheels("initdb", "-y", "-d", postgres.dsn("plans"))
+    assert done.returncode == 0, done.stderr
+    postgres.psql(FILL + ("ANALYZE;" if request.param == "true" else ""), "plans")
+    with contextlib.closing(psycopg2.connect(postgres.dsn("plans"))) as connection:
+        connection.autocommit = True
+        yield Queue(postgres, connection)
+    postgres.dropdb("plans")
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "beside a snapshot"])
+def dead(request, queue):
+    """Whether thousands of dead jobs are still in the indexes."""
+    if not request.param:
+        yield queue
+        return
+    with contextlib.closing(psycopg2.connect(queue.postgres.dsn("plans"))) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ")
+        connection.cursor().execute("SELECT count(*) FROM piwheels.target")
+        for _ in range(20):
+            queue.hand_out(100)
+        yield queue
+
+
+def of_a_warm_session(queue, statement):
+    """Plans are made by the first calls, and may be others from the sixth on."""
+    for _ in range(6):
+        queue.run(statement())
+    return queue.pages(statement())
+
+
+def test_the_next_build(dead):
+    assert of_a_warm_session(dead, lambda: dead.claim(1)[0]) < PAGES
+
+
+def test_the_targets_that_have_something_to_build(dead):
+    assert of_a_warm_session(dead, lambda: "SELECT piwheels.targets_ready()") < PAGES
+
+
+def test_the_attempts_that_are_gone(dead):
+    assert of_a_warm_session(dead, lambda: "SELECT * FROM piwheels.attempts_gone(ARRAY[1, 2, 3])") < PAGES
+
+
+def test_the_leases_that_ran_out(dead):
+    assert of_a_warm_session(dead, lambda: "SELECT * FROM piwheels.leases_expire(1000)") < PAGES
+
+
+def test_the_projects_that_are_due(dead):
+    assert of_a_warm_session(dead, lambda: "SELECT * FROM piwheels.projects_due()") < 5 * PAGES  # looks at a thousand jobs
+
+
+@pytest.mark.parametrize("kind, file", [("n", None), ("s", "many-{0}.tar.gz"), ("y", None), ("R", None), ("F", "many-{0}.tar.gz")])
+def test_an_event(dead, kind, file):
+    for _ in range(6):
+        dead.apply(kind, file and file.format(dead.serial))
+    assert dead.apply(kind, file and file.format(dead.serial)) < PAGES
