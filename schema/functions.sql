@@ -168,6 +168,8 @@ BEGIN
         state := 'skipped'; reason := 'the target is skipped: ' || t.skip;
     ELSIF v.skipped_mask & bit <> 0 AND NOT forced THEN
         state := 'skipped'; reason := 'skipped by a rule: ' || coalesce(skip_words(v.id, t.id), 'no reason is known');
+    ELSIF v.sdist IS NULL AND v.covered_mask & bit <> 0 AND NOT v.yanked THEN
+        state := 'covered'; reason := 'PyPI itself has a wheel that fits: ' || coalesce(covering_tags(v.id, t.id), '');
     ELSIF v.sdist IS NULL THEN
         state := 'binary only'; reason := 'PyPI has no source distribution of it';
     ELSIF v.na_mask & bit <> 0 THEN

@@ -310,7 +310,7 @@ static enum step again(struct task *t)
     return STEP_AGAIN;
 }
 
-static const struct task_step fetch_steps[] = {
+static const struct task_step changelog_steps[] = {
     {"ask for the newest serial", ask_newest},
     {"begin to follow", begin_following},
     {"note the beginning", note_beginning},
@@ -438,7 +438,7 @@ static enum step check_stored(struct task *t)
     return STEP_AGAIN;
 }
 
-static const struct task_step keep_steps[] = {
+static const struct task_step events_steps[] = {
     {"wait for an answer", wait_for_answer},
     {"store events", store_events},
     {"check what is stored", check_stored},
@@ -488,9 +488,9 @@ static void on_keep_finished(struct task *t)
 void changelog_start(struct changelog *c, uv_loop_t *loop)
 {
     c->tasks = 2;
-    c->fetch = (struct task){.name = "changelog", .steps = fetch_steps, .cancel = on_cancel_fetch,
+    c->fetch = (struct task){.name = "changelog", .steps = changelog_steps, .cancel = on_cancel_fetch,
                              .finished = on_fetch_finished};
-    c->keep = (struct task){.name = "events", .steps = keep_steps, .cancel = on_cancel_keep, .finished = on_keep_finished};
+    c->keep = (struct task){.name = "events", .steps = events_steps, .cancel = on_cancel_keep, .finished = on_keep_finished};
     task_start(loop, &c->keep);
     task_start(loop, &c->fetch);
 }

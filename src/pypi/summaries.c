@@ -149,7 +149,7 @@ static enum step leave(struct task *t)
     return STEP_AGAIN;
 }
 
-static const struct task_step place_steps[] = {
+static const struct task_step summary_steps[] = {
     {"wait for a package", wait_for_package},
     {"fetch", fetch},
     {"read", read_answer},
@@ -237,7 +237,7 @@ static enum step again(struct task *t)
     return STEP_AGAIN;
 }
 
-static const struct task_step look_steps[] = {
+static const struct task_step summaries_steps[] = {
     {"look for due summaries", look_for_due},
     {"give places", give_places},
     {"pause", rest},
@@ -293,11 +293,11 @@ void summaries_start(struct summaries *s, uv_loop_t *loop)
     for (size_t i = 0; i < SUMMARY_PLACES; i++) {
         struct summary_place *p = &s->places[i];
         p->summaries = s;
-        p->task = (struct task){.name = "summary", .steps = place_steps, .cancel = on_cancel_place,
+        p->task = (struct task){.name = "summary", .steps = summary_steps, .cancel = on_cancel_place,
                                 .finished = on_place_finished};
         task_start(loop, &p->task);
     }
-    s->look = (struct task){.name = "summaries", .steps = look_steps, .cancel = on_cancel_look, .finished = on_look_finished};
+    s->look = (struct task){.name = "summaries", .steps = summaries_steps, .cancel = on_cancel_look, .finished = on_look_finished};
     task_start(loop, &s->look);
 }
 
