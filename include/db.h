@@ -75,8 +75,8 @@ bool db_configuration_newer(const struct db_configuration *found);
 int db_configuration_check(const struct db_configuration *found, char *why, size_t why_size);
 
 /* What the master wants: whether versions are built of which PyPI itself has wheels that fit, and how long an upload
- * must have settled. */
-void db_policy(struct db *db, struct db_call *c, bool build_all, int64_t settle_ms,
+ * must have settled; and how long events are kept (0: not at all). */
+void db_policy(struct db *db, struct db_call *c, bool build_all, int64_t settle_ms, int64_t event_retention_ms,
                void (*done)(struct db_call *c, int error));
 
 /* ---- targets ---- */

@@ -3,14 +3,15 @@
 
 SET LOCAL search_path = piwheels, pg_temp;
 
--- What the master wants of the database: build 'missing' or 'all', and how long an upload settles.
-CREATE FUNCTION policy_set(p_builds text, p_settle_ms bigint) RETURNS void
+-- What the master wants of the database: build 'missing' or 'all', how long an upload settles, and how long events are kept.
+CREATE FUNCTION policy_set(p_builds text, p_settle_ms bigint, p_event_retention_ms bigint DEFAULT 0) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     old configuration;
 BEGIN
     SELECT * INTO old FROM configuration FOR NO KEY UPDATE;
-    UPDATE configuration SET builds = p_builds, settle_ms = p_settle_ms;
+    UPDATE configuration SET builds = p_builds, settle_ms = p_settle_ms, event_retention_ms = p_event_retention_ms;
+    PERFORM events_expire(p_event_retention_ms);
     IF old.builds <> p_builds THEN
         PERFORM versions_settle(ARRAY (SELECT id FROM version WHERE covered_mask <> 0));
         PERFORM people_pages_stale();
@@ -700,6 +701,47 @@ BEGIN
     END IF;
 END $$;
 
+-- Drops the partitions of events all of which are older than so long. Somebody who reads them is not waited for: it is done
+-- the next time.
+CREATE FUNCTION events_expire(p_retention_ms bigint) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '100ms' AS $$
+DECLARE
+    part regclass;
+    newest timestamptz;
+BEGIN
+    FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'piwheels.event'::regclass ORDER BY inhrelid LOOP
+        EXECUTE format('SELECT happened FROM %s ORDER BY serial DESC LIMIT 1', part) INTO newest;
+        EXIT WHEN p_retention_ms > 0 AND newest >= now() - make_interval(secs => p_retention_ms / 1000.0);
+        EXECUTE format('DROP TABLE %s', part);
+    END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END $$;
+
+-- Keeps the batch, as far as it is young enough. The partitions (of 100,000 serials: some days) are made when they are needed.
+CREATE FUNCTION events_keep(p_cursor bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    size constant bigint := 100000;
+    retention_ms bigint := (SELECT event_retention_ms FROM configuration);
+    since bigint := extract(epoch FROM now()) - retention_ms / 1000;
+    place bigint;
+BEGIN
+    IF retention_ms = 0 THEN
+        RETURN;
+    END IF;
+    FOR place IN SELECT DISTINCT serial / size FROM event_staging WHERE serial > p_cursor AND happened >= since ORDER BY 1 LOOP
+        IF to_regclass(format('piwheels.event_%s', place)) IS NULL THEN
+            EXECUTE format('CREATE TABLE piwheels.event_%s PARTITION OF piwheels.event FOR VALUES FROM (%s) TO (%s)',
+                           place, place * size, (place + 1) * size);
+        END IF;
+    END LOOP;
+    -- those of a history that is read a second time may be there
+    INSERT INTO event SELECT serial, to_timestamp(happened), kind, name, display, version, file FROM event_staging
+        WHERE serial > p_cursor AND happened >= since ORDER BY serial ON CONFLICT DO NOTHING;
+    PERFORM events_expire(retention_ms);
+END $$;
+
 -- The pages that the batch makes stale; quiet: only of packages that have something of ours.
 CREATE FUNCTION events_pages(p_quiet boolean) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -753,6 +795,7 @@ BEGIN
         ended := ended || attempts_end_unwanted(known);
     END IF;
     PERFORM events_pages(p_quiet);
+    PERFORM events_keep(cursor);
     IF NOT p_quiet AND (SELECT reads_history FROM configuration) THEN
         PERFORM people_pages_stale();
     END IF;

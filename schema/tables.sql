@@ -15,8 +15,21 @@ CREATE TABLE configuration (
     follows     text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),  -- which packages' events
     builds      text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),  -- what PyPI has, too?
     settle_ms   bigint NOT NULL DEFAULT 300000, -- a version is taken up when its upload is so old
-    reads_history boolean NOT NULL DEFAULT false -- pages for people wait until PyPI's history has been read
+    reads_history boolean NOT NULL DEFAULT false, -- pages for people wait until PyPI's history has been read
+    event_retention_ms bigint NOT NULL DEFAULT 0 -- how long events are kept; 0: they are not
 );
+
+-- PyPI's events as they were understood, if configuration says that they are kept: for people, nothing here reads them.
+-- In partitions of serials, so that the old ones go at once (see events_keep).
+CREATE TABLE event (
+    serial   bigint PRIMARY KEY,
+    happened timestamptz NOT NULL,
+    kind     "char" NOT NULL,                -- see struct changelog_event in src/pypi
+    name     text NOT NULL,                  -- of the package, normalised
+    display  text NOT NULL,                  -- as PyPI spelt it
+    version  text,
+    file     text
+) PARTITION BY RANGE (serial);
 
 -- What wheels are built for. The id is the bit in every mask: at most 64 (0 to 63).
 CREATE TABLE target (

@@ -19,7 +19,17 @@ ALTER TABLE piwheels.configuration
     ADD COLUMN follows   text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),
     ADD COLUMN builds    text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),
     ADD COLUMN settle_ms bigint NOT NULL DEFAULT 300000,
-    ADD COLUMN reads_history boolean NOT NULL DEFAULT false;
+    ADD COLUMN reads_history boolean NOT NULL DEFAULT false,
+    ADD COLUMN event_retention_ms bigint NOT NULL DEFAULT 0;
+CREATE TABLE piwheels.event (
+    serial   bigint PRIMARY KEY,
+    happened timestamptz NOT NULL,
+    kind     "char" NOT NULL,
+    name     text NOT NULL,
+    display  text NOT NULL,
+    version  text,
+    file     text
+) PARTITION BY RANGE (serial);
 ALTER TABLE piwheels.target
     ADD COLUMN glibc   text CHECK (glibc ~ '^[0-9]{1,3}\.[0-9]{1,3}$'),
     ADD COLUMN judging boolean NOT NULL DEFAULT false;

@@ -236,7 +236,8 @@ static enum step set_policy(struct task *t)
         return task_fail(t, -EINVAL, "--build must be missing or all, not %.100s", build);
     if (option_flag(o, OPT_master_dev_mode) && !option_given(o, OPT_master_settle))
         settle_ms = 0;
-    db_policy(m->db, &m->call, strcmp(build, "all") == 0, settle_ms, on_configuration);
+    db_policy(m->db, &m->call, strcmp(build, "all") == 0, settle_ms, option_number(o, OPT_master_event_retention),
+              on_configuration);
     return STEP_WAIT;
 }
 

@@ -46,12 +46,18 @@ static int parse_flag(const char *text, int64_t *number)
     return -EINVAL;
 }
 
-static int parse_span(const char *text, int64_t *number)
+/* A span, or 0. */
+static int parse_period(const char *text, int64_t *number)
 {
     static const struct unit units[] = {{"", 1000},        {"s", 1000},       {"min", 60000},
                                         {"h", 60 * 60000}, {"d", 24 * 60 * 60000}, {NULL, 0}};
 
-    int error = parse_quantity(text, units, number);
+    return parse_quantity(text, units, number);
+}
+
+static int parse_span(const char *text, int64_t *number)
+{
+    int error = parse_period(text, number);
     return error == 0 && *number == 0 ? -EINVAL : error;
 }
 
@@ -89,6 +95,7 @@ static const char *const refusals[] = {
     [KIND_PATH] = "is no path",
     [KIND_NUMBER] = "is no whole number",
     [KIND_SPAN] = "is no duration; write 90s, 5min, 3h or 2d",
+    [KIND_PERIOD] = "is no duration; write 90s, 5min, 3h, 2d or 0",
     [KIND_SIZE] = "is no size; write 512, 64K, 20M or 4G",
 };
 
@@ -97,6 +104,7 @@ static int parse_value(enum option_kind kind, const char *text, int64_t *number)
     switch (kind) {
     case KIND_FLAG: return parse_flag(text, number);
     case KIND_SPAN: return parse_span(text, number);
+    case KIND_PERIOD: return parse_period(text, number);
     case KIND_SIZE: return parse_size(text, number);
     case KIND_COUNT:
     case KIND_NUMBER: return parse_number(text, number);

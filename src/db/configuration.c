@@ -70,7 +70,7 @@ int db_configuration_check(const struct db_configuration *found, char *why, size
     return -EPROTO;
 }
 
-void db_policy(struct db *db, struct db_call *c, bool build_all, int64_t settle_ms,
+void db_policy(struct db *db, struct db_call *c, bool build_all, int64_t settle_ms, int64_t event_retention_ms,
                void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
@@ -78,6 +78,7 @@ void db_policy(struct db *db, struct db_call *c, bool build_all, int64_t settle_
     pg_params_init(&params);
     pg_add_text(&params, build_all ? "all" : "missing");
     pg_add_int(&params, settle_ms);
+    pg_add_int(&params, event_retention_ms);
     call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, "SELECT piwheels.policy_set($1, $2)", &params);
+    call_send(c, db->bulk, "SELECT piwheels.policy_set($1, $2, $3)", &params);
 }

@@ -220,6 +220,24 @@ static void read_targets(struct model *m, const json_t *list)
     free(before);
 }
 
+static void read_pypi(struct model *m, const json_t *pypi)
+{
+    char state[16], trouble[96], left[SPAN_SIZE];
+    long long lag = (long long)integer_of(pypi, "lag");
+
+    text_of(pypi, "state", state, sizeof state);
+    text_of(pypi, "trouble", trouble, sizeof trouble);
+    m->pypi_waits = strcmp(state, "waiting") == 0;
+    if (m->pypi_waits)
+        snprintf(m->pypi, sizeof m->pypi, "%s", trouble);
+    else if (strcmp(state, "reading") == 0)
+        snprintf(m->pypi, sizeof m->pypi, "%lld events behind, %s left", lag, model_span(integer_of(pypi, "left_ms"), left));
+    else if (strcmp(state, "following") == 0)
+        snprintf(m->pypi, sizeof m->pypi, "%lld events behind", lag);
+    else
+        snprintf(m->pypi, sizeof m->pypi, "%s", strcmp(state, "off") == 0 ? "not followed" : "");
+}
+
 static void read_master(struct model *m, const json_t *round)
 {
     const json_t *master = json_object_get(round, "master"), *hour = json_object_get(round, "builds_hour");
@@ -237,6 +255,7 @@ static void read_master(struct model *m, const json_t *round)
     history_add(&m->builds, (double)(m->good + m->failed + m->farm));
     history_add(&m->databases, m->database_ms);
     history_add(&m->loops, m->loop_ms);
+    read_pypi(m, json_object_get(round, "pypi"));
     read_machine(&m->machine, master);
     read_targets(m, json_object_get(round, "targets"));
 }

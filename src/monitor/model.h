@@ -67,6 +67,8 @@ struct model {
     bool paused;
     int64_t up_ms, good, failed, farm; /* builds of the last hour */
     double resident_bytes, database_ms, loop_ms;
+    char pypi[128];                    /* how following PyPI fares, in a few words; "": not told */
+    bool pypi_waits;                   /* because of a trouble */
     struct model_machine machine;
     struct history builds, databases, loops;
     struct model_target targets[MODEL_TARGETS];

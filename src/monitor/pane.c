@@ -112,6 +112,16 @@ static void own_lines(struct pane *p, const struct model *m)
     text_line(p, "master", value);
 }
 
+/* The whole width: a trouble is a sentence. */
+static void pypi_line(struct pane *p, const struct model *m)
+{
+    if (p->y >= p->end || m->pypi[0] == '\0')
+        return;
+    paint(p->s, p->y, p->x, p->names, COLOUR_QUIET, WEIGHT_PLAIN, " PyPI");
+    paint(p->s, p->y++, p->x + p->names, p->width - p->names, m->pypi_waits ? COLOUR_BAD : COLOUR_PLAIN, WEIGHT_PLAIN, "%s%s",
+          m->pypi_waits ? "stands still: " : "", m->pypi);
+}
+
 static void draw_master(struct pane *p, const struct model *m)
 {
     char title[64];
@@ -126,6 +136,7 @@ static void draw_master(struct pane *p, const struct model *m)
     own_lines(p, m);
     machine_lines(halves ? &right : p, &m->machine);
     p->width = p->s->columns;
+    pypi_line(p, m);
     p->names = TARGET_COLUMNS;
     target_lines(p, m);
 }

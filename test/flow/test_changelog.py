@@ -214,6 +214,15 @@ def test_an_event_that_the_database_refuses_is_named_and_passed_over(farm, pypi)
     assert told["refused"] == len(passed) and told["trouble"] == ""
 
 
+def test_events_are_kept_as_long_as_the_master_is_told(farm, pypi):
+    release(pypi, OTHER)
+    follow(farm, "--event-retention", "1d")
+    farm.wait_sql(f"SELECT kind, version, file FROM event WHERE name = '{OTHER}' AND kind = 's'", f"s|1.0|{OTHER}-1.0.tar.gz")
+    assert farm.master.stop() == 0
+    farm.start_master(follow="all")     # keeps none
+    assert farm.sql("SELECT count(*) FROM event") == "0"
+
+
 def test_the_sweep_mends_what_no_event_told(farm, pypi):
     follow(farm, "--sweep", "1s")
     farm.sql("UPDATE package SET serial = 0, display = 'lost' WHERE name = 'piwtest-pure'")

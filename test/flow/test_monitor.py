@@ -99,7 +99,14 @@ def check_golden(name, screen):
 # ---- what is shown -----------------------------------------------------------------------------------
 
 def test_the_list_shows_the_master_and_every_slave(watched):
-    check_golden("monitor-list", watched.wait(r"building +pi4-a .* piwtest-made 1\.0"))
+    check_golden("monitor-list", watched.wait(r"(?s)building +pi4-a .* piwtest-made 1\.0.* PyPI +0 events behind"))
+
+
+def test_the_master_pane_tells_what_keeps_it_from_following_pypi(watched, farm):
+    farm.pypi.sql("INSERT INTO behaviour (path_prefix, method, kind, argument) VALUES ('/pypi', 'POST', 'status', '500')")
+    watched.wait(r"^ PyPI +stands still: PyPI answers with status 500")
+    farm.pypi.sql("DELETE FROM behaviour")
+    watched.wait(r"^ PyPI +0 events behind")
 
 
 def test_the_pane_shows_the_selected_slave(watched):

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 
+import psycopg2
 import pytest
 
 from harness import piwheels
@@ -125,7 +126,8 @@ def world(postgres, schema):
         DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
         DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
         DELETE FROM piwheels.version_wheel;
-        UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0, reads_history = false;
+        UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0, reads_history = false,
+            event_retention_ms = 0;
         SELECT setval(oid::regclass, 1, false) FROM pg_class
             WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace;
         COMMIT;""", schema)
@@ -1226,6 +1228,43 @@ def test_pages_for_people_wait_until_the_history_has_been_read(log):
     log.world.write_pages()
     apply(10, 11, False)
     assert log.world.stale_for_people() == [("home", "")]
+
+
+def kept_events(world):
+    return world.rows("SELECT serial, kind, name, version, file FROM piwheels.event ORDER BY serial")
+
+
+def test_events_are_not_kept_unless_that_is_asked_for(log):
+    log.apply(*release("1.0"))
+    assert kept_events(log.world) == []
+    assert log.world.rows("SELECT FROM pg_inherits WHERE inhparent = 'piwheels.event'::regclass") == []
+
+
+def test_events_are_kept_until_they_are_too_old(log):
+    fifty_years, moment = 50 * 366 * 86_400_000, 1
+    log.world.rows(f"SELECT piwheels.policy_set('missing', 0, {fifty_years})")
+    log.apply(*release("1.0"), again=True)
+    assert kept_events(log.world) == [("1", "n", "x", "1.0", ""), ("2", "s", "x", "1.0", "x-1.0.tar.gz")]
+    log.serial = 99_999
+    log.world.postgres.psql("UPDATE piwheels.configuration SET pypi_serial = 99999", log.world.name)
+    log.apply(*release("2.0"))      # into the next partition
+    assert [row[0] for row in kept_events(log.world)] == ["1", "2", "100000", "100001"]
+    log.world.rows(f"SELECT piwheels.policy_set('missing', 0, {moment})")
+    assert kept_events(log.world) == []
+    log.apply(*release("3.0"))      # of the year 2023
+    assert kept_events(log.world) == []
+
+
+def test_old_events_that_somebody_reads_go_the_next_time(log):
+    log.world.rows(f"SELECT piwheels.policy_set('missing', 0, {50 * 366 * 86_400_000})")
+    log.apply(*release("1.0"))
+    with psycopg2.connect(log.world.postgres.dsn(log.world.name)) as reader:
+        reader.cursor().execute("SELECT * FROM piwheels.event")
+        log.world.rows("SELECT piwheels.policy_set('missing', 0, 0)")
+        assert len(kept_events(log.world)) == 2
+    reader.close()
+    log.world.rows("SELECT piwheels.policy_set('missing', 0, 0)")
+    assert kept_events(log.world) == []
 
 
 def test_events_that_leave_a_gap_are_refused(log):

@@ -404,6 +404,18 @@ static void what_is_no_span_is_refused(void **state)
     }
 }
 
+static void a_period_may_be_none(void **state)
+{
+    READS(FOR_MASTER, "--sweep", "0", "--event-retention", "2d");
+    assert_int_equal(option_number(&o, OPT_master_sweep), 0);
+    assert_int_equal(option_number(&o, OPT_master_event_retention), 172800000);
+}
+
+static void what_is_no_period_is_refused(void **state)
+{
+    REFUSES("--sweep: \"never\" is no duration; write 90s, 5min, 3h, 2d or 0", FOR_MASTER, "--sweep", "never");
+}
+
 static void sizes_are_bytes(void **state)
 {
     static const struct {
@@ -578,6 +590,8 @@ int main(void)
         OPTIONS_TEST(help_and_version_ask_for_nothing_else),
         OPTIONS_TEST(spans_are_milliseconds),
         OPTIONS_TEST(what_is_no_span_is_refused),
+        OPTIONS_TEST(a_period_may_be_none),
+        OPTIONS_TEST(what_is_no_period_is_refused),
         OPTIONS_TEST(sizes_are_bytes),
         OPTIONS_TEST(flags_of_files_and_variables_are_yes_or_no),
         OPTIONS_TEST(counts_of_variables_are_whole_numbers),
