@@ -1,0 +1,36 @@
+/*
+ * What the files of `piwheels target` share: target.c reads the words, target_add.c adds a target and holds what is known of
+ * PyPI against it.
+ */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include "tool.h"
+
+struct target {
+    struct tool tool;
+    const char *name;
+    const char *abi, *platform, *label;  /* of add */
+    const char *glibc;                   /* "2.36", or NULL */
+    const char *reason;                  /* of skip; NULL: unskip */
+    char **packages;                     /* of preinstalled */
+    size_t package_count;
+    bool json;                           /* of list */
+    bool found;
+    struct db_targets targets;
+    unsigned id;                         /* of add */
+    struct db_words tags, requires;      /* to judge a new target by */
+    const char **excluded;               /* of `requires` */
+    size_t excluded_count;
+    int64_t next;                        /* package to go on from */
+};
+
+struct target *target_of(struct task *t);
+
+/* Runs the steps with the database; the exit status. */
+int target_run(struct target *t, const struct options *o, const struct task_step *steps);
+
+/* Adds the target, or changes its label and libc, and judges it if it is new; the exit status. */
+int target_add(struct target *t, const struct options *o);
+
+#endif

@@ -1,0 +1,193 @@
+/*
+ * piwheels target add: makes a target. In a farm that knows versions already, what PyPI's wheels and their Requires-Python
+ * say about the new target is worked out here, for SQL cannot: until that is done nothing is built for it. Called by
+ * target.c, which has checked the words.
+ */
+#include "target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "python.h"
+
+static enum step add_target(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_target_add(target->tool.db, &target->tool.call, target->name, target->abi, target->platform,
+                  target->label, target->glibc, &target->id, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step read_what_is_there(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    db_targets(target->tool.db, &target->tool.call, &target->targets, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static const struct db_target *added_target(const struct target *target)
+{
+    for (unsigned i = 0; i < target->targets.count; i++)
+        if (target->targets.items[i].id == target->id)
+            return &target->targets.items[i];
+    return NULL;
+}
+
+static enum step tell_added(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    printf("Target %s: wheels for %s on %s%s%s%s.\n", target->name, target->abi, target->platform,
+           target->label[0] != '\0' ? " (" : "", target->label, target->label[0] != '\0' ? ")" : "");
+    const struct db_target *added = added_target(target);
+    return added != NULL && added->judging ? STEP_NEXT : STEP_DONE;
+}
+
+/* The rest is for a farm that knows versions already: what PyPI's wheels and their Requires-Python say about the new
+ * target is worked out here, for SQL cannot. If this is cut off, the same command goes on with it. */
+static enum step read_tags(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_tagsets(target->tool.db, &target->tool.call, &target->tags, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static bool tags_fit(const struct target *target, const char *tags)
+{
+    const struct db_target *added = added_target(target);
+    struct python_target python = {.abi = added->abi, .platform = added->platform, .glibc_major = added->glibc_major,
+                                   .glibc_minor = added->glibc_minor};
+    struct wheel_name name;
+    char file[1200];
+
+    snprintf(file, sizeof file, "x-1-%s.whl", tags);
+    return python_wheel_name_parse(file, &name) == 0 && python_wheel_fits(&name, &python);
+}
+
+static enum step judge_tags(struct task *t)
+{
+    struct target *target = target_of(t);
+    size_t count = 0;
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    int64_t *fits = mem_new(target->tags.count + 1, sizeof *fits);
+    for (unsigned i = 0; i < target->tags.count; i++)
+        if (tags_fit(target, target->tags.items[i].text))
+            fits[count++] = target->tags.items[i].id;
+    printf("%s: PyPI's wheels have %u sets of tags, of which it can load %zu; this may take a while.\n", target->name,
+           target->tags.count, count);
+    fflush(stdout);
+    db_tagsets_judge(target->tool.db, &target->tool.call, target->id, fits, count, tool_on_answer);
+    free(fits);
+    return STEP_WAIT;
+}
+
+static enum step read_requires_python(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    db_requires_python(target->tool.db, &target->tool.call, &target->requires, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step judge_requires_python(struct task *t)
+{
+    struct target *target = target_of(t);
+    unsigned major, minor;
+    bool free_threaded;
+    char python[32];
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    python_abi_parse(target->abi, &major, &minor, &free_threaded);
+    snprintf(python, sizeof python, "%u.%u", major, minor);
+    target->excluded = mem_new(target->requires.count + 1, sizeof *target->excluded);
+    for (unsigned i = 0; i < target->requires.count; i++)
+        if (!python_requires_allows(target->requires.items[i].text, python))
+            target->excluded[target->excluded_count++] = target->requires.items[i].text;
+    return STEP_NEXT;
+}
+
+static const struct task_step add_steps[] = {
+    {"add target", add_target},
+    {"read what is there", read_what_is_there},
+    {"tell added", tell_added},
+    {"read tags", read_tags},
+    {"judge tags", judge_tags},
+    {"read Requires-Python", read_requires_python},
+    {"judge Requires-Python", judge_requires_python},
+    {NULL, NULL},
+};
+
+static enum step judge_versions(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_target_judge(target->tool.db, &target->tool.call, target->id, target->excluded, target->excluded_count,
+                    &target->next, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step make_jobs(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_target_judged(target->tool.db, &target->tool.call, target->id, &target->next, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step check_answer(struct task *t)
+{
+    return target_of(t)->tool.error != 0 ? tool_refused(&target_of(t)->tool) : STEP_NEXT;
+}
+
+static const struct task_step judge_steps[] = {
+    {"judge versions", judge_versions},
+    {"check the answer", check_answer},
+    {NULL, NULL},
+};
+
+static const struct task_step make_steps[] = {
+    {"make jobs", make_jobs},
+    {"check the answer", check_answer},
+    {NULL, NULL},
+};
+
+/* Once for some packages, and again until all have had their turn, so that the farm can work in between. */
+static int run_through(struct target *t, const struct options *o, const struct task_step *steps)
+{
+    int status = EXIT_OK;
+
+    for (t->next = 0; t->next >= 0 && status == EXIT_OK;) {
+        memset(&t->tool, 0, sizeof t->tool);
+        status = target_run(t, o, steps);
+    }
+    return status;
+}
+
+int target_add(struct target *t, const struct options *o)
+{
+    int status = target_run(t, o, add_steps);
+    bool judged = t->excluded == NULL;
+
+    if (status == EXIT_OK && !judged)
+        status = run_through(t, o, judge_steps);
+    if (status == EXIT_OK && !judged)
+        status = run_through(t, o, make_steps);
+    db_words_release(&t->tags);
+    db_words_release(&t->requires);
+    free(t->excluded);
+    return status;
+}
