@@ -72,6 +72,7 @@ class Process:
         """The match of the first line (from `after` on) that has `pattern`; fails when the program ends without one."""
         compiled = re.compile(pattern)
         at = after
+        deadline = time.monotonic() + 5 * limit_s  # for one that goes on talking of other things
         with self.changed:
             while True:
                 while at < len(self.lines):
@@ -79,7 +80,7 @@ class Process:
                     if found:
                         return found
                     at += 1
-                if self.ended or not self.changed.wait(limit_s):
+                if self.ended or time.monotonic() > deadline or not self.changed.wait(limit_s):
                     raise AssertionError(f"no line like {pattern!r} from {self.command[:2]}:\n" + "\n".join(self.lines[-60:]))
 
     def wait_end(self, limit_s=LIMIT_S):
