@@ -552,8 +552,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM event_work WHERE file IS NOT NULL) THEN
         RETURN;
     END IF;
-    PERFORM tagsets_add(array_agg(tags), array_agg(fits))
-        FROM (SELECT tags, max(fits) AS fits FROM event_work WHERE kind = 'w' GROUP BY tags) t;
+    IF EXISTS (SELECT FROM event_work WHERE kind = 'w') THEN
+        PERFORM tagsets_add(array_agg(tags), array_agg(fits))
+            FROM (SELECT tags, max(fits) AS fits FROM event_work WHERE kind = 'w' GROUP BY tags) t;
+    END IF;
     INSERT INTO event_file (package, sort_key, file, kind, serial, happened, wheel, tagset, mask)
         SELECT f.package, f.sort_key, f.file, f.kind, f.serial, f.happened, f.tags IS NOT NULL, t.id, t.mask
             FROM (SELECT DISTINCT ON (package, sort_key, file) package, sort_key, file, kind, serial, happened, tags
@@ -626,16 +628,17 @@ BEGIN
                ARRAY (SELECT s FROM unnest(v.other_sdists || v.sdist) WITH ORDINALITY o (s, place)
                           WHERE s IS NOT NULL AND s <> ALL (t.touched) ORDER BY place) || coalesce(t.came, '{}') AS sdists
             FROM told t JOIN version v ON v.id = t.version),
+    chosen AS MATERIALIZED (
+        SELECT s.*, c.sdist, c.sdist IS DISTINCT FROM s.old AS other FROM sets s CROSS JOIN LATERAL sdist_choose(s.sdists) c (sdist)),
     changed AS (
-        UPDATE version v SET sdist = sdist_choose(s.sdists),
-                other_sdists = nullif(array_remove(s.sdists, sdist_choose(s.sdists)), '{}'),
-                uploaded = greatest(v.uploaded, to_timestamp(s.uploaded)),
-                sdist_sha256 = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN NULL ELSE v.sdist_sha256 END,
-                judged_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.judged_mask END,
-                na_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.na_mask END,
-                failed_mask = CASE WHEN sdist_choose(s.sdists) IS DISTINCT FROM s.old THEN 0 ELSE v.failed_mask END
-            FROM sets s WHERE v.id = s.version
-            RETURNING v.id, v.sdist IS DISTINCT FROM s.old AS other, v.uploaded)
+        UPDATE version v SET sdist = c.sdist, other_sdists = nullif(array_remove(c.sdists, c.sdist), '{}'),
+                uploaded = greatest(v.uploaded, to_timestamp(c.uploaded)),
+                sdist_sha256 = CASE WHEN c.other THEN NULL ELSE v.sdist_sha256 END,
+                judged_mask = CASE WHEN c.other THEN 0 ELSE v.judged_mask END,
+                na_mask = CASE WHEN c.other THEN 0 ELSE v.na_mask END,
+                failed_mask = CASE WHEN c.other THEN 0 ELSE v.failed_mask END
+            FROM chosen c WHERE v.id = c.version
+            RETURNING v.id, c.other, v.uploaded)
     UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL,
             ready_at = settled_at(c.uploaded, (SELECT settle_ms FROM configuration))
         FROM changed c WHERE job.version = c.id AND c.other AND job.attempt IS NULL;
