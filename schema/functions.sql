@@ -58,6 +58,15 @@ BEGIN
         FROM target WHERE skip IS NULL AND NOT judging;
     IF cardinality(p_versions) > 1000 THEN
         SET LOCAL plan_cache_mode = force_custom_plan; -- one that knows how many they are
+    ELSE
+        -- most that end are done with: neither open anywhere nor with a job left
+        p_versions := ARRAY (
+            SELECT v.id FROM version v JOIN package p ON p.id = v.package
+                WHERE v.id = ANY (p_versions) AND (version_open(v, p, c.builds) & enabled <> 0
+                                                   OR EXISTS (SELECT FROM job WHERE version = v.id)));
+        IF p_versions = '{}' THEN
+            RETURN;
+        END IF;
     END IF;
     WITH facts AS MATERIALIZED (
         SELECT v.id, v.built_mask, v.forced_mask, v.judged_mask, job_rank(v.by_hand, p.downloads, v.released) AS rank,
@@ -287,8 +296,10 @@ END $$;
 CREATE FUNCTION projects_stale(p_versions bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pages_stale('project', ARRAY (
-        SELECT p.name FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)));
+    INSERT INTO stale_page (kind, key)
+        SELECT DISTINCT 'project', p.name FROM version v JOIN package p ON p.id = v.package
+            WHERE v.id = ANY (p_versions) ORDER BY p.name
+        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
 END $$;
 
 -- All of them, and the front page.
@@ -342,14 +353,15 @@ CREATE FUNCTION tally_add(p tally) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     this_minute timestamptz := date_trunc('minute', now());
-    fresh boolean := NOT EXISTS (SELECT FROM tally WHERE minute = this_minute);
+    fresh boolean; -- the row was made, not changed
 BEGIN
     INSERT INTO tally AS t VALUES (this_minute, p.succeeded, p.failed, p.farm, p.packages, p.versions, p.files,
                                    p.size_bytes)
         ON CONFLICT (minute) DO UPDATE SET
             succeeded = t.succeeded + p.succeeded, failed = t.failed + p.failed, farm = t.farm + p.farm,
             packages = t.packages + p.packages, versions = t.versions + p.versions, files = t.files + p.files,
-            size_bytes = t.size_bytes + p.size_bytes;
+            size_bytes = t.size_bytes + p.size_bytes
+        RETURNING t.xmax = 0 INTO fresh;
     IF fresh THEN
         WITH old AS (
             DELETE FROM tally WHERE minute < now() - interval '25 hours' AND minute > '-infinity' RETURNING *)
@@ -671,9 +683,10 @@ $$;
 
 -- Ids for attempts to come: who claims brings them along, so that a claim can be repeated.
 CREATE FUNCTION attempts_reserve(p_count integer) RETURNS SETOF bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    SELECT nextval('attempt_id') FROM generate_series(1, p_count)
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT nextval('attempt_id') FROM generate_series(1, p_count);
+END $$;
 
 -- Whether a slave may have a job that its targets allow: after a failure of the farm rather another one, after one for
 -- want of memory or time one that has more. (0: the slave did not tell.)
@@ -722,14 +735,15 @@ BEGIN
     RETURN found;
 END $$;
 
--- Hands jobs to claims, place by place.
+-- Hands jobs to claims, place by place. (In PL/pgSQL, as all that is called often: it keeps its plans.)
 CREATE FUNCTION jobs_give(p_jobs tid[], p_places bigint[], p_attempts bigint[], p_slaves bigint[], p_leases_ms bigint[])
     RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE job SET attempt = p_attempts[f.place], slave = p_slaves[f.place], started = clock_timestamp(),
             lease_until = now() + make_interval(secs => p_leases_ms[f.place] / 1000.0)
-        FROM unnest(p_jobs, p_places) f (at, place) WHERE job.ctid = f.at
-$$;
+        FROM unnest(p_jobs, p_places) f (at, place) WHERE job.ctid = f.at;
+END $$;
 
 -- For each place of the arrays: claims a job of the targets in the mask for the slave, as this attempt, if this
 -- very statement did not do so before. A row of nulls where there is none. Those who can build for the same
@@ -741,13 +755,16 @@ CREATE FUNCTION jobs_claim(p_attempts bigint[], p_slaves bigint[], p_masks bigin
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    picky boolean := EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL
-                                 AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0));
+    picky boolean;
+    ended bigint;
     alike record;
 BEGIN
-    IF EXISTS (SELECT FROM build WHERE id = ANY (p_attempts)) THEN
-        RAISE EXCEPTION 'attempt % has ended meanwhile',
-            (SELECT min(id) FROM build WHERE id = ANY (p_attempts));
+    SELECT EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL
+                       AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0)),
+           (SELECT min(id) FROM build WHERE id = ANY (p_attempts))
+        INTO picky, ended;
+    IF ended IS NOT NULL THEN
+        RAISE EXCEPTION 'attempt % has ended meanwhile', ended;
     END IF;
     FOR alike IN
             SELECT c.mask, array_agg(c.place ORDER BY c.place) AS places, count(*)::integer AS count,
@@ -850,11 +867,6 @@ $$;
 
 -- ---- ends of attempts ----------------------------------------------------------------------------
 
--- What there is to record about an attempt that ended.
-CREATE TYPE build_end AS (
-    attempt bigint, outcome text, class text, detail text, wall_ms bigint, cpu_ms bigint, peak_bytes bigint,
-    log_bytes bigint, record jsonb);
-
 -- Locks the versions of attempts that are under way, as everybody does before touching their jobs; answers them.
 CREATE FUNCTION attempts_lock(p_attempts bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
@@ -864,7 +876,9 @@ BEGIN
 END $$;
 
 -- Records the ends of attempts that are under way, each once; answers how many of which kind they were.
-CREATE FUNCTION builds_record(p_ends build_end[]) RETURNS tally
+CREATE FUNCTION builds_record(p_attempts bigint[], p_outcomes text[], p_classes text[], p_details text[],
+                              p_wall_ms bigint[], p_cpu_ms bigint[], p_peak_bytes bigint[], p_log_bytes bigint[],
+                              p_records jsonb[]) RETURNS tally
 LANGUAGE plpgsql AS $$
 DECLARE
     sums tally := tally_none();
@@ -875,9 +889,11 @@ BEGIN
             SELECT DISTINCT ON (e.attempt) e.attempt, j.version, j.target, j.slave, j.started, e.outcome,
                    e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes, e.log_bytes, v.sdist_sha256,
                    coalesce(e.record, '{}')
-                FROM unnest(p_ends) WITH ORDINALITY e JOIN job j ON j.attempt = e.attempt
-                    JOIN version v ON v.id = j.version
-                ORDER BY e.attempt, e.ordinality
+                FROM unnest(p_attempts, p_outcomes, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes,
+                            p_log_bytes, p_records) WITH ORDINALITY
+                        e (attempt, outcome, class, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, record, place)
+                    JOIN job j ON j.attempt = e.attempt JOIN version v ON v.id = j.version
+                ORDER BY e.attempt, e.place
             RETURNING outcome)
     SELECT count(*) FILTER (WHERE outcome = 'success'), count(*) FILTER (WHERE outcome = 'failed'),
            count(*) FILTER (WHERE outcome = 'farm')
@@ -937,14 +953,15 @@ DECLARE
     versions bigint[] := attempts_lock(p_attempts);
     sums tally;
 BEGIN
-    sums := builds_record(ARRAY (
-        SELECT ROW (e.*)::build_end FROM unnest(p_attempts, p_outcomes, p_classes, p_details, p_wall_ms, p_cpu_ms,
-                                                p_peak_bytes, p_log_bytes, p_records) e));
+    sums := builds_record(p_attempts, p_outcomes, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes,
+                          p_records);
     IF sums.farm > 0 THEN
         PERFORM jobs_give_back(p_attempts, p_retries_ms);
     END IF;
     IF sums.failed > 0 THEN
-        PERFORM jobs_give_bigger(p_attempts);
+        IF p_classes && ARRAY['memory', 'timeout'] THEN
+            PERFORM jobs_give_bigger(p_attempts);
+        END IF;
         WITH ended AS (
             DELETE FROM job WHERE attempt = ANY (ARRAY (
                     SELECT id FROM build WHERE id = ANY (p_attempts) AND outcome = 'failed'))
@@ -955,9 +972,13 @@ BEGIN
     END IF;
     IF sums.farm + sums.failed > 0 THEN
         -- another target may be next, or the version not be wanted any more
-        PERFORM versions_settle(versions);
+        PERFORM jobs_settle(versions);
         PERFORM projects_stale(versions);
         PERFORM tally_add(sums);
+    END IF;
+    IF sums.farm + sums.failed = cardinality(p_attempts) THEN
+        RETURN QUERY SELECT true FROM generate_series(1, cardinality(p_attempts));
+        RETURN;
     END IF;
     RETURN QUERY
         SELECT coalesce((SELECT b.outcome = e.outcome FROM build b WHERE b.id = e.attempt), false)
@@ -971,6 +992,7 @@ DECLARE
     lost bigint[] := ARRAY (SELECT attempt FROM job WHERE attempt IS NOT NULL AND lease_until < now()
         ORDER BY lease_until LIMIT 1000);
     versions bigint[];
+    how_many integer[];
     sums tally;
 BEGIN
     IF lost = '{}' THEN
@@ -979,13 +1001,17 @@ BEGIN
     versions := attempts_lock(lost);
     lost := ARRAY (SELECT attempt FROM job WHERE attempt = ANY (lost) AND lease_until < now()
         ORDER BY lease_until, attempt FOR UPDATE SKIP LOCKED);
-    sums := builds_record(ARRAY (
-        SELECT ROW (attempt, 'farm', 'lost slave', 'the slave fell silent',
-                    (extract(epoch FROM now() - started) * 1000)::bigint, 0, 0, 0, NULL)::build_end
-            FROM job WHERE attempt = ANY (lost)));
-    PERFORM jobs_give_back(lost, array_fill(p_retry_ms, ARRAY[cardinality(lost)]));
+    how_many := ARRAY[cardinality(lost)];
+    sums := builds_record(lost, array_fill('farm'::text, how_many), array_fill('lost slave'::text, how_many),
+                          array_fill('the slave fell silent'::text, how_many), ARRAY (
+                              SELECT (extract(epoch FROM now() - j.started) * 1000)::bigint
+                                  FROM unnest(lost) WITH ORDINALITY l (attempt, place)
+                                      JOIN job j ON j.attempt = l.attempt ORDER BY l.place),
+                          array_fill(0::bigint, how_many), array_fill(0::bigint, how_many),
+                          array_fill(0::bigint, how_many), '{}');
+    PERFORM jobs_give_back(lost, array_fill(p_retry_ms, how_many));
     IF sums.farm > 0 THEN
-        PERFORM versions_settle(versions);
+        PERFORM jobs_settle(versions);
         PERFORM projects_stale(versions);
         PERFORM tally_add(sums);
     END IF;
@@ -1128,12 +1154,8 @@ BEGIN
     versions := attempts_lock(p_attempts);
     own := ARRAY (SELECT attempt FROM job WHERE attempt = ANY (p_attempts));
     IF own <> '{}' THEN
-        sums := builds_record(ARRAY (
-            SELECT ROW (e.attempt, 'success', e.class, e.detail, e.wall_ms, e.cpu_ms, e.peak_bytes,
-                        e.log_bytes, e.record)::build_end
-                FROM unnest(p_attempts, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes,
-                            p_records)
-                    e (attempt, class, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, record)));
+        sums := builds_record(p_attempts, array_fill('success'::text, ARRAY[cardinality(p_attempts)]), p_classes,
+                              p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes, p_records);
         SELECT * INTO public FROM files_live(own);
         sums.files := (public.sums).files;
         sums.size_bytes := (public.sums).size_bytes;
@@ -1149,7 +1171,7 @@ BEGIN
                     forced_mask = forced_mask & ~served.mask
                 FROM served WHERE version.id = served.version)
         SELECT fresh INTO sums.versions FROM old;
-        PERFORM versions_settle(versions);
+        PERFORM jobs_settle(versions);
         PERFORM pages_stale('index', public.names);
         IF sums.packages > 0 THEN
             PERFORM page_stale('root', '');

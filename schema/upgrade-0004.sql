@@ -80,6 +80,7 @@ CREATE INDEX skip_reason_rule ON piwheels.skip_reason (rule);
 -- The old order was: by hand, then by id.
 DROP INDEX piwheels.job_waiting;
 ALTER TABLE piwheels.job DROP CONSTRAINT job_need_check, DROP CONSTRAINT job_target_fkey;
+ALTER TABLE piwheels.build DROP CONSTRAINT build_target_fkey, DROP CONSTRAINT build_slave_fkey;
 ALTER TABLE piwheels.job
     ADD CONSTRAINT job_need_check CHECK (need IN ('later', 'info', 'parked')),
     ADD COLUMN rank bigint,
