@@ -61,8 +61,8 @@ BEGIN
     ELSE
         -- most that end are done with: neither open anywhere nor with a job left
         p_versions := ARRAY (
-            SELECT v.id FROM version v JOIN package p ON p.id = v.package
-                WHERE v.id = ANY (p_versions) AND (version_open(v, p, c.builds) & enabled <> 0
+            SELECT v.id FROM version v CROSS JOIN LATERAL (SELECT p FROM package p WHERE p.id = v.package OFFSET 0) its (package)
+                WHERE v.id = ANY (p_versions) AND (version_open(v, its.package, c.builds) & enabled <> 0
                                                    OR EXISTS (SELECT FROM job WHERE version = v.id)));
         IF p_versions = '{}' THEN
             RETURN;
@@ -987,7 +987,7 @@ END $$;
 
 -- Leases that ran out: the slave is lost. Answers the attempts.
 CREATE FUNCTION leases_expire(p_retry_ms bigint) RETURNS SETOF bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     lost bigint[] := ARRAY (SELECT attempt FROM job WHERE attempt IS NOT NULL AND lease_until < now()
         ORDER BY lease_until LIMIT 1000);

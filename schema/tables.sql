@@ -150,7 +150,7 @@ CREATE TABLE job (
     attempt     bigint UNIQUE,               -- the one try under way: its fencing token
     slave       bigint,
     started     timestamptz,
-    lease_until timestamptz,
+    lease_until timestamptz,                 -- not indexed: few jobs are under way, and each claim would pay
     rank        bigint NOT NULL,             -- lower goes first: see job_rank
     losses      smallint NOT NULL DEFAULT 0, -- slaves that were lost over it
     avoid       bigint,                      -- the slave that failed last: rather another one,
@@ -166,7 +166,6 @@ CREATE INDEX job_picky ON job (target, rank, version)
 CREATE INDEX job_info ON job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
 CREATE INDEX job_parked ON job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';
-CREATE INDEX job_lease ON job (lease_until) WHERE lease_until IS NOT NULL;
 CREATE SEQUENCE attempt_id;
 
 CREATE TABLE slave (

@@ -98,6 +98,7 @@ CREATE INDEX job_picky ON piwheels.job (target, rank, version)
 CREATE INDEX job_info ON piwheels.job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
 CREATE INDEX job_parked ON piwheels.job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON piwheels.job (ready_at) WHERE attempt IS NULL AND need = 'later';
+DROP INDEX piwheels.job_lease;
 
 ALTER TABLE piwheels.slave
     ADD COLUMN targets bigint NOT NULL DEFAULT 0,
