@@ -71,7 +71,8 @@ int receipt_chunk(struct receipt *r, const struct msg_chunk *chunk, char *why, s
 /* The file last wanted is complete; 0 or -EPROTO with `why`. */
 int receipt_sent(struct receipt *r, unsigned file, char *why, size_t why_size);
 
-/* The log of an attempt that is being taken in, from `offset` on: 0, or -ENOENT when there is no such attempt. */
+/* The log of an attempt that is being taken in, from `offset` on: 0, or -ENOENT when there is no such attempt or its log is
+ * whole and kept. */
 struct files_log {
     const char *data;            /* what is in memory, valid until the loop goes on */
     size_t len;                  /* 0: look into the file, if it has more than `offset` bytes; else nothing is new */

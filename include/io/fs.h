@@ -60,6 +60,9 @@ void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_
 void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int *error);
 void fs_batch_end(struct fs_batch *b);
 
+/* Compresses as fs_batch_gzip does, and writes nothing: 0 with *packed, to be freed, or -errno. */
+int fs_batch_pack(struct fs_batch *b, const void *data, size_t len, char **packed, size_t *packed_len);
+
 /* Gives a file another name, in place of what has it; makes the directories on the way there, and syncs both
  * directories. 0 too when `from` is absent and `to` there: it was moved before. */
 int fs_move(const char *from, const char *to);

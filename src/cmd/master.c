@@ -3,6 +3,7 @@
  * logic of its own: two tables, how the house is opened and how it is closed.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -574,12 +575,21 @@ static void raise_file_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* An arena for each thread of the pool would keep what a thousand builds once needed. */
+static void bound_arenas(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 static int run(const struct options *o)
 {
     struct master *m = mem_new(1, sizeof *m);
     int status;
     m->options = o;
     raise_file_limit();
+    bound_arenas();
     uv_loop_init(&m->loop);
     lane_setup(&m->loop);
     lag_start(&m->loop, &m->lag);

@@ -14,6 +14,7 @@ static void decode_targets(struct db_call *c, const struct pg_result *result)
 {
     struct db_targets *targets = c->out;
 
+    targets->count = 0;
     for (unsigned row = 0; row < pg_rows(result) && row < DB_MAX_TARGETS; row++) {
         struct db_target *t = &targets->items[targets->count++];
         memset(t, 0, sizeof *t);
@@ -32,7 +33,7 @@ static void decode_targets(struct db_call *c, const struct pg_result *result)
 void db_targets(struct db *db, struct db_call *c, struct db_targets *out,
                 void (*done)(struct db_call *c, int error))
 {
-    out->count = 0; /* the rest stays untouched: a thousand slaves that come at once have a copy each */
+    out->count = 0;
     call_init(c, decode_targets, out, done);
     call_send(c, db->fast,
               "SELECT id, name, abi, platform, label, skip, glibc, judging FROM piwheels.target ORDER BY position, id",

@@ -191,7 +191,6 @@ void farm_forget_session(struct session *s)
     else
         f->sessions = s->next;
     db_target_set_release(s->known);
-    free(s->reading);
     free(s);
     check_closed(f);
 }

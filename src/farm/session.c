@@ -184,8 +184,7 @@ static enum step read_targets(struct task *t)
     struct session *s = container_of(t, struct session, greeting);
     if (s->known)
         return STEP_NEXT;
-    s->reading = mem_new(1, sizeof *s->reading);
-    db_targets(s->farm->db, &s->call, s->reading, on_call);
+    db_targets(s->farm->db, &s->call, &s->farm->reading, on_call); /* each answer is used before the next one comes */
     return STEP_WAIT;
 }
 
@@ -206,9 +205,7 @@ static void match_offer(struct session *s, unsigned offer, const char **skip)
 static void keep_targets(struct session *s)
 {
     struct farm *f = s->farm;
-    s->known = db_target_set_of(f->known, s->reading);
-    free(s->reading);
-    s->reading = NULL;
+    s->known = db_target_set_of(f->known, &f->reading);
     db_target_set_release(f->known);
     f->known = db_target_set_hold(s->known);
 }

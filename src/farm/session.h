@@ -63,6 +63,7 @@ struct farm {
     struct session *sessions;
     unsigned sleepers;            /* how many of them are told to wait */
     struct db_target_set *known;  /* as last read; NULL before */
+    struct db_targets reading;    /* the answer that just came: thousands greet at once */
     bool resting;                 /* paused by hand: nobody is given a build */
     int64_t *resters;             /* slaves paused by hand, by their numbers: they stay so when they come back */
     size_t rester_count;
@@ -85,7 +86,6 @@ struct session {
     uint64_t offered;             /* mask of what it can build for */
     uint64_t targets;             /* and was accepted for */
     struct db_target_set *known;  /* as of HELLO; NULL before */
-    struct db_targets *reading;   /* while greeting */
     struct { char abi[33], platform[65]; } offers[16];
     unsigned offer_count;
     uint64_t timeout_ms;

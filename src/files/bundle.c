@@ -1,5 +1,5 @@
 /*
- * Bundles: see bundle.h. Used by record.c, for logs and for placing wheels.
+ * Bundles: see bundle.h. Used by record.c: for compressing logs, for keeping them and for placing wheels.
  */
 #include "bundle.h"
 
@@ -13,43 +13,46 @@
 void bundle_init(struct bundle *b, const struct bundle_kind *kind)
 {
     *b = (struct bundle){.kind = kind};
+    for (unsigned i = 0; i < BUNDLE_LOTS; i++)
+        b->lots[i].bundle = b;
 }
 
 /* On a pool thread. */
 static void run_lot(struct lane_work *w)
 {
-    struct bundle *b = container_of(w, struct bundle, work);
+    struct lot *l = container_of(w, struct lot, work);
+    const struct bundle_kind *kind = l->bundle->kind;
     struct fs_batch changes;
     fs_batch_init(&changes);
-    for (struct receipt *r = b->under_way; r; r = r->next_in_bundle)
-        b->kind->add(r, &changes);
+    for (struct receipt *r = l->receipts; r; r = r->next_in_bundle)
+        kind->add(r, &changes);
     fs_batch_end(&changes);
-    for (struct receipt *r = b->under_way; r && b->kind->after; r = r->next_in_bundle)
-        b->kind->after(r);
+    for (struct receipt *r = l->receipts; r && kind->after; r = r->next_in_bundle)
+        kind->after(r);
 }
 
 static void on_lot_done(struct lane_work *w, int status);
 
 /* The first of those that wait get under way. */
-static void start_lot(struct bundle *b)
+static void start_lot(struct bundle *b, struct lot *l)
 {
     struct receipt *r = b->waiting;
     for (unsigned i = 1; r->next_in_bundle && i < LOT_MAX; i++)
         r = r->next_in_bundle;
-    b->under_way = b->waiting;
+    l->receipts = b->waiting;
     b->waiting = r->next_in_bundle;
     r->next_in_bundle = NULL;
-    b->busy = true;
-    lane_submit(LANE_DISK, &b->work, run_lot, on_lot_done); /* pages that catch up must not hold up builds */
+    lane_submit(LANE_DISK, &l->work, run_lot, on_lot_done); /* pages that catch up must not hold up builds */
 }
 
 static void on_lot_done(struct lane_work *w, int status)
 {
-    struct bundle *b = container_of(w, struct bundle, work);
-    struct receipt *r = b->under_way, *next;
-    b->busy = false;
+    struct lot *l = container_of(w, struct lot, work);
+    struct bundle *b = l->bundle;
+    struct receipt *r = l->receipts, *next;
+    l->receipts = NULL;
     if (b->waiting)
-        start_lot(b);
+        start_lot(b, l);
     for (; r; r = next) {
         next = r->next_in_bundle;
         if (status != 0)
@@ -68,6 +71,8 @@ void bundle_join(struct bundle *b, struct receipt *r)
     else
         b->waiting = r;
     b->last = r;
-    if (!b->busy)
-        start_lot(b);
+    for (unsigned i = 0; i < BUNDLE_LOTS && b->waiting; i++) {
+        if (!b->lots[i].receipts)
+            start_lot(b, &b->lots[i]);
+    }
 }

@@ -1,7 +1,8 @@
 /*
- * A bundle: the disk work of receipts that come to the same step, done together. While one lot is on its thread the
+ * A bundle: the work of receipts that come to the same step, done together. While its lots are on their threads the
  * others wait and go in the next, as with the calls of a batch in src/db: the busier the farm, the larger the lots,
- * and the fewer the times that anybody waits for the disk.
+ * and the fewer the times that anybody waits for the disk. There are a few lots, so that one can be written while another
+ * waits for the disk.
  */
 #ifndef FILES_BUNDLE_H
 #define FILES_BUNDLE_H
@@ -21,12 +22,16 @@ struct bundle_kind {
     void (*after)(struct receipt *r);
 };
 
+#define BUNDLE_LOTS 3
+
 struct bundle {
     const struct bundle_kind *kind;
     struct receipt *waiting, *last;    /* in the order in which they came */
-    struct receipt *under_way;
-    struct lane_work work;
-    bool busy;
+    struct lot {
+        struct bundle *bundle;
+        struct receipt *receipts;      /* NULL: none is under way */
+        struct lane_work work;
+    } lots[BUNDLE_LOTS];
 };
 
 void bundle_init(struct bundle *b, const struct bundle_kind *kind);

@@ -317,6 +317,8 @@ int files_log(const struct files *f, int64_t attempt, uint64_t offset, struct fi
     for (const struct receipt *r = f->receipts; r; r = r->next) {
         if (!r->events || r->attempt.attempt != attempt)
             continue;
+        if (r->log_kept)
+            return -ENOENT;
         *out = (struct files_log){.path = r->log.path, .complete = r->reported};
         stream_peek(&r->log, offset, &out->data, &out->len, &out->on_disk);
         return 0;
@@ -382,6 +384,7 @@ void receipt_free(struct receipt *r)
         return; /* a thread still writes: on_log_written comes back here */
     remove_staging(r);
     stream_release(&r->log);
+    free(r->packed_log);
     free(r->record);
     for (unsigned i = 0; i < r->file_count; i++) {
         wheel_release(&r->files_made[i].wheel);

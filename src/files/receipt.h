@@ -39,7 +39,7 @@ struct files {
     void *owner;
     struct receipt *receipts;        /* all that live */
     uint64_t receipts_made;
-    struct bundle logs, places;      /* of receipts that keep their log, that place their files */
+    struct bundle packs, logs, places; /* of receipts that compress their log, that keep it, that place their files */
     struct recovery *recovery;       /* while it is under way */
     struct withdrawal *withdrawal;   /* from then on */
     void (*closed)(void *owner);     /* set while closing */
@@ -76,6 +76,9 @@ struct receipt {
     void *owner;
     char slave[80];                  /* for the log */
     struct stream log;
+    char *packed_log;                /* gzipped, when it is whole and until it is in the tree */
+    size_t packed_bytes;
+    bool log_kept;                   /* in the tree */
 
     struct task task;                /* first receive_steps, then one table of record.c */
     struct lane_work work;           /* one piece of disk work at a time */

@@ -65,7 +65,7 @@ static void on_log_ended(struct stream *s)
 static enum step end_log(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    if (stream_in_memory(&r->log) || r->log.closed)
+    if (r->log_kept || stream_in_memory(&r->log) || r->log.closed)
         return STEP_NEXT;
     stream_end(&r->log, on_log_ended);
     return STEP_WAIT;
@@ -79,28 +79,63 @@ void files_log_path(const struct files *f, int64_t attempt, char *path, size_t s
 }
 
 /* On a pool thread. */
-static void add_log(struct receipt *r, struct fs_batch *b)
+static void pack_one(struct receipt *r, struct fs_batch *b)
 {
-    char path[512];
     char *text = NULL;
     size_t len = 0;
-    files_log_path(r->files, r->attempt.attempt, path, sizeof path);
     if (stream_in_memory(&r->log)) {
-        fs_batch_gzip(b, path, r->log.waiting.data, r->log.waiting.len, &r->work_error);
+        r->work_error = fs_batch_pack(b, r->log.waiting.data, r->log.waiting.len, &r->packed_log, &r->packed_bytes);
         return;
     }
     r->work_error = r->log.error ? r->log.error : fs_read(r->log.path, FILES_MAX_LOG_BYTES, &text, &len);
-    fs_batch_gzip(b, path, text, len, &r->work_error);
+    if (r->work_error == 0)
+        r->work_error = fs_batch_pack(b, text, len, &r->packed_log, &r->packed_bytes);
     free(text);
+}
+
+static const struct bundle_kind packs = {pack_one, NULL};
+
+static enum step pack_log(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    r->work_error = 0;
+    r->why[0] = '\0';
+    if (r->log_kept || r->packed_log)
+        return STEP_NEXT;
+    bundle_join(&r->files->packs, r);
+    return STEP_WAIT;
+}
+
+/* On a pool thread. */
+static void add_log(struct receipt *r, struct fs_batch *b)
+{
+    char path[512];
+    files_log_path(r->files, r->attempt.attempt, path, sizeof path);
+    fs_batch_replace(b, path, r->packed_log, r->packed_bytes, false, &r->work_error);
 }
 
 static const struct bundle_kind logs = {add_log, NULL};
 
+/* Here a thousand of them may wait for the disk, so what was compressed is let go. */
 static enum step keep_log(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
+    if (r->log_kept || r->work_error)
+        return STEP_NEXT;
+    stream_forget(&r->log);
     bundle_join(&r->files->logs, r);
     return STEP_WAIT;
+}
+
+static enum step note_kept(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (r->work_error)
+        return STEP_NEXT;
+    r->log_kept = true;
+    free(r->packed_log);
+    r->packed_log = NULL;
+    return STEP_NEXT;
 }
 
 /* ---- publishing ---------------------------------------------------------------------------------- */
@@ -307,7 +342,9 @@ static enum step check_public(struct task *t)
 
 static const struct task_step publish_steps[] = {
     {"end log", end_log},
+    {"pack log", pack_log},
     {"keep log", keep_log},
+    {"note that it is kept", note_kept},
     {"announce files", announce_files},
     {"name rebuilds", name_rebuilds},
     {"read verdicts", read_verdicts},
@@ -375,7 +412,9 @@ static const struct task_step failure_steps[] = {
     {"take out files", take_out_files},
     {"forget files", forget_files},
     {"end log", end_log},
+    {"pack log", pack_log},
     {"keep log", keep_log},
+    {"note that it is kept", note_kept},
     {"note failure", note_failure},
     {"check noted", check_noted},
     {NULL, NULL},
@@ -452,6 +491,7 @@ static void on_published(struct task *t)
 
 void files_init_bundles(struct files *f)
 {
+    bundle_init(&f->packs, &packs);
     bundle_init(&f->logs, &logs);
     bundle_init(&f->places, &places);
 }

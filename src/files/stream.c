@@ -150,12 +150,17 @@ bool stream_in_memory(const struct stream *s)
     return !s->busy && s->fd < 0 && !s->closed && s->error == 0;
 }
 
+void stream_forget(struct stream *s)
+{
+    buf_release(&s->waiting);
+    buf_release(&s->writing);
+}
+
 void stream_release(struct stream *s)
 {
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
     hash_release(&s->hash);
-    buf_release(&s->waiting);
-    buf_release(&s->writing);
+    stream_forget(s);
 }

@@ -46,6 +46,9 @@ void stream_peek(const struct stream *s, uint64_t offset, const char **data, siz
 /* Nothing has been written yet: all there is is in `waiting`. */
 bool stream_in_memory(const struct stream *s);
 
+/* What is in memory is not needed any more. For an idle stream. */
+void stream_forget(struct stream *s);
+
 /* No thread works on it: it may be released (which removes nothing from the disk). */
 bool stream_idle(const struct stream *s);
 void stream_release(struct stream *s);

@@ -160,25 +160,34 @@ static z_stream *compressor(struct fs_batch *b)
     return NULL;
 }
 
-void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_t len, int *error)
+int fs_batch_pack(struct fs_batch *b, const void *data, size_t len, char **packed, size_t *packed_len)
 {
-    if (*error != 0)
-        return;
     z_stream *z = len > UINT_MAX ? NULL : compressor(b);
-    if (z == NULL) {
-        *error = len > UINT_MAX ? -EFBIG : -ENOMEM;
-        return;
-    }
+    if (z == NULL)
+        return len > UINT_MAX ? -EFBIG : -ENOMEM;
     size_t bound = deflateBound(z, len);
-    Bytef *packed = mem_resize(NULL, bound, 1);
+    *packed = mem_resize(NULL, bound, 1);
     z->next_in = (Bytef *)data;
     z->avail_in = (uInt)len;
-    z->next_out = packed;
+    z->next_out = (Bytef *)*packed;
     z->avail_out = (uInt)bound;
-    if (deflate(z, Z_FINISH) == Z_STREAM_END)
-        fs_batch_replace(b, path, packed, z->total_out, false, error);
-    else
-        *error = -EIO;
+    if (deflate(z, Z_FINISH) != Z_STREAM_END) {
+        free(*packed);
+        *packed = NULL;
+        return -EIO;
+    }
+    *packed_len = z->total_out;
+    *packed = mem_resize(*packed, *packed_len, 1);
+    return 0;
+}
+
+void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_t len, int *error)
+{
+    char *packed = NULL;
+    size_t packed_len = 0;
+    if (*error == 0)
+        *error = fs_batch_pack(b, data, len, &packed, &packed_len);
+    fs_batch_replace(b, path, packed, packed_len, false, error);
     free(packed);
 }
 
