@@ -27,6 +27,7 @@ struct stream {
     struct hash hash;
     struct lane_work work;
     int fd;
+    uint64_t written_bytes, pushed_bytes; /* to the file; of these, on their way to the disk */
     bool busy, ending, closed;
 };
 

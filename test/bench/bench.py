@@ -211,7 +211,7 @@ def transfer(build, directory, options):
     """One large wheel while others go on; then the limits of its parts, each alone, one thread."""
     size, others = (5_000_000, 5) if options.small else (500_000_000, 100)
     with site(build, directory, 1000, options.tls) as farm:
-        found = farm.slaves(build, others + 1, c=1, w=size, b=True)
+        found = farm.slaves(build, others + 1, c=1, w=size, b=True, d=True)
         block = os.urandom(1 << 20)
         sha = megabytes_per_second(size, lambda: [hashlib.sha256(block) for _ in range(size >> 20)])
         disk = megabytes_per_second(size, lambda: write_and_sync(directory / "raw", block, size))
@@ -222,8 +222,8 @@ def transfer(build, directory, options):
         inflate = megabytes_per_second(size, verify)
     mb = size / 1e6
     limit = min(sha, disk)
-    report("transfer", mb / found["sent_seconds"], "MB/s", limit, "MB/s", f"a wheel of {mb:.0f} MB from SEND to the last CHUNK "
-           f"handed to the socket: received, hashed, written; limit: the slower of SHA-256 by OpenSSL ({sha:.0f} MB/s) and "
+    report("transfer", mb / found["taken_seconds"], "MB/s", limit, "MB/s", f"a damaged wheel of {mb:.0f} MB from SEND to the next "
+           f"SEND: received, hashed, written, synced, refused; limit: the slower of SHA-256 by OpenSSL ({sha:.0f} MB/s) and "
            f"write with fsync ({disk:.0f} MB/s), same file system, one thread each")
     whole = 1 / (1 / limit + 1 / inflate)
     report("transfer-whole", mb / found["send_seconds"], "MB/s", whole, "MB/s", "the same from SEND to DONE: with verification and "

@@ -3,12 +3,13 @@
  * nothing. Prints one JSON object: cycles, seconds, cycles in each minute, and latencies.
  *
  *   bench-slaves -a ADDRESS:PORT -n SLAVES -A ABI -P PLATFORM [-c CYCLES] [-s SECONDS] [-l LOG_BYTES]
- *                [-w WHEEL_BYTES] [-t BUILD_MS] [-b] [-r] [-k KEY]
+ *                [-w WHEEL_BYTES] [-t BUILD_MS] [-b] [-d] [-r] [-k KEY]
  *
  * A build fails, with a log; with -w it makes a wheel of about that size. It takes no time, or BUILD_MS (the first of
  * each slave a random part of that, and latencies count from twice that time on: no herd). The program ends when CYCLES builds have been
  * answered with DONE, or after SECONDS. With -b only the first slave's build ever ends: the others say BUSY every
- * 10 ms until then. With -r nothing is built: it ends when all have been answered ACK. With -k they speak TLS and show this
+ * 10 ms until then. With -d the first slave's wheel is damaged when it is sent first: the master asks for it again as soon as
+ * it has all of it on its disk and has compared the hash, which tells how long that takes. With -r nothing is built: it ends when all have been answered ACK. With -k they speak TLS and show this
  * key. Run by test/bench/bench.py.
  */
 #include <getopt.h>
@@ -39,10 +40,12 @@ struct crowd {
     uint64_t wanted, done, limit_ns;  /* no limit: 0 */
     uint64_t minutes[MAX_MINUTES];    /* cycles done in each */
     uint64_t begun_ns, ended_ns;      /* first BUILD, last DONE */
-    uint64_t send_ns, sent_ns;        /* of the last file: SEND heard, last byte given to the socket's queue */
+    uint64_t send_ns;                 /* when SEND was heard last */
+    uint64_t taken_ns;                /* -d: from the first SEND to the second */
     struct payload payload;
     size_t wheel_bytes;
     bool pulse;                       /* -b */
+    bool damage;                      /* -d */
     bool reconnect;                   /* -r */
     unsigned greeted;
     struct key *key;                  /* NULL: no TLS */
@@ -63,7 +66,7 @@ struct scripted {
     uint64_t attempt, asked_ns;
     struct made_wheel wheel;
     uint64_t offset;                  /* of the next CHUNK */
-    bool sending, warm;
+    bool sending, warm, damaged;
     uv_timer_t timer;
 };
 
@@ -152,13 +155,24 @@ static void send_file(struct scripted *s)
         return;
     struct message sent = {.verb = VERB_SENT, .sent = {.attempt = s->attempt}};
     s->sending = false;
-    s->crowd->sent_ns = uv_hrtime();
     wire_send(s->wire, &sent);
+}
+
+/* Bit by bit the wheel is as it should be again when this is done twice. */
+static void damage(struct scripted *s)
+{
+    s->wheel.data[s->wheel.len / 2] ^= 1;
+    s->damaged = !s->damaged;
 }
 
 static void begin_file(struct scripted *s)
 {
-    s->crowd->send_ns = uv_hrtime();
+    struct crowd *c = s->crowd;
+    if (s->damaged)
+        c->taken_ns = uv_hrtime() - c->send_ns;
+    if (s->damaged || (c->damage && c->taken_ns == 0 && s == c->slaves))
+        damage(s);
+    c->send_ns = uv_hrtime();
     s->offset = 0;
     s->sending = true;
     send_file(s);
@@ -295,9 +309,9 @@ static double percentile_ms(struct samples *s, double part)
 static void print(struct crowd *c)
 {
     double seconds = (double)(c->ended_ns - c->begun_ns) / 1e9;
-    printf("{\"cycles\": %llu, \"seconds\": %.3f, \"send_seconds\": %.3f, \"sent_seconds\": %.3f, \"minutes\": [",
+    printf("{\"cycles\": %llu, \"seconds\": %.3f, \"send_seconds\": %.3f, \"taken_seconds\": %.3f, \"minutes\": [",
            (unsigned long long)c->done, seconds, (double)(c->ended_ns - c->send_ns) / 1e9,
-           (double)(c->sent_ns - c->send_ns) / 1e9);
+           (double)c->taken_ns / 1e9);
     for (unsigned i = 0; i < MAX_MINUTES && (i == 0 || i * 60 < seconds); i++)
         printf("%s%llu", i > 0 ? ", " : "", (unsigned long long)c->minutes[i]);
     printf("], \"idle_build_p50_ms\": %.3f, \"idle_build_p99_ms\": %.3f, \"busy_cont_p50_ms\": %.3f, "
@@ -337,7 +351,7 @@ static bool read_key(struct crowd *c, const char *path)
 
 static bool read_options(struct crowd *c, int argc, char *argv[])
 {
-    for (int option; (option = getopt(argc, argv, "a:n:A:P:c:s:l:w:t:brk:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "a:n:A:P:c:s:l:w:t:bdrk:")) != -1;) {
         switch (option) {
         case 'a': c->address = optarg; break;
         case 'n': c->slave_count = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -349,6 +363,7 @@ static bool read_options(struct crowd *c, int argc, char *argv[])
         case 'w': c->wheel_bytes = strtoull(optarg, NULL, 10); break;
         case 't': c->build_ms = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'b': c->pulse = true; break;
+        case 'd': c->damage = true; break;
         case 'r': c->reconnect = true; break;
         case 'k':
             if (!read_key(c, optarg))
