@@ -382,7 +382,7 @@ def test_a_project_that_could_not_be_fetched_can_be_asked_for_again(farm):
 
 PYTHON_OF_A_FAST_BUILD = """#!/bin/sh
 case "$2" in
--c) echo yes {abi} {platform} 3.11.2 ;;
+-c) echo yes {abi} {platform} 3.11.2 23.0.1 ;;
 pip) cp {wheel} wheels/ ;;
 esac
 """
