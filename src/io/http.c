@@ -564,7 +564,7 @@ void http_get(struct http *http, struct http_request *r)
         end(http, r, -ECANCELED, "the client is closing");
     } else if (strncasecmp(r->url, "http://", 7) != 0 && strncasecmp(r->url, "https://", 8) != 0) {
         end(http, r, -EINVAL, "not a URL of http or https");
-    } else if (FAULT("http_get") < 0) {
+    } else if (FAULT("http_get %s", r->url) < 0) {
         end(http, r, -EHOSTUNREACH, "a fault on purpose");
     } else {
         prepare(http, r);

@@ -370,7 +370,7 @@ def test_a_build_survives_a_connection_that_breaks(farm, verb):
 
 
 def test_a_project_that_could_not_be_fetched_can_be_asked_for_again(farm):
-    launch(farm, f"http_get=fail:{EIO}")
+    launch(farm, f"http_get {farm.pypi.simple}/piwtest-zlib/=fail:{EIO}")
     farm.master.wait_line("master: ready")
     done = farm.tool("add", "piwtest-zlib")
     assert done.returncode == 1 and "PyPI cannot be asked now" in done.stdout + done.stderr
