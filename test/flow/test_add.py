@@ -112,7 +112,7 @@ def test_a_version_that_is_none_is_refused(farm):
 
 def test_a_package_of_wheels_only_is_not_queued(farm):
     printed = farm.add("setuptools")
-    assert "binary only (PyPI has no source distribution of it)" in printed
+    assert "covered (PyPI itself has a wheel that fits: py3-none-any)" in printed
 
 
 def test_what_wants_another_python_is_not_applicable(farm):
