@@ -28,26 +28,27 @@ static long long number_of(const json_t *object, const char *key)
 }
 
 /* A count that goes no further than 10,000 (piwheels queue counts exactly). */
-static void print_count(const json_t *target, const char *key)
+static void print_count(const json_t *target, const char *key, int width)
 {
     long long count = number_of(target, key);
     char text[24];
     snprintf(text, sizeof text, "%lld%s", count, count >= MOST_COUNTED ? "+" : "");
-    printf(" %8s", text);
+    printf(" %*s", width, text);
 }
 
 static void print_targets(const json_t *targets)
 {
-    static const char *const keys[] = {"queued", "building", "info", "later", "parked"};
+    static const struct { const char *key; int width; } counts[] = {
+        {"queued", 7}, {"building", 8}, {"info", 7}, {"later", 7}, {"parked", 7}};
     size_t i;
     json_t *t;
-    printf("%-16s %-8s %-20s %8s %8s %8s %8s %8s\n", "TARGET", "ABI", "PLATFORM", "QUEUED", "BUILDING", "UNREAD", "LATER",
+    printf("%-15s %-7s %-14s %7s %8s %7s %7s %7s\n", "TARGET", "ABI", "PLATFORM", "QUEUED", "BUILDING", "UNREAD", "LATER",
            "PARKED");
     json_array_foreach(targets, i, t) {
         const char *skip = text_of(t, "skip");
-        printf("%-16s %-8s %-20s", text_of(t, "name"), text_of(t, "abi"), text_of(t, "platform"));
-        for (unsigned k = 0; k < COUNT_OF(keys); k++)
-            print_count(t, keys[k]);
+        printf("%-15s %-7s %-14s", text_of(t, "name"), text_of(t, "abi"), text_of(t, "platform"));
+        for (unsigned k = 0; k < COUNT_OF(counts); k++)
+            print_count(t, counts[k].key, counts[k].width);
         printf("%s%s\n", *skip ? "  skipped: " : "", skip);
     }
 }
