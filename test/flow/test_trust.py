@@ -244,7 +244,7 @@ def test_a_flood_of_names_fills_nothing(standing_farm, other):
 
 @pytest.fixture
 def two_targets(standing_farm):
-    standing_farm.sql("SELECT target_add('second', 'cp399', 'linux_x86_64', '')")
+    standing_farm.sql("SELECT target_add('second', 'cp399', 'linux_x86_64', ''); UPDATE target SET judging = false")
     yield standing_farm
     standing_farm.sql("DELETE FROM job; DELETE FROM build WHERE target = 1; DELETE FROM file WHERE target = 1; "
                       "DELETE FROM target WHERE name = 'second'")
