@@ -193,11 +193,11 @@ class Farm:
     def accept(self, *labels, identity=IDENTITY):
         """As if a person had accepted slaves of these names with this key, long ago and for every target."""
         new = {label for label in labels if (label, identity) not in self.accepted}
-        self.accepted.update((label, identity) for label in new)
         if new:
             self.sql(f"""INSERT INTO slave (label, fingerprint, trust, allowed, accepted)
                 SELECT label, '{identity.fingerprint}', 'accepted', -1, now() FROM unnest(ARRAY{sorted(new)}) label
                 ON CONFLICT (label) DO NOTHING""")
+        self.accepted.update((label, identity) for label in new)
 
     def start_slave(self, *options, label="slave-a", accepted=True, **environment):
         """With the key of all slaves, accepted already; or with one that it makes, and a stranger."""

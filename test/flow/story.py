@@ -25,6 +25,7 @@ class Story:
         self.slave = None
         self.thread = None
         self.offers = farm.offers()
+        farm.accept(f"of-{package}")  # while the database is there for certain
         farm.order(package)
 
     def is_recorded(self):
