@@ -270,7 +270,7 @@ def test_nothing_is_heard_while_a_success_is_recorded(farm, receiving, refused, 
     slave, attempt, (_, data) = receiving
     with farm.locked("file"):
         slave.send_file(attempt, 0, data)
-        farm.wait_blocked()
+        farm.wait_sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%files_begin%'", "t")
         say(slave, verb, attempt)
         assert refused(slave) == f"{verb} is not expected for attempt {attempt}, which is recording"
     farm.wait_sql(f"SELECT outcome FROM build WHERE id = {attempt}", "success")
