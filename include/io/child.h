@@ -2,10 +2,10 @@
  * Child processes on the loop: one command with everything that it starts.
  *
  * The child gets its own session, /dev/null as stdin (closed to input, so that a prompt ends at
- * once), and one pipe as both stdout and stderr, so that their order is kept. The calling process
- * becomes a child subreaper (prctl(2)), so a daemonised grandchild cannot leave: when the command
- * itself ends, or is killed, every process that descends from it is killed and reaped before
- * `ended` is called. At most one child tree per process at a time, for that reason.
+ * once), and one pipe as both stdout and stderr, so that their order is kept. No process of its tree can leave
+ * it, a daemonised grandchild neither: when the command itself ends, or is killed, every process that descends
+ * from it is killed and reaped before `ended` is called. Several commands may run at once; none's end touches
+ * another's processes. All of them run on one loop, in the thread that outlives them.
  */
 #ifndef IO_CHILD_H
 #define IO_CHILD_H
@@ -35,9 +35,11 @@ struct child {
     int64_t wall_ms, cpu_ms;      /* how long it ran; user + system time of the reaped tree */
     int64_t peak_bytes;           /* largest resident size of one of its processes */
     /* private */
-    pid_t pid;                    /* of the command; 0 when none was started */
+    pid_t keeper;                 /* the command's parent, a process of ours; 0 when none was started */
+    int report;                   /* where the keeper tells of the end */
     unsigned long long born;      /* its start, in clock ticks since boot: nothing of the tree is older */
-    bool exited, deadly;          /* the command was reaped; what is left is killed, not asked */
+    bool exited, deadly;          /* the keeper was reaped; what is left is killed, not asked */
+    struct child *next;           /* of those that have a keeper */
     uv_signal_t died;             /* SIGCHLD */
     uv_timer_t limit;             /* timeout_ms, then the 2 s between SIGTERM and SIGKILL */
     uv_timer_t sweep;             /* the next look at the tree */

@@ -1,6 +1,6 @@
 /*
- * The processes that descend from this one. Links to parents are enough to find them all: child.c has made
- * us a child subreaper (prctl(2)), so a process whose parent died is our child.
+ * The processes that descend from another. Links to parents are enough to find them all: below a child subreaper
+ * (prctl(2)), as child_keep.c and child.c make them, a process whose parent died is the subreaper's child.
  */
 #include "proc.h"
 
@@ -93,39 +93,46 @@ static int by_pid(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-static bool has_parent_of_ours(const struct proc *all, size_t count, const struct proc *p, pid_t us)
+static bool is_spared(const struct proc_root *root, pid_t pid)
 {
-    if (p->parent == us)
-        return true;
-    const struct proc wanted = {.pid = p->parent};
-    const struct proc *parent = bsearch(&wanted, all, count, sizeof *all, by_pid);
-    return parent != NULL && parent->ours;
+    for (size_t i = 0; i < root->spared_count; i++)
+        if (root->spared[i] == pid)
+            return true;
+    return false;
 }
 
-/* Marks our descendants, until a whole pass finds nobody new. `all` is sorted by pid. */
-static void mark_ours(struct proc *all, size_t count, unsigned long long born)
+static bool has_parent_inside(const struct proc *all, size_t count, const struct proc *p, const struct proc_root *root)
 {
-    pid_t us = getpid();
+    if (p->parent == root->parent)
+        return !is_spared(root, p->pid);
+    const struct proc wanted = {.pid = p->parent};
+    const struct proc *parent = bsearch(&wanted, all, count, sizeof *all, by_pid);
+    return parent != NULL && parent->inside;
+}
+
+/* Marks those of the tree, until a whole pass finds nobody new. `all` is sorted by pid. */
+static void mark_inside(struct proc *all, size_t count, const struct proc_root *root)
+{
     bool more = true;
     while (more) {
         more = false;
         for (size_t i = 0; i < count; i++) {
             struct proc *p = &all[i];
-            if (p->ours || p->born < born || !has_parent_of_ours(all, count, p, us))
+            if (p->inside || p->born < root->born || !has_parent_inside(all, count, p, root))
                 continue;
-            p->ours = more = true;
+            p->inside = more = true;
         }
     }
 }
 
-size_t proc_tree(unsigned long long born, struct proc **tree)
+size_t proc_tree(const struct proc_root *root, struct proc **tree)
 {
     size_t count = look_at_all(tree), kept = 0;
     if (count > 0)
         qsort(*tree, count, sizeof **tree, by_pid);
-    mark_ours(*tree, count, born);
+    mark_inside(*tree, count, root);
     for (size_t i = 0; i < count; i++)
-        if ((*tree)[i].ours)
+        if ((*tree)[i].inside)
             (*tree)[kept++] = (*tree)[i];
     return kept;
 }

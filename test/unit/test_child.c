@@ -86,7 +86,7 @@ static void run_command(struct run *r, const char *const argv[])
     assert_int_equal(uv_loop_close(&loop), 0);
     assert_int_equal(r->ended, 1);
     assert_false(r->late);
-    assert_int_equal(proc_tree(0, &tree), 0);
+    assert_int_equal(proc_tree(&(struct proc_root){.parent = getpid()}, &tree), 0);
     free(tree);
 }
 
@@ -340,6 +340,109 @@ static void older_children_of_ours_are_left_alone(void **state)
     assert_int_equal(waitpid(other, NULL, 0), other);
 }
 
+static void killing_the_keeper_ends_the_tree(void **state)
+{
+    struct run *r = *state;
+    run_shell(r, "(setsid sh -c 'trap \"\" TERM; sleep 1000' &); sleep 0.1; echo now; kill -KILL $PPID; sleep 1000");
+    assert_string_equal(r->output.data, "now\n");
+    assert_int_equal(r->child.signal, SIGKILL);
+    assert_int_equal(r->child.status, -1);
+    assert_in_range(r->child.wall_ms, 0, 10000);
+}
+
+/* -- several at once ----------------------------------------------------------------------------- */
+
+#define TWO 2
+
+/* Starts two commands on one loop; the caller runs it. */
+static void start_two(struct run *runs, uv_loop_t *loop, const char *first, const char *second)
+{
+    static const char *argv[TWO][4];
+    const char *const scripts[TWO] = {first, second};
+    uv_loop_init(loop);
+    for (unsigned i = 0; i < TWO; i++) {
+        memcpy(argv[i], (const char *[]){"/bin/sh", "-c", scripts[i], NULL}, sizeof argv[i]);
+        runs[i].child = (struct child){.argv = argv[i], .env = environment, .cwd = "/", .output = on_output, .ended = on_ended};
+        buf_init(&runs[i].output, OUTPUT_MAX);
+        child_run(loop, &runs[i].child);
+    }
+}
+
+static void end_two(struct run *runs, uv_loop_t *loop)
+{
+    uv_run(loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(loop), 0);
+    for (unsigned i = 0; i < TWO; i++) {
+        assert_int_equal(runs[i].ended, 1);
+        buf_release(&runs[i].output);
+    }
+}
+
+static void the_end_of_one_leaves_the_daemons_of_another_alone(void **state)
+{
+    struct run runs[TWO] = {0};
+    uv_loop_t loop;
+    start_two(runs, &loop, "(setsid sleep 1000 &); sleep 0.1; exit 3",
+              "(setsid sh -c 'sleep 0.8; echo alive' &); sleep 1.2; exit 4");
+    while (runs[0].ended == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(runs[1].ended, 0);
+    while (runs[1].ended == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_string_equal(runs[1].output.data, "alive\n");
+    assert_int_equal(runs[0].child.status, 3);
+    assert_int_equal(runs[1].child.status, 4);
+    end_two(runs, &loop);
+}
+
+static void one_is_killed_while_another_goes_on(void **state)
+{
+    struct run runs[TWO] = {0};
+    uv_loop_t loop;
+    start_two(runs, &loop, "trap '' TERM; echo ready; while :; do sleep 0.1; done", "sleep 3; exit 5");
+    runs[0].kill_at = "ready\n";
+    end_two(runs, &loop);
+    assert_int_equal(runs[0].child.signal, SIGKILL);
+    assert_true(runs[0].child.killed);
+    assert_int_equal(runs[1].child.status, 5);
+    assert_false(runs[1].child.killed);
+}
+
+static void both_may_leave_what_nobody_waits_for(void **state)
+{
+    struct run runs[TWO] = {0};
+    struct proc *tree;
+    uv_loop_t loop;
+    start_two(runs, &loop, "(setsid sleep 1000 &); (setsid sleep 1000 &); exit 6", "(setsid sleep 1000 &); exit 7");
+    end_two(runs, &loop);
+    assert_int_equal(runs[0].child.status, 6);
+    assert_int_equal(runs[1].child.status, 7);
+    assert_int_equal(proc_tree(&(struct proc_root){.parent = getpid()}, &tree), 0);
+    free(tree);
+}
+
+static void each_is_measured_for_itself(void **state)
+{
+    struct run runs[TWO] = {0};
+    struct child_usage used[TWO];
+    uv_loop_t loop;
+    start_two(runs, &loop, "sleep 1000 & sleep 1000 & sleep 1000 & echo ready; wait", "(setsid sleep 1000 &); echo ready; sleep 1000");
+    while (runs[0].output.len == 0 || runs[1].output.len == 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    for (unsigned i = 0; i < TWO; i++)
+        child_measure(&runs[i].child, INT64_MAX, &used[i]);
+    assert_int_equal(used[0].processes, 4);
+    assert_in_range(used[1].processes, 2, 4); /* its shells may not have become sleeps yet */
+    for (size_t i = 0; i < used[0].pid_count; i++)
+        for (size_t j = 0; j < used[1].pid_count; j++)
+            assert_int_not_equal(used[0].pids[i], used[1].pids[j]);
+    for (unsigned i = 0; i < TWO; i++) {
+        child_usage_release(&used[i]);
+        child_kill(&runs[i].child);
+    }
+    end_two(runs, &loop);
+}
+
 /* -- figures ------------------------------------------------------------------------------------- */
 
 static void processor_time_of_the_whole_tree_is_counted(void **state)
@@ -434,6 +537,11 @@ int main(void)
         TEST(a_tree_that_keeps_forking_dies),
         TEST(orphans_are_reaped_while_the_command_runs),
         TEST(older_children_of_ours_are_left_alone),
+        TEST(killing_the_keeper_ends_the_tree),
+        cmocka_unit_test(the_end_of_one_leaves_the_daemons_of_another_alone),
+        cmocka_unit_test(one_is_killed_while_another_goes_on),
+        cmocka_unit_test(both_may_leave_what_nobody_waits_for),
+        cmocka_unit_test(each_is_measured_for_itself),
         TEST(processor_time_of_the_whole_tree_is_counted),
         TEST(the_peak_is_of_this_command_only),
         cmocka_unit_test(a_short_command_gives_its_output_and_status),
