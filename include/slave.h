@@ -9,19 +9,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SLAVE_MAX_JOBS 64
+
+/* "auto", or a number from 1 to SLAVE_MAX_JOBS. 0, or -EINVAL. */
+int slave_jobs_read(const char *text, unsigned *jobs);
+
 struct slave_settings {
     const char *master;       /* HOST[:PORT] */
     const char *label;        /* NULL: the host's name */
     const char *dir;          /* NULL: made below $TMPDIR or /var/tmp, and removed at the end */
-    const char *python;       /* /usr/bin/python3 */
+    const char *pythons;      /* /usr/bin/python3; several with commas */
+    unsigned jobs;            /* builds at once, from 1 to SLAVE_MAX_JOBS */
     const char *key;          /* the file; NULL: in the usual place */
     bool insecure;            /* no TLS, no key; the master must be on this machine */
     const char *sandbox;      /* strict, basic, none */
     const char *network;      /* of builds: index, none, all */
     const char *index_hosts;  /* that builds may reach besides the index; with commas */
     uint64_t timeout_ms, silence_ms, cpu_ms;
-    uint64_t memory_bytes;    /* 0: three quarters of the machine's */
+    uint64_t memory_bytes;    /* of one build; 0: three quarters of the machine's, divided among the jobs */
     uint64_t disk_bytes, disk_files, processes, open_files, output_bytes;
+    uint64_t min_free_bytes, min_free_files, min_free_memory_bytes; /* with less, no build is begun; 0: whatever there is */
     bool only_check;          /* prints the proof of the sandbox, and does nothing else */
 };
 

@@ -46,7 +46,7 @@ enum option_id {
 enum option_source { OPTION_DEFAULT, OPTION_FILE, OPTION_VARIABLE, OPTION_ARGV }; /* in rising precedence */
 
 struct option_value {
-    char *text;       /* as given (a PATH with its ~/ replaced), or NULL */
+    char *text;       /* as given (a PATH with its ~/ replaced; PATHS with commas), or NULL */
     int64_t number;   /* FLAG 0/1, COUNT, NUMBER, SPAN (ms), SIZE (bytes) */
     char *origin;     /* "default", "/etc/piwheels.conf:12", "PIW_MASTER_DSN", "--dsn" */
     enum option_source source;

@@ -25,16 +25,22 @@ static uint64_t amount(const struct options *o, enum option_id id)
 
 static int run(const struct options *o)
 {
+    unsigned jobs;
+
     for (size_t i = 0; i < COUNT_OF(amounts); i++)
         if (option_number(o, amounts[i].id) <= 0)
             return command_usage_error(&command_slave, "--%s must be more than nothing", amounts[i].name);
     if (option_given(o, OPT_slave_memory) && option_number(o, OPT_slave_memory) <= 0)
         return command_usage_error(&command_slave, "--memory must be more than nothing");
+    if (slave_jobs_read(option_text(o, OPT_slave_jobs), &jobs) != 0)
+        return command_usage_error(&command_slave, "--jobs is auto or a number from 1 to %d, not \"%s\"", SLAVE_MAX_JOBS,
+                                   option_text(o, OPT_slave_jobs));
     return slave_run(&(struct slave_settings){
         .master = option_text(o, OPT_slave_master),
         .label = option_text(o, OPT_slave_label),
         .dir = option_text(o, OPT_slave_dir),
-        .python = option_text(o, OPT_slave_python),
+        .pythons = option_text(o, OPT_slave_python),
+        .jobs = jobs,
         .key = option_text(o, OPT_slave_key),
         .insecure = option_flag(o, OPT_slave_insecure),
         .sandbox = option_text(o, OPT_slave_sandbox),
@@ -49,6 +55,9 @@ static int run(const struct options *o)
         .processes = amount(o, OPT_slave_processes),
         .open_files = amount(o, OPT_slave_open_files),
         .output_bytes = amount(o, OPT_slave_output),
+        .min_free_bytes = amount(o, OPT_slave_min_free),
+        .min_free_files = amount(o, OPT_slave_min_free_files),
+        .min_free_memory_bytes = amount(o, OPT_slave_min_free_memory),
         .only_check = option_flag(o, OPT_argv_check_sandbox),
     });
 }
@@ -62,9 +71,13 @@ const struct command command_slave = {
     .summary = "build packages for a master",
     .description =
         "The slave asks the master for packages to build, builds them with the pip of the given Python, and "
-        "sends back the wheels and the log. What it builds for are the Python's own ABI and platform tags. The "
+        "sends back the wheels and the log. What it builds for are the Python's own ABI and platform tags; with several "
+        "Pythons it builds for several targets. A "
         "Python needs pip; extensions need a compiler and Python's headers: on Debian, apt install python3-pip "
         "build-essential python3-dev.\n\n"
+        "With --jobs it runs several builds at once, each with limits, a sandbox and a lease of its own. While disk, files "
+        "(inodes) or memory are low it begins no build, and tells the master why; when they get too low, it ends its newest "
+        "build, which is tried again elsewhere or later.\n\n"
         "The master gives work only to slaves whose keys a person has accepted: the slave makes its key at its first "
         "start, and tells what to type on the master. The key that the master shows at the first contact is the one that "
         "it must have from then on.\n\n"

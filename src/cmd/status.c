@@ -15,6 +15,7 @@
 #define MEGA 1000000
 #define GIGA 1e9
 #define MOST_COUNTED 10000
+#define INDENT "                                   "   /* to the column of builds */
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -53,14 +54,24 @@ static void print_targets(const json_t *targets)
     }
 }
 
-static void print_builds(const json_t *builds)
+/* Of a slave that may have several, each has a line, down to what is not told one by one. */
+static void print_builds(const json_t *s)
 {
+    const json_t *builds = json_object_get(s, "builds");
+    bool several = number_of(s, "jobs") > 1;
+    long long count = number_of(s, "build_count"), told = (long long)json_array_size(builds);
     size_t i;
     json_t *b;
     char span[CLOCK_TEXT_SIZE];
+    if (several)
+        printf("%lld of %lld", count, number_of(s, "jobs"));
     json_array_foreach(builds, i, b)
-        printf("%s%s %s, %s", i ? "; " : "", text_of(b, "package"), text_of(b, "version"),
+        printf("%s%s %s, %s", several ? "\n" INDENT : i ? "; " : "", text_of(b, "package"), text_of(b, "version"),
                clock_span(number_of(b, "for_ms"), span));
+    if (count > told)
+        printf("%s%lld more", several ? "\n" INDENT : "; ", count - told);
+    if (text_of(s, "shortage")[0])
+        printf("%stakes no new builds:\n" INDENT "%s", count || several ? "\n" INDENT : "", text_of(s, "shortage"));
 }
 
 static void print_slaves(const json_t *slaves)
@@ -72,7 +83,7 @@ static void print_slaves(const json_t *slaves)
         printf("%-6lld %-16s %-10s ", number_of(s, "slave"), text_of(s, "label"), text_of(s, "state"));
         if (strcmp(text_of(s, "state"), "waiting") == 0)
             printf("key %s; to accept it: piwheels slaves accept %s", text_of(s, "fingerprint"), text_of(s, "label"));
-        print_builds(json_object_get(s, "builds"));
+        print_builds(s);
         putchar('\n');
     }
     if (json_array_size(slaves) == 0)

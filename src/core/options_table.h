@@ -6,7 +6,9 @@
 
 #include "core/options.h"
 
-enum option_kind { KIND_FLAG, KIND_COUNT, KIND_TEXT, KIND_PATH, KIND_NUMBER, KIND_SPAN, KIND_PERIOD, KIND_SIZE };
+enum option_kind {
+    KIND_FLAG, KIND_COUNT, KIND_TEXT, KIND_PATH, KIND_PATHS, KIND_NUMBER, KIND_SPAN, KIND_PERIOD, KIND_SIZE
+};
 
 struct option_row {
     const char *section;   /* "master"; "argv": command line only */

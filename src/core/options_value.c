@@ -87,12 +87,47 @@ static char *expand_path(const char *text)
     return home != NULL ? mem_format("%s%s", home, text + 1) : NULL;
 }
 
+/* The same with each of several, between commas. */
+static char *expand_paths(const char *text)
+{
+    char *rest = mem_text(text), *at = rest, *expanded = NULL;
+
+    for (char *one; (one = strsep(&at, ",")) != NULL;) {
+        char *path = expand_path(one), *before = expanded;
+        expanded = path == NULL ? NULL : before == NULL ? mem_text(path) : mem_format("%s,%s", before, path);
+        free(before);
+        free(path);
+        if (expanded == NULL)
+            break;
+    }
+    free(rest);
+    return expanded;
+}
+
+static char *keep_text(enum option_kind kind, const char *text)
+{
+    switch (kind) {
+    case KIND_PATH: return expand_path(text);
+    case KIND_PATHS: return expand_paths(text);
+    default: return mem_text(text);
+    }
+}
+
+/* What is typed again on the command line is added to what was typed before. */
+static char *join_typed(const struct option_value *before, char *kept)
+{
+    char *joined = mem_format("%s,%s", before->text, kept);
+    free(kept);
+    return joined;
+}
+
 /* What is said of a text that is no value of the kind, behind the text itself. */
 static const char *const refusals[] = {
     [KIND_FLAG] = "is neither yes nor no",
     [KIND_COUNT] = "is no whole number",
     [KIND_TEXT] = "is no text",
     [KIND_PATH] = "is no path",
+    [KIND_PATHS] = "is no path, or several with commas",
     [KIND_NUMBER] = "is no whole number",
     [KIND_SPAN] = "is no duration; write 90s, 5min, 3h or 2d",
     [KIND_PERIOD] = "is no duration; write 90s, 5min, 3h, 2d or 0",
@@ -109,7 +144,8 @@ static int parse_value(enum option_kind kind, const char *text, int64_t *number)
     case KIND_COUNT:
     case KIND_NUMBER: return parse_number(text, number);
     case KIND_TEXT:
-    case KIND_PATH: break;
+    case KIND_PATH:
+    case KIND_PATHS: break;
     }
     return 0;
 }
@@ -121,7 +157,7 @@ int option_set(struct options *o, enum option_id id, const char *text, enum opti
     struct option_value *value = &o->values[id];
     int64_t number = 0;
 
-    char *kept = kind == KIND_PATH ? expand_path(text) : mem_text(text);
+    char *kept = keep_text(kind, text);
     if (kept == NULL || parse_value(kind, text, &number) != 0) {
         free(kept);
         return options_fail(o, "%s: \"%s\" %s", label, text, refusals[kind]);
@@ -130,6 +166,8 @@ int option_set(struct options *o, enum option_id id, const char *text, enum opti
         free(kept);
         return 0;
     }
+    if (kind == KIND_PATHS && source == OPTION_ARGV && value->source == OPTION_ARGV)
+        kept = join_typed(value, kept);
     free(value->text);
     free(value->origin);
     *value =

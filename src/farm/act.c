@@ -48,20 +48,13 @@ static void remove_rester(struct farm *f, int64_t slave)
 
 /* ---- the deeds ----------------------------------------------------------------------------------- */
 
-static unsigned count_builds(const struct session *s)
-{
-    unsigned count = 0;
-    for (const struct attempt *a = s->attempts; a; a = a->next)
-        count += a->state != ATTEMPT_STOPPED;
-    return count;
-}
-
 static void pause_slave(struct session *s, char *facts, size_t size)
 {
-    unsigned builds = count_builds(s);
+    unsigned builds = attempts_alive(s);
     if (!s->farm->resting)
         add_rester(s->farm, s->slave);
-    snprintf(facts, size, builds ? "it finishes its build first" : "it gets no build until it is resumed");
+    snprintf(facts, size, builds > 1 ? "it finishes its %u builds first" : builds ? "it finishes its build first"
+             : "it gets no build until it is resumed", builds);
 }
 
 static void resume_slave(struct session *s, char *facts, size_t size)
@@ -90,21 +83,25 @@ static void skip_builds(struct session *s, char *facts, size_t size)
         attempt_stop(s, a->facts.attempt, reason);
         count++;
     }
-    snprintf(facts, size, count ? "its build is given back and tried again later" : "it has no build to skip");
+    snprintf(facts, size, count > 1 ? "its %u builds are given back and tried again later"
+             : count ? "its build is given back and tried again later" : "it has no build to skip", count);
 }
 
 static void stop_slave(struct session *s, char *facts, size_t size)
 {
-    unsigned builds = count_builds(s);
+    unsigned builds = attempts_alive(s);
     s->stopping = true;
-    snprintf(facts, size, builds ? "it ends when its build has ended" : "it ends now");
+    snprintf(facts, size, builds > 1 ? "it ends when its %u builds have ended" : builds ? "it ends when its build has ended"
+             : "it ends now", builds);
     session_check_stop(s);
 }
 
 static void kill_slave(struct session *s, char *facts, size_t size)
 {
     struct message die = {.verb = VERB_DIE, .die = {.reason = "killed by hand"}};
-    snprintf(facts, size, count_builds(s) ? "its build is given back" : "it had no build");
+    unsigned builds = attempts_alive(s);
+    snprintf(facts, size, builds > 1 ? "its %u builds are given back" : builds ? "its build is given back" : "it had no build",
+             builds);
     session_give_back_all(s, "killed by hand", "a person ended the slave; it is tried again later");
     session_say(s, &die);
     session_end(s, "killed by hand");

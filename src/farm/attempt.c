@@ -3,7 +3,7 @@
  * message that carries an attempt id to attempt_message.
  *
  *   building ──BUILT──▶ recording ──in the database──▶ DONE, forgotten     any ──STOP──▶ stopped
- *                        │    ▲                                            stopped ──next IDLE──▶ forgotten
+ *                        │    ▲                                            stopped ──an IDLE behind STOP──▶ forgotten
  *                      SEND  SENT
  *                        ▼    │
  *                       receiving
@@ -228,17 +228,20 @@ void attempt_stop(struct session *s, int64_t id, const char *reason)
         receipt_abandon(a->receipt);
     a->receipt = NULL;
     a->state = ATTEMPT_STOPPED;
+    a->stopped_at = s->answers;
     queue_let_go(s->farm->queue, id);
     log_info("farm", "%s: build %lld is stopped: %s", s->name, (long long)id, reason);
     session_say(s, &m);
 }
 
+/* With an IDLE. It may have crossed with STOP, for a slave asks for one place while it builds in another; but it has heard
+ * STOP if it has heard an answer that was whole only behind it. */
 void attempt_forget_stopped(struct session *s)
 {
     struct attempt *next;
     for (struct attempt *a = s->attempts; a; a = next) {
         next = a->next;
-        if (a->state == ATTEMPT_STOPPED)
+        if (a->state == ATTEMPT_STOPPED && a->stopped_at < s->answers)
             forget(a);
     }
 }
@@ -248,6 +251,14 @@ unsigned attempts_count(const struct session *s)
     unsigned count = 0;
     for (const struct attempt *a = s->attempts; a; a = a->next)
         count++;
+    return count;
+}
+
+unsigned attempts_alive(const struct session *s)
+{
+    unsigned count = 0;
+    for (const struct attempt *a = s->attempts; a; a = a->next)
+        count += a->state != ATTEMPT_STOPPED;
     return count;
 }
 

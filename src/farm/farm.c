@@ -41,7 +41,7 @@ void farm_wake_some(struct farm *f, uint64_t targets, unsigned count)
 {
     struct message m = {.verb = VERB_WAKE};
     for (struct session *s = f->sessions; s && count > 0 && f->sleepers > 0; s = s->next) {
-        if (!s->sleeping || s->state != SESSION_READY || !(s->targets & targets) || session_resting(s))
+        if (!s->sleeping || s->state != SESSION_READY || !(s->targets & targets) || session_resting(s) || s->shortage[0])
             continue;
         session_set_sleeping(s, false);
         count--;

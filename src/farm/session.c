@@ -130,6 +130,8 @@ static void note_hello(struct session *s, const struct msg_hello *h)
     text_copy(s->hardware, sizeof s->hardware, h->hardware);
     text_copy(s->sandbox, sizeof s->sandbox, h->sandbox);
     s->timeout_ms = h->timeout_ms;
+    s->jobs = (unsigned)h->jobs;
+    s->memory_bytes = h->memory_bytes;
     s->offer_count = h->offers.count;
     for (unsigned i = 0; i < s->offer_count; i++) {
         text_copy(s->offers[i].abi, sizeof s->offers[i].abi, h->offers.items[i].abi);
@@ -299,6 +301,7 @@ static enum step welcome(struct task *t)
         log_warning("farm", "%s: waits to be accepted; if its key is %s, type: piwheels slaves accept %s", s->name,
                     wire_key(s->wire), s->label);
     stop_what_is_lost(s);
+    trust_keep_to_targets(s);
     return STEP_DONE;
 }
 
@@ -372,6 +375,7 @@ static void go_to_sleep(struct session *s)
 {
     char why[SESSION_REASON_SIZE];
     struct message m = {.verb = VERB_SLEEP, .sleep = {.reason = why}};
+    s->answers++;
     trust_explain(s, why, sizeof why);
     session_set_sleeping(s, true);
     session_say(s, &m);
@@ -401,6 +405,8 @@ static void on_claimed(struct db_call *c, int error)
     }
     if (ready && s->claims == 0 && s->unserved)
         go_to_sleep(s);
+    else if (ready && s->claims == 0)
+        s->answers++;
     if (!taken && claim->attempt.attempt)
         db_release(s->farm->db, &claim->call, claim->attempt.attempt, on_released);
     else
@@ -415,7 +421,7 @@ static void on_means_noted(struct db_call *c, int error)
 
 static struct db_claimant claimant(const struct session *s)
 {
-    return (struct db_claimant){s->slave, s->targets, s->machine.memory_bytes,
+    return (struct db_claimant){s->slave, s->targets, s->memory_bytes > 0 ? s->memory_bytes : s->machine.memory_bytes,
                                 least(s->farm->settings.build_timeout_ms, s->timeout_ms)};
 }
 
@@ -427,22 +433,34 @@ static void note_means(struct session *s)
     db_slave_told(s->farm->db, call, &slave, on_means_noted);
 }
 
+static void note_idle(struct session *s, const struct msg_idle *m)
+{
+    char *shortage = text_clean(m->shortage, strlen(m->shortage), sizeof s->shortage - 1);
+    if (shortage[0] && !s->shortage[0])
+        log_warning("farm", "%s: takes no new builds: %s", s->name, shortage);
+    else if (!shortage[0] && s->shortage[0])
+        log_info("farm", "%s: takes new builds again", s->name);
+    text_copy(s->shortage, sizeof s->shortage, shortage);
+    free(shortage);
+    s->machine = m->machine;
+    attempt_forget_stopped(s);
+}
+
 static void on_idle(struct session *s, const struct message *m)
 {
     if (s->claims > 0) {
         session_refuse(s, "IDLE was said again before the first was answered");
         return;
     }
-    s->machine = m->idle.machine;
+    note_idle(s, &m->idle);
     session_set_sleeping(s, false);
-    s->unserved = false;
-    attempt_forget_stopped(s);
     uint64_t slots = least(m->idle.slots, SESSION_MAX_SLOTS - least(attempts_count(s), SESSION_MAX_SLOTS));
     struct db_claimant slave = claimant(s);
     if (!s->told)
         note_means(s);
     if (session_resting(s) || s->targets == 0)
         slots = 0;
+    s->unserved = slots < m->idle.slots;
     if (slots == 0)
         go_to_sleep(s);
     s->claims = (unsigned)slots;
@@ -455,8 +473,7 @@ static void on_idle(struct session *s, const struct message *m)
 
 static void on_idle_waiting(struct session *s, const struct message *m)
 {
-    s->machine = m->idle.machine;
-    attempt_forget_stopped(s);
+    note_idle(s, &m->idle);
     go_to_sleep(s);
 }
 

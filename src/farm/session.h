@@ -49,6 +49,7 @@ struct attempt {
     enum attempt_state state;
     struct db_attempt facts;
     struct receipt *receipt;      /* NULL when stopped */
+    uint64_t stopped_at;          /* how many IDLEs had been answered when STOP was said */
     int64_t heard_ms;             /* steady clock */
 };
 
@@ -89,6 +90,9 @@ struct session {
     struct { char abi[33], platform[65]; } offers[16];
     unsigned offer_count;
     uint64_t timeout_ms;
+    unsigned jobs;                /* how many builds it says it runs at once */
+    uint64_t memory_bytes;        /* that each of them may hold; 0: its machine's */
+    char shortage[201];           /* why it takes no new build, as its last IDLE told; "" */
     struct rec_machine machine;   /* as last told */
     uint64_t serial;              /* which connection of the farm's: later ones have higher numbers */
     int64_t connected_ms, heard_ms;
@@ -97,6 +101,7 @@ struct session {
     bool told;                    /* its means are noted in the database */
     bool stopping;                /* told by hand to end: DIE follows its last build */
     unsigned claims;              /* in flight */
+    uint64_t answers;             /* IDLEs that have had all their answers */
     bool unserved;                /* one of them found nothing: SLEEP follows */
     bool paused;                  /* reading is stopped until the disk catches up */
     struct attempt *attempts;
@@ -140,6 +145,9 @@ void trust_explain(const struct session *s, char *why, size_t size);
 /* Greeted: waiting or ready. */
 bool session_is_in(const struct session *s);
 
+/* Stops what it builds for targets that it is not accepted for, and gives that back. */
+void trust_keep_to_targets(struct session *s);
+
 /* act.c */
 bool session_resting(const struct session *s);  /* paused by hand, itself or with all others, or stopping */
 
@@ -150,6 +158,7 @@ void attempt_message(struct session *s, const struct message *m);        /* BUSY
 void attempt_stop(struct session *s, int64_t id, const char *reason);    /* says STOP; makes an entry if there is none */
 void attempt_forget_stopped(struct session *s);
 unsigned attempts_count(const struct session *s);
+unsigned attempts_alive(const struct session *s);                        /* without those that are stopped */
 void attempts_abandon(struct session *s);                                /* the connection is gone */
 const char *attempt_state_name(enum attempt_state state);
 

@@ -28,6 +28,17 @@ static void give_up_what_it_holds(struct session *s)
         s->held[s->held_at] = -s->held[s->held_at];
 }
 
+void trust_keep_to_targets(struct session *s)
+{
+    static const char reason[] = "the slave is not accepted for this target any more";
+    for (struct attempt *a = s->attempts; a; a = a->next) {
+        if ((a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING) || s->targets >> a->facts.target & 1)
+            continue;
+        session_give_back(s, a, "not accepted", reason);
+        attempt_stop(s, a->facts.attempt, reason);
+    }
+}
+
 bool trust_judge(struct session *s, char *why, size_t size)
 {
     switch (s->standing.trust) {
@@ -76,6 +87,7 @@ static void let_in(struct session *s, const struct db_standing *standing)
         return;
     s->state = SESSION_READY;
     log_info("farm", "%s: accepted for %s", s->name, standing->names);
+    trust_keep_to_targets(s);
     if (!s->sleeping || session_resting(s))
         return;
     session_say(s, &wake);

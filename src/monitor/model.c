@@ -17,6 +17,7 @@ const struct model_look model_looks[STATE_COUNT] = {
     [STATE_BUILDING] = {"building", "▶", ">", COLOUR_GOOD},
     [STATE_IDLE] = {"idle", "○", "o", COLOUR_PLAIN},
     [STATE_SLEEPING] = {"sleeping", "z", "z", COLOUR_QUIET},
+    [STATE_LOW] = {"low", "▽", "v", COLOUR_WARNING},
     [STATE_PAUSING] = {"pausing", "»", "}", COLOUR_WARNING},
     [STATE_PAUSED] = {"paused", "=", "=", COLOUR_WARNING},
     [STATE_STOPPING] = {"stopping", "■", "#", COLOUR_WARNING},
@@ -104,6 +105,7 @@ static const char *task_without_build(enum model_state state)
     case STATE_WAITING: return "waits to be accepted";
     case STATE_SLEEPING: return "waits for work";
     case STATE_IDLE: return "asks for work";
+    case STATE_LOW: return "takes no new builds";
     case STATE_PAUSED: return "is paused by hand";
     default: return "";
     }
@@ -118,6 +120,8 @@ static void read_task(struct model_slave *s, const json_t *slave)
     size_t i;
     char package[128], version[64], state[32];
     s->builds = (unsigned)integer_of(slave, "build_count");
+    s->jobs = (unsigned)integer_of(slave, "jobs");
+    text_of(slave, "shortage", s->shortage, sizeof s->shortage);
     json_array_foreach(builds, i, one) {
         if (!b || integer_of(one, "for_ms") > integer_of(b, "for_ms"))
             b = one;
@@ -342,11 +346,11 @@ enum model_state model_master_state(const struct model *m)
     return m->paused ? STATE_PAUSED : STATE_RUNNING;
 }
 
-unsigned model_count(const struct model *m, enum model_state state)
+unsigned model_building(const struct model *m)
 {
     unsigned count = 0;
     for (size_t i = 0; i < m->slave_count; i++)
-        count += m->slaves[i].state == state;
+        count += m->slaves[i].builds > 0;
     return count;
 }
 

@@ -29,8 +29,8 @@ struct model_machine {
 };
 
 enum model_state {
-    STATE_CONNECTING, STATE_WAITING, STATE_BUILDING, STATE_IDLE, STATE_SLEEPING, STATE_PAUSING, STATE_PAUSED, STATE_STOPPING,
-    STATE_LEAVING, STATE_RUNNING, STATE_LOST, STATE_UNKNOWN, STATE_COUNT
+    STATE_CONNECTING, STATE_WAITING, STATE_BUILDING, STATE_IDLE, STATE_SLEEPING, STATE_LOW, STATE_PAUSING, STATE_PAUSED,
+    STATE_STOPPING, STATE_LEAVING, STATE_RUNNING, STATE_LOST, STATE_UNKNOWN, STATE_COUNT
 };
 
 enum model_colour { COLOUR_PLAIN, COLOUR_GOOD, COLOUR_QUIET, COLOUR_WARNING, COLOUR_BAD };
@@ -48,7 +48,8 @@ struct model_slave {
     char key[64];          /* its fingerprint; "" without TLS */
     enum model_state state;
     int64_t up_ms, task_ms;
-    unsigned builds;
+    unsigned builds, jobs; /* now, and at once at most */
+    char shortage[201];    /* why it takes no new build; "" */
     struct model_machine machine;
 };
 
@@ -97,7 +98,7 @@ void model_move(struct model *m, long rows);
 const struct model_slave *model_selected(const struct model *m);
 
 enum model_state model_master_state(const struct model *m);
-unsigned model_count(const struct model *m, enum model_state state);
+unsigned model_building(const struct model *m); /* slaves that have builds */
 
 void history_add(struct history *h, double sample);
 

@@ -78,6 +78,12 @@ static void draw_slave(struct pane *p, const struct model_slave *s)
     snprintf(text, sizeof text, "%s for %s%s", s->task, model_span(s->task_ms, span),
              s->builds > 1 ? ", the longest" : "");
     text_line(p, "task", s->task[0] ? text : "none");
+    if (s->jobs > 1) {
+        snprintf(text, sizeof text, "%u of %u at once", s->builds, s->jobs);
+        text_line(p, "builds", text);
+    }
+    if (s->shortage[0])
+        text_line(p, "low", s->shortage);
     text_line(p, "targets", s->targets);
     if (s->state == STATE_WAITING)
         waiting_lines(p, s);

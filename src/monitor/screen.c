@@ -246,9 +246,8 @@ static void draw_list(struct screen *s, const struct model *m)
 static void draw_title(const struct screen *s, const struct model *m)
 {
     char facts[128];
-    unsigned building = model_count(m, STATE_BUILDING) + model_count(m, STATE_PAUSING);
     snprintf(facts, sizeof facts, "%zu slave%s, %u building ", m->slave_count, m->slave_count == 1 ? "" : "s",
-             building);
+             model_building(m));
     paint(s, 0, 0, s->columns, COLOUR_PLAIN, WEIGHT_REVERSE, " piwheels %s", m->version);
     int width = (int)strlen(facts);
     if (width + 17 <= s->columns)

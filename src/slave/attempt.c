@@ -31,7 +31,7 @@ static void remove_files(struct lane_work *w)
 static void on_removed(struct lane_work *w, int status)
 {
     struct attempt *a = container_of(w, struct attempt, work);
-    a->gone(a->owner);
+    a->gone(a, a->owner);
     build_release(&a->build);
     free(a->upload.path);
     free(a);
@@ -225,19 +225,47 @@ static void log_end(const struct build *b)
                  span, v->outcome, v->reason, v->detail);
 }
 
-static void on_build_ended(struct build *b)
+static void tell_end(struct attempt *a)
 {
-    struct attempt *a = container_of(b, struct attempt, build);
     if (a->state == ATTEMPT_BUILDING) {
         a->state = ATTEMPT_BUILT;
-        log_end(b);
+        log_end(&a->build);
         say_more(a, true);
     }
     remove_when_idle(a);
 }
 
+static void on_room_made(struct lane_work *w, int status)
+{
+    struct attempt *a = container_of(w, struct attempt, work);
+    a->removing = false;
+    tell_end(a);
+}
+
+/* One that was given up for want of room makes room at once: the master may be away for long. */
+static void on_build_ended(struct build *b)
+{
+    struct attempt *a = container_of(b, struct attempt, build);
+    if (!attempt_given_up(a)) {
+        tell_end(a);
+        return;
+    }
+    a->removing = true;
+    lane_submit(LANE_DISK, &a->work, remove_files, on_room_made);
+}
+
+void attempt_give_up(struct attempt *a, const char *reason, const char *detail)
+{
+    build_give_up(&a->build, reason, detail);
+}
+
+bool attempt_given_up(const struct attempt *a)
+{
+    return a->state == ATTEMPT_BUILDING && a->build.given_up.outcome != NULL;
+}
+
 struct attempt *attempt_start(const struct attempt_place *place, const struct msg_build *m,
-                              const char *index_url, void (*gone)(void *owner), void *owner)
+                              const char *index_url, void (*gone)(struct attempt *a, void *owner), void *owner)
 {
     struct attempt *a = mem_new(1, sizeof *a);
 

@@ -14,6 +14,7 @@
 #include "upload.h"
 
 struct attempt {
+    struct attempt *next;       /* attempts.c's */
     uint64_t id;
     enum attempt_state state;
     uv_loop_t *loop;
@@ -27,9 +28,9 @@ struct attempt {
     bool file_wanted;           /* SEND came; its file is upload's as soon as the last one has ended */
     unsigned wanted;
     int64_t busy_ms;            /* steady time of the last BUSY */
-    bool removing;
+    bool removing;              /* its files, whatever comes behind it */
     struct lane_work work;
-    void (*gone)(void *owner);  /* nothing is left of it; the struct is freed behind it */
+    void (*gone)(struct attempt *a, void *owner); /* nothing is left of it; the struct is freed behind it */
     void *owner;
 };
 
@@ -41,7 +42,7 @@ struct attempt_place {          /* outlives the attempt */
 
 /* Begins to build; nothing is said to anybody before attempt_connected. */
 struct attempt *attempt_start(const struct attempt_place *place, const struct msg_build *m,
-                              const char *index_url, void (*gone)(void *owner), void *owner);
+                              const char *index_url, void (*gone)(struct attempt *a, void *owner), void *owner);
 
 /* The master has acknowledged us on `w`: says all about the attempt from the start. */
 void attempt_connected(struct attempt *a, struct wire *w);
@@ -54,7 +55,12 @@ void attempt_tick(struct attempt *a);
 /* SEND. False when there is no such file. */
 bool attempt_send_file(struct attempt *a, unsigned file);
 
-/* Ends it, with every process and file; `gone` follows. */
+/* Ends the build as a failure of the farm, of this class, and removes its files; then it is told to the master as any
+ * other. Only while it builds. */
+void attempt_give_up(struct attempt *a, const char *reason, const char *detail);
+bool attempt_given_up(const struct attempt *a);   /* that, and its files are still there */
+
+/* Ends it, with every process and file; `gone` follows. Harmless on one that ends. */
 void attempt_end(struct attempt *a);
 
 #endif

@@ -15,7 +15,6 @@
 #include "core/text.h"
 #include "fetch.h"
 #include "io/fs.h"
-#include "machine.h"
 #include "python.h"
 
 #define REQUIREMENT_MAX_BYTES 1024
@@ -195,7 +194,7 @@ static void fill_environment(struct build *b, enum network network)
     words_add_all(&b->env, fixed);
     words_addf(&b->env, "HOME=%s/home", root);
     words_addf(&b->env, "TMPDIR=%s", tmp);
-    words_addf(&b->env, "MAKEFLAGS=-j%u", machine_jobs());
+    words_addf(&b->env, "MAKEFLAGS=-j%u", b->place->compilers);
     words_addf(&b->env, "PIP_REPORT=%s/report", root);
     if (b->uploaded_ms > 0) /* else nothing is claimed */
         words_addf(&b->env, "SOURCE_DATE_EPOCH=%llu", (unsigned long long)b->uploaded_ms / 1000);
@@ -449,6 +448,10 @@ static void on_finished(struct task *t)
     const struct verdict *v = &b->verdict;
 
     b->running = false;
+    if (b->given_up.outcome != NULL) {
+        b->verdict = b->given_up;
+        b->file_count = 0;
+    }
     if (!b->log.ended)
         build_log_end(&b->log);
     if (v->outcome != NULL && v->reason[0] != '\0')
@@ -493,6 +496,12 @@ void build_stop(struct build *b)
 {
     if (b->running)
         task_cancel(&b->task);
+}
+
+void build_give_up(struct build *b, const char *reason, const char *detail)
+{
+    verdict_set(&b->given_up, "farm", reason, "%s", detail);
+    build_stop(b);
 }
 
 void build_release(struct build *b)

@@ -26,6 +26,7 @@ struct build_place {
     const struct sandbox *sandbox;
     const struct limits *limits;
     const struct cgroup *cgroup;      /* the slave's own */
+    unsigned compilers;               /* that a build should run at once */
 };
 
 struct build {
@@ -50,6 +51,7 @@ struct build {
     struct report report;             /* what was installed for it */
     struct cell cell;                 /* its times and peak */
     bool running;                     /* from build_start until `ended` */
+    struct verdict given_up;          /* of build_give_up; else its outcome is NULL */
     /* private */
     struct task task;
     struct lane_work work;
@@ -66,6 +68,9 @@ void build_start(uv_loop_t *loop, struct build *b);
 
 /* Ends it early, with every process; `ended` follows. Harmless on one that has ended. */
 void build_stop(struct build *b);
+
+/* The same, as a failure of the farm: `verdict` says so in the end, whatever came of it meanwhile. */
+void build_give_up(struct build *b, const char *reason, const char *detail);
 
 /* After `ended`. The directory is the owner's to remove. */
 void build_release(struct build *b);

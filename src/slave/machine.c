@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,16 +82,36 @@ void machine_libc(char *to, size_t size)
     copy_fact(to, size, name);
 }
 
+unsigned machine_jobs_for(long cores, uint64_t memory_bytes)
+{
+    uint64_t by_memory = memory_bytes / 1000000000;
+    uint64_t jobs = cores < 1 ? 1 : (uint64_t)cores;
+    if (by_memory < jobs)
+        jobs = by_memory;
+    if (jobs > SLAVE_MAX_JOBS)
+        jobs = SLAVE_MAX_JOBS;
+    return jobs < 1 ? 1 : (unsigned)jobs;
+}
+
 unsigned machine_jobs(void)
 {
     struct rec_machine m;
     machine_read("/", &m);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t by_memory = m.memory_bytes / 1000000000;
-    uint64_t jobs = cores < 1 ? 1 : (uint64_t)cores;
-    if (by_memory < jobs)
-        jobs = by_memory;
-    return jobs < 1 ? 1 : (unsigned)jobs;
+    return machine_jobs_for(sysconf(_SC_NPROCESSORS_ONLN), m.memory_bytes);
+}
+
+int slave_jobs_read(const char *text, unsigned *jobs)
+{
+    unsigned long long number;
+
+    if (strcmp(text, "auto") == 0) {
+        *jobs = machine_jobs();
+        return 0;
+    }
+    if (text_to_u64(text, &number) != 0 || number < 1 || number > SLAVE_MAX_JOBS)
+        return -EINVAL;
+    *jobs = (unsigned)number;
+    return 0;
 }
 
 bool machine_clock_credible(int64_t wall_ms)

@@ -13,9 +13,10 @@
 /* The board, else the processor, else the architecture. */
 void machine_hardware(char *to, size_t size);
 
-/* How many compilers may run at once: min(cores, memory / 1 GB), at least 1, as those who ran such a farm
- * found out. */
+/* How many builds or compilers this machine should run at once: min(cores, memory / 1 GB), at least 1, as those who ran
+ * such a farm found out. And another machine. */
 unsigned machine_jobs(void);
+unsigned machine_jobs_for(long cores, uint64_t memory_bytes);
 
 /* What the C compiler calls itself ("cc (Debian 12.2.0-14) 12.2.0"), or ""; and the C library ("glibc 2.36"). They
  * block: at start only. */

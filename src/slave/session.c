@@ -37,32 +37,73 @@ static void set_state(struct session *s, enum session_state state)
 
 /* ---- what the slave says ---- */
 
+/* Those that are being ended are not ours any more. */
+static void list_attempts(const struct session *s, struct msg_hello *m)
+{
+    for (const struct attempt *a = s->attempts.first; a != NULL; a = a->next)
+        if (a->state != ATTEMPT_ENDING)
+            m->attempts.items[m->attempts.count++].attempt = a->id;
+}
+
+static void list_offers(const struct session *s, struct msg_hello *m)
+{
+    for (unsigned i = 0; i < s->pythons->count; i++) {
+        const struct slave_python *p = &s->pythons->items[i].facts;
+        m->offers.items[m->offers.count++] = (struct rec_offer){.abi = p->abi, .platform = p->platform, .python = p->version};
+    }
+}
+
 static void say_hello(struct session *s)
 {
     struct message m = {VERB_HELLO, .hello = {
         .version = PIWHEELS_VERSION, .label = s->label, .system = s->system, .hardware = s->hardware,
-        .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = s->place.build.limits->timeout_ms, .offers.count = 1}};
+        .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = s->limits->timeout_ms,
+        .sandbox = sandbox_level_name(s->sandbox->level), .network = network_name(s->sandbox->network),
+        .jobs = s->jobs, .memory_bytes = s->limits->memory_bytes}};
 
-    m.hello.offers.items[0] = (struct rec_offer){
-        .abi = s->python.abi, .platform = s->python.platform, .python = s->python.version};
-    m.hello.sandbox = sandbox_level_name(s->place.build.sandbox->level);
-    m.hello.network = network_name(s->place.build.sandbox->network);
     for (size_t i = 0; i < s->proof->count; i++)
         m.hello.barriers.items[m.hello.barriers.count++] = (struct rec_barrier){
             s->proof->rows[i].name, proof_result_name(s->proof->rows[i].result)};
-    if (s->attempt != NULL && s->attempt->state != ATTEMPT_ENDING)
-        m.hello.attempts.items[m.hello.attempts.count++].attempt = s->attempt->id;
+    list_offers(s, &m.hello);
+    list_attempts(s, &m.hello);
     wire_send(s->wire, &m);
 }
 
+static void tell_systemd(const struct session *s)
+{
+    char status[300];
+
+    if (s->shortage.level != SHORTAGE_NONE)
+        snprintf(status, sizeof status, "takes no new builds: %s", s->shortage.text);
+    else if (s->attempts.count > 0)
+        snprintf(status, sizeof status, "%u of %u builds", s->attempts.count, s->jobs);
+    else
+        snprintf(status, sizeof status, "%s", s->waits_for != NULL ? s->waits_for : "waiting for work");
+    notify_status(status);
+}
+
+/* For all free places, or, with a shortage, for none: so that the master knows. */
 static void ask_for_work(struct session *s)
 {
-    struct message m = {VERB_IDLE, .idle = {.slots = 1}};
+    struct message m = {VERB_IDLE, .idle = {.shortage = ""}};
 
-    machine_read(s->place.build.dir, &m.idle.machine);
+    s->short_told = s->shortage.level != SHORTAGE_NONE;
+    s->asked = s->short_told ? 0 : s->jobs - s->attempts.count;
+    m.idle.slots = s->asked;
+    if (s->short_told)
+        m.idle.shortage = s->shortage.text;
+    machine_read(s->dir, &m.idle.machine);
     set_state(s, SESSION_ASKING);
     s->asked_ms = s->quiet_since_ms = clock_steady_ms();
     wire_send(s->wire, &m);
+}
+
+static void ask_if_free(struct session *s)
+{
+    if (s->attempts.count < s->jobs)
+        ask_for_work(s);
+    else
+        set_state(s, SESSION_WORKING);
 }
 
 /* ---- deeds ---- */
@@ -79,49 +120,61 @@ static bool is_index_url(const char *url)
 
 static void be_welcome(struct session *s, const struct msg_ack *m)
 {
+    char targets[512];
+
     if (!is_index_url(m->index_url)) {
         wire_drop(s->wire, "the master's index is not an http or https URL");
         return;
     }
-    log_info("slave", "slave: connected to %s as slave %llu (builds for %s on %s)", wire_peer(s->wire),
-             (unsigned long long)m->slave, s->python.abi, s->python.platform);
+    log_info("slave", "slave: connected to %s as slave %llu (builds for %s, %u at once)", wire_peer(s->wire),
+             (unsigned long long)m->slave, pythons_tell(s->pythons, targets, sizeof targets), s->jobs);
     free(s->index_url);
     s->index_url = mem_text(m->index_url);
     s->back_off_ms = 0;
     if (!s->ready)
         notify_ready("connected");
     s->ready = true;
-    if (s->attempt == NULL) {
-        ask_for_work(s);
-        return;
-    }
-    set_state(s, SESSION_WORKING);
-    attempt_connected(s->attempt, s->wire);
+    attempts_connected(&s->attempts, s->wire);
+    ask_if_free(s);
 }
 
-static void on_attempt_gone(void *owner)
+static void on_attempt_gone(struct attempt *a, void *owner)
 {
     struct session *s = owner;
-    s->attempt = NULL;
-    notify_status("waiting for work");
-    if (s->state == SESSION_WORKING)
+    attempts_remove(&s->attempts, a);
+    tell_systemd(s);
+    if (s->state == SESSION_WORKING || s->state == SESSION_SLEEPING)
         ask_for_work(s);
     end_when_idle(s);
 }
 
+/* Why the master should not have said this BUILD; NULL when it may. */
+static const char *refusal_of(const struct session *s, const struct msg_build *m, const struct python *python)
+{
+    if (python == NULL)
+        return "the master wants a build for a target that this slave did not offer";
+    if (s->asked == 0)
+        return "the master hands out more builds than were asked for";
+    if (attempts_find(&s->attempts, m->attempt) != NULL)
+        return "the master hands out an attempt that this slave has already";
+    return NULL;
+}
+
 static void begin_build(struct session *s, const struct msg_build *m)
 {
-    char status[600];
+    const struct python *python = pythons_find(s->pythons, m->abi, m->platform);
+    const char *refusal = refusal_of(s, m, python);
 
-    if (strcmp(m->abi, s->python.abi) != 0 || strcmp(m->platform, s->python.platform) != 0) {
-        wire_drop(s->wire, "the master wants a build for a target that this slave did not offer");
+    if (refusal != NULL) {
+        wire_drop(s->wire, refusal);
         return;
     }
-    snprintf(status, sizeof status, "building %s %s", m->package, m->version);
-    notify_status(status);
-    set_state(s, SESSION_WORKING);
-    s->attempt = attempt_start(&s->place, m, s->index_url, on_attempt_gone, s);
-    attempt_connected(s->attempt, s->wire);
+    struct attempt *a = attempt_start(&python->place, m, s->index_url, on_attempt_gone, s);
+    attempts_add(&s->attempts, a);
+    attempt_connected(a, s->wire);
+    tell_systemd(s);
+    if (--s->asked == 0)
+        ask_if_free(s); /* one may have ended meanwhile */
 }
 
 /* What a person must do is told when it changes, with the key that is to be accepted. */
@@ -136,7 +189,7 @@ static void go_to_sleep(struct session *s, const char *reason)
         log_info("slave", "slave: may build now");
     free(s->waits_for);
     s->waits_for = reason[0] != '\0' ? mem_text(reason) : NULL;
-    notify_status(reason[0] != '\0' ? reason : "waiting for work");
+    tell_systemd(s);
 }
 
 bool session_is_version_refusal(const char *reason)
@@ -158,15 +211,15 @@ static void give_up(struct session *s, const struct msg_error *m)
     }
 }
 
-static void forget(struct session *s, const struct message *m)
+static void forget(struct attempt *a, const struct message *m)
 {
-    unsigned long long id = s->attempt->id;
+    unsigned long long id = a->id;
 
     if (m->verb == VERB_STOP)
         log_info("slave", "slave: attempt %llu is to be stopped (%s)", id, m->stop.reason);
     else
         log_info("slave", "slave: attempt %llu is done (%s)", id, m->done.text);
-    attempt_end(s->attempt);
+    attempt_end(a);
 }
 
 /* ---- messages ---- */
@@ -195,21 +248,21 @@ static void refuse(struct session *s, const struct message *m, const char *state
 
 static void do_attempt_deed(struct session *s, const struct message *m)
 {
-    bool known = s->attempt != NULL && s->attempt->id == attempt_of(m);
-    enum attempt_state state = known ? s->attempt->state : ATTEMPT_UNKNOWN;
+    struct attempt *a = attempts_find(&s->attempts, attempt_of(m));
+    enum attempt_state state = a != NULL ? a->state : ATTEMPT_UNKNOWN;
 
     switch (table_attempt(state, m->verb)) {
     case DEED_IGNORE:
         break;
     case DEED_SEND_FILE:
-        if (!attempt_send_file(s->attempt, (unsigned)m->send.file))
+        if (!attempt_send_file(a, (unsigned)m->send.file))
             wire_drop(s->wire, "the master wants a file that the build did not make");
         break;
     case DEED_FORGET:
-        forget(s, m);
+        forget(a, m);
         break;
     default:
-        refuse(s, m, known ? table_attempt_name(state) : "the attempt is not ours");
+        refuse(s, m, a != NULL ? table_attempt_name(state) : "the attempt is not ours");
     }
 }
 
@@ -281,13 +334,19 @@ static void on_opened(struct wire *w)
     say_hello(s);
 }
 
+/* Behind ACK. */
+static bool is_welcome(const struct session *s)
+{
+    return s->state == SESSION_ASKING || s->state == SESSION_SLEEPING || s->state == SESSION_WORKING;
+}
+
 /* A file on its way over a slow line is a sign of life too. */
 static void on_drained(struct wire *w)
 {
     struct session *s = wire_owner(w);
     s->quiet_since_ms = clock_steady_ms();
-    if (s->attempt != NULL && s->state == SESSION_WORKING)
-        attempt_drained(s->attempt);
+    if (is_welcome(s))
+        attempts_drained(&s->attempts);
 }
 
 uint64_t session_pause_ms(uint64_t *back_off_ms, uint32_t chance)
@@ -308,8 +367,7 @@ static void on_closed(struct wire *w, const char *reason)
     uint32_t chance = 0;
 
     s->wire = NULL;
-    if (s->attempt != NULL)
-        attempt_disconnected(s->attempt);
+    attempts_disconnected(&s->attempts);
     if (s->state == SESSION_LEAVING) {
         end_when_idle(s);
         return;
@@ -325,7 +383,7 @@ static void on_closed(struct wire *w, const char *reason)
 static void connect_now(struct session *s)
 {
     static const struct wire_events events = {on_opened, on_message, on_drained, on_closed};
-    s->wire = wire_connect(s->place.loop, s->master, s->key, &events, s);
+    s->wire = wire_connect(s->loop, s->master, s->key, &events, s);
 }
 
 /* ---- time ---- */
@@ -333,15 +391,31 @@ static void connect_now(struct session *s)
 /* How long the master may be silent; 0: for ever. */
 static int64_t patience_ms(const struct session *s)
 {
-    switch (s->state) {
-    case SESSION_GREETING:
-    case SESSION_ASKING:
+    if (s->state == SESSION_GREETING || s->state == SESSION_ASKING || attempts_in(&s->attempts, ATTEMPT_BUILDING) > 0)
         return PATIENCE_MS;
-    case SESSION_WORKING:
-        return s->attempt->state == ATTEMPT_BUILDING ? PATIENCE_MS : LONG_PATIENCE_MS;
-    default:
-        return 0;
+    return s->attempts.count > 0 ? LONG_PATIENCE_MS : 0;
+}
+
+static void look_for_shortage(struct session *s)
+{
+    enum shortage_level before = s->shortage.level;
+    struct room free;
+
+    shortage_look(s->dir, &free);
+    shortage_judge(&s->wanted, &free, &s->shortage);
+    if (s->shortage.level == SHORTAGE_TOO_LOW) {
+        const struct attempt *ended = attempts_give_up_newest(&s->attempts, s->shortage.reason, s->shortage.text);
+        if (ended != NULL)
+            log_warning("slave", "slave: ends its newest build, attempt %llu: %s", (unsigned long long)ended->id,
+                        s->shortage.text);
     }
+    if ((s->shortage.level == SHORTAGE_NONE) == (before == SHORTAGE_NONE))
+        return;
+    if (before == SHORTAGE_NONE)
+        log_warning("slave", "slave: takes no new builds: %s", s->shortage.text);
+    else
+        log_info("slave", "slave: takes new builds again");
+    tell_systemd(s);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -349,11 +423,13 @@ static void on_tick(uv_timer_t *timer)
     struct session *s = container_of(timer, struct session, tick);
     int64_t now_ms = clock_steady_ms(), limit_ms = patience_ms(s);
 
-    if (s->state == SESSION_SLEEPING && now_ms - s->asked_ms >= ASK_AGAIN_MS)
+    look_for_shortage(s);
+    bool changed = s->short_told != (s->shortage.level != SHORTAGE_NONE);
+    if (s->state == SESSION_SLEEPING && (changed || now_ms - s->asked_ms >= ASK_AGAIN_MS))
         ask_for_work(s);
-    if (s->state == SESSION_WORKING)
-        attempt_tick(s->attempt);
-    if (limit_ms != 0 && now_ms - s->quiet_since_ms >= limit_ms)
+    if (is_welcome(s))
+        attempts_tick(&s->attempts);
+    if ((is_welcome(s) || s->state == SESSION_GREETING) && limit_ms != 0 && now_ms - s->quiet_since_ms >= limit_ms)
         wire_drop(s->wire, "the master is silent");
 }
 
@@ -372,7 +448,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void end_when_idle(struct session *s)
 {
-    if (s->state != SESSION_LEAVING || s->wire != NULL || s->attempt != NULL)
+    if (s->state != SESSION_LEAVING || s->wire != NULL || s->attempts.count > 0)
         return;
     if (uv_is_closing((uv_handle_t *)&s->tick))
         return;
@@ -394,10 +470,8 @@ void session_leave(struct session *s, const char *reason)
         wire_send(s->wire, &(struct message){VERB_BYE, .bye = {.reason = reason}});
         wire_finish(s->wire, reason);
     }
-    if (s->attempt != NULL) {
-        attempt_disconnected(s->attempt);
-        attempt_end(s->attempt);
-    }
+    attempts_disconnected(&s->attempts);
+    attempts_end(&s->attempts);
     end_when_idle(s);
 }
 
@@ -406,8 +480,9 @@ void session_start(struct session *s)
     s->state = SESSION_AWAY;
     s->open_timers = 2;
     s->retry.data = s->tick.data = s;
-    uv_timer_init(s->place.loop, &s->retry);
-    uv_timer_init(s->place.loop, &s->tick);
+    uv_timer_init(s->loop, &s->retry);
+    uv_timer_init(s->loop, &s->tick);
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+    look_for_shortage(s);
     connect_now(s);
 }

@@ -8,26 +8,35 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "attempt.h"
+#include "attempts.h"
 #include "proof.h"
-#include "slave.h"
+#include "pythons.h"
+#include "shortage.h"
 
 struct session {
     /* set by the owner before session_start; outlive it */
-    struct attempt_place place;
+    uv_loop_t *loop;
+    const char *dir;                   /* where builds happen */
     const char *master;                /* address */
     const char *label, *system, *hardware;
     const struct key *key;             /* NULL: no TLS */
     const char *known_masters;         /* the file; with a key */
-    struct slave_python python;
-    const struct proof *proof;         /* of its sandbox */
+    const struct pythons *pythons;     /* whose places are filled */
+    const struct sandbox *sandbox;
+    const struct limits *limits;       /* of each build */
+    const struct proof *proof;         /* of the sandbox */
+    unsigned jobs;                     /* builds at once */
+    struct room wanted;                /* that is to be left free */
     void (*ended)(struct session *s);  /* once, after session_leave or a refusal: nothing is left open */
     /* to read in `ended` */
     bool refused;                      /* the master will never take this slave; the log says why */
     /* private */
     enum session_state state;
     struct wire *wire;                 /* NULL between connections */
-    struct attempt *attempt;           /* or NULL */
+    struct attempts attempts;
+    unsigned asked;                    /* while asking: how many BUILDs may still come */
+    struct shortage shortage;          /* as the last look found it */
+    bool short_told;                   /* our last IDLE said so */
     char *index_url;                   /* that the last ACK told */
     char *waits_for;                   /* what the last SLEEP told that a person must do, or NULL */
     uv_timer_t retry, tick;
@@ -40,7 +49,7 @@ struct session {
 
 void session_start(struct session *s);
 
-/* Ends the build, says BYE with this reason; `ended` follows. Harmless when leaving already. */
+/* Ends all builds, says BYE with this reason; `ended` follows. Harmless when leaving already. */
 void session_leave(struct session *s, const char *reason);
 
 /* The next pause before connecting again: doubles from 1 s to 60 s. `chance` is any number: it makes the

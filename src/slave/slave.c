@@ -35,10 +35,10 @@ struct slave {
     struct limits limits;
     struct cgroup cgroup;
     struct proof proof;
+    struct pythons pythons;
     struct session session;
     uv_signal_t signals[COUNT_OF(signals_to_leave)];
     char label[65], system[129], hardware[129], compiler[129], libc[65];
-    struct rec_environment environment;
     struct key *key;             /* NULL: --insecure */
     char key_path[PATH_MAX], known_masters[PATH_MAX];
 };
@@ -143,25 +143,43 @@ static bool open_key(struct slave *s, const struct slave_settings *settings)
     return false;
 }
 
+/* What builds with each of the Pythons share. */
+static void fill_places(struct slave *s, const struct slave_settings *settings)
+{
+    unsigned compilers = machine_jobs() / settings->jobs;
+
+    for (unsigned i = 0; i < s->pythons.count; i++) {
+        struct python *p = &s->pythons.items[i];
+        p->environment = (struct rec_environment){.system = s->system, .python = p->facts.version, .pip = p->facts.pip,
+            .compiler = s->compiler, .libc = s->libc};
+        p->place = (struct attempt_place){
+            .loop = &s->loop, .environment = &p->environment,
+            .build = {.dir = s->place.dir, .python = p->path, .hosts = settings->index_hosts, .sandbox = &s->sandbox,
+                      .limits = &s->limits, .cgroup = &s->cgroup, .compilers = compilers > 0 ? compilers : 1}};
+    }
+}
+
 static int run_loop(struct slave *s, const struct slave_settings *settings)
 {
     uv_loop_init(&s->loop);
     lane_setup(&s->loop);
     watch_signals(s);
     notify_watchdog_start(&s->loop);
-    s->environment = (struct rec_environment){.system = s->system, .python = s->session.python.version,
-        .pip = s->session.python.pip, .compiler = s->compiler, .libc = s->libc};
-    s->session.place = (struct attempt_place){
-        .loop = &s->loop, .environment = &s->environment,
-        .build = {.dir = s->place.dir, .python = settings->python, .hosts = settings->index_hosts,
-                  .sandbox = &s->sandbox, .limits = &s->limits, .cgroup = &s->cgroup}};
+    fill_places(s, settings);
+    s->session.loop = &s->loop;
+    s->session.dir = s->place.dir;
     s->session.master = settings->master;
     s->session.label = s->label;
     s->session.key = s->key;
     s->session.known_masters = s->known_masters;
     s->session.system = s->system;
     s->session.hardware = s->hardware;
+    s->session.pythons = &s->pythons;
+    s->session.sandbox = &s->sandbox;
+    s->session.limits = &s->limits;
     s->session.proof = &s->proof;
+    s->session.jobs = settings->jobs;
+    s->session.wanted = (struct room){settings->min_free_bytes, settings->min_free_files, settings->min_free_memory_bytes};
     s->session.ended = on_session_ended;
     session_start(&s->session);
     uv_run(&s->loop, UV_RUN_DEFAULT);
@@ -178,11 +196,27 @@ static void set_limits(struct limits *l, const struct slave_settings *settings)
 
     machine_read("/", &machine);
     *l = (struct limits){
-        .memory_bytes = settings->memory_bytes > 0 ? settings->memory_bytes : machine.memory_bytes / 4 * 3,
+        .memory_bytes = settings->memory_bytes > 0 ? settings->memory_bytes : machine.memory_bytes / 4 * 3 / settings->jobs,
         .processes = settings->processes, .open_files = settings->open_files,
         .disk_bytes = settings->disk_bytes, .disk_files = settings->disk_files,
         .output_bytes = settings->output_bytes, .cpu_ms = settings->cpu_ms,
         .timeout_ms = settings->timeout_ms, .silence_ms = settings->silence_ms};
+}
+
+/* What was asked for may be more than there is: then builds are ended for want of room, not for passing their limits. */
+static void warn_of_limits(const struct slave *s, unsigned jobs)
+{
+    struct rec_machine m;
+
+    machine_read(s->place.dir, &m);
+    if (s->limits.memory_bytes > m.memory_bytes / jobs)
+        log_warning("slave", "slave: %u build%s with %llu MB each would take more than this machine's %llu MB of memory; lower "
+                    "--memory or --jobs", jobs, jobs > 1 ? "s" : "", (unsigned long long)s->limits.memory_bytes / 1000000,
+                    (unsigned long long)m.memory_bytes / 1000000);
+    if (s->limits.disk_bytes > m.disk_free_bytes / jobs)
+        log_info("slave", "slave: %u build%s may write %llu MB each, and %llu MB are free in %s", jobs, jobs > 1 ? "s" : "",
+                 (unsigned long long)s->limits.disk_bytes / 1000000, (unsigned long long)m.disk_free_bytes / 1000000,
+                 s->place.dir);
 }
 
 static int read_sandbox(const struct slave_settings *settings, enum sandbox_level *level, enum network *network,
@@ -210,7 +244,7 @@ static int open_sandbox(struct slave *s, const struct slave_settings *settings, 
 {
     enum sandbox_level level = SANDBOX_STRICT;
     enum network network = NETWORK_INDEX;
-    const struct trial trial = {&s->sandbox, s->place.dir, settings->python};
+    const struct trial trial = {&s->sandbox, s->place.dir, s->pythons.items[0].path};
 
     int error = read_sandbox(settings, &level, &network, why, why_size);
     if (error == 0)
@@ -219,7 +253,8 @@ static int open_sandbox(struct slave *s, const struct slave_settings *settings, 
         return error;
     s->sandbox.hidden[0] = s->key_path;
     s->sandbox.hidden[1] = s->known_masters;
-    error = sandbox_check_python(&s->sandbox, settings->python, s->place.dir, why, why_size);
+    for (unsigned i = 0; error == 0 && i < s->pythons.count; i++)
+        error = sandbox_check_python(&s->sandbox, s->pythons.items[i].path, s->place.dir, why, why_size);
     if (error == 0)
         error = proof_make(&trial, &s->proof, why, why_size);
     if (error == 0 && settings->only_check)
@@ -244,6 +279,7 @@ static int run_in_sandbox(struct slave *s, const struct slave_settings *settings
     log_info("slave", "slave: sandbox %s, network %s (%zu ways out stopped, %zu unproven)",
              sandbox_level_name(s->sandbox.level), network_name(s->sandbox.network),
              proof_number(&s->proof, PROOF_STOPPED), proof_number(&s->proof, PROOF_UNPROVEN));
+    warn_of_limits(s, settings->jobs);
     if (!settings->only_check)
         cgroup_open_own(&s->cgroup);
     if (s->cgroup.dir != NULL)
@@ -263,7 +299,7 @@ int slave_run(const struct slave_settings *settings)
     umask(022); /* for builds; what the slave makes itself lies in directories that are its own */
     if (!clock_is_right() || !name_itself(s, settings->label) || !open_key(s, settings))
         goto out;
-    if (slave_ask_python(settings->python, &s->session.python, why, sizeof why) != 0 ||
+    if (pythons_open(&s->pythons, settings->pythons, why, sizeof why) != 0 ||
         place_open(&s->place, settings->dir, why, sizeof why) != 0) {
         log_error("slave", "slave: %s", why);
         goto out;
@@ -271,6 +307,7 @@ int slave_run(const struct slave_settings *settings)
     status = run_in_sandbox(s, settings);
     place_close(&s->place);
 out:
+    pythons_close(&s->pythons);
     key_close(s->key);
     free(s);
     return status;

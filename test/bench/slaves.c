@@ -89,7 +89,7 @@ static void on_opened(struct wire *w)
     struct scripted *s = wire_owner(w);
     struct message m = {.verb = VERB_HELLO, .hello = {.version = PIWHEELS_VERSION, .label = s->label, .system = "bench",
         .hardware = "scripted", .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = 3600000,
-        .sandbox = "strict", .network = "index"}};
+        .sandbox = "strict", .network = "index", .jobs = 1}};
     m.hello.offers.count = 1;
     m.hello.offers.items[0] = (struct rec_offer){s->crowd->abi, s->crowd->platform, "3"};
     wire_send(w, &m);

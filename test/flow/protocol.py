@@ -128,7 +128,8 @@ class Slave(Connection):
         fields = {"version": self.version, "label": self.label, "system": "Debian GNU/Linux 12 (bookworm)",
                   "hardware": "a test", "clock_ms": int(time.time() * 1000), "timeout_ms": 3 * 3600 * 1000,
                   "offers": [list(offer) for offer in self.offers], "attempts": [[attempt] for attempt in attempts],
-                  "sandbox": "strict", "network": "index", "barriers": [["read the slave's files", "stopped"]], **changes}
+                  "sandbox": "strict", "network": "index", "barriers": [["read the slave's files", "stopped"]],
+                  "jobs": 1, "memory_bytes": 0, **changes}
         self.say("HELLO", *fields.values())
 
     def greet(self, attempts=()):
@@ -137,8 +138,8 @@ class Slave(Connection):
         self.number, index = self.expect("ACK")
         return index
 
-    def idle(self, slots=1):
-        self.say("IDLE", slots, MACHINE)
+    def idle(self, slots=1, shortage=""):
+        self.say("IDLE", slots, MACHINE, shortage)
 
     def ask(self):
         """Asks for one build until there is one."""

@@ -260,7 +260,7 @@ def test_the_largest_numbers_are_taken_for_what_they_are(farm, version):
     with connect(farm, "slaves") as slave:
         slave.greet()
         machine = [100000000, LARGEST, LARGEST, LARGEST, LARGEST, 1000000]
-        slave.say("IDLE", 1, machine)
+        slave.say("IDLE", 1, machine, "")
         attempt = slave.expect("BUILD")[0]
         shown, = [slave for slave in farm.status()["slaves"] if slave["label"] == "stranger"]
         assert shown["memory_bytes"] == shown["disk_free_bytes"] == LARGEST

@@ -72,7 +72,10 @@ LIES = {
     "HELLO barriers": [([], Believed()), ([["write outside", "stopped"]] * 2, Believed())],
     "HELLO barriers.name": [(ESCAPE, Believed())],
     "HELLO barriers.result": [("perfect", Believed()), (ESCAPE, Believed())],
+    "HELLO jobs": [(0, Believed()), (64, Believed())],
+    "HELLO memory_bytes": [(0, Believed()), (LARGEST, Believed())],
     "IDLE slots": [(256, Believed())],
+    "IDLE shortage": [("the disk is full", Believed()), (ESCAPE, Believed())],
     **{f"IDLE machine.{name}": lies for name, lies in MACHINE_LIES.items()},
     "IDLE machine": [([0] * 6, Believed())],
     "BUSY attempt": [(of_witness, Refused(NOT_ITS)), (LARGEST, Stopped()), (0, Stopped())],
@@ -183,10 +186,10 @@ class Story:
 
     def introduce(self):
         self.say("HELLO", VERSION, "liar", "Debian GNU/Linux 12 (bookworm)", "a test", int(time.time() * 1000), 10800000,
-                 self.liar.offers[:1], [], "strict", "index", [["write outside", "stopped"]])
+                 self.liar.offers[:1], [], "strict", "index", [["write outside", "stopped"]], 1, 4 << 30)
         if self.hear("ACK", "ERROR")[0] == "ERROR":
             return None
-        self.say("IDLE", 1, MACHINE)
+        self.say("IDLE", 1, MACHINE, "")
         return self.hear("BUILD", "SLEEP")[1]
 
     def build(self, attempt):

@@ -17,8 +17,9 @@ LOG_MAX_BYTES = 16777216
 
 # A well-formed message of every verb, for attempt {0}.
 OF_SLAVES = {
-    "HELLO": [VERSION, "label", "", "", int(time.time() * 1000), 0, [["cp311", "linux_x86_64", "3.11.2"]], [], "strict", "index", []],
-    "IDLE": [1, MACHINE],
+    "HELLO": [VERSION, "label", "", "", int(time.time() * 1000), 0, [["cp311", "linux_x86_64", "3.11.2"]], [], "strict", "index", [],
+              1, 0],
+    "IDLE": [1, MACHINE, ""],
     "BUSY": [0, MACHINE],
     "OUTPUT": [0, 0, b"text"],
     "BUILT": [0, "failed", "compile", "error", 1, 1, 1, 0, [], ENVIRONMENT, []],

@@ -173,8 +173,8 @@ def test_idle_asks_for_one_build_and_tells_how_the_machine_fares(master, slaves,
     slaves()
     connection = master.accept()
     connection.greet(index.simple)
-    _, slots, (load, memory, memory_free, disk, disk_free, _) = connection.hear("IDLE")
-    assert slots == 1 and load >= 0
+    _, slots, (load, memory, memory_free, disk, disk_free, _), shortage = connection.hear("IDLE")
+    assert slots == 1 and load >= 0 and shortage == ""
     assert 0 < memory_free < memory and 0 < disk_free <= disk
 
 

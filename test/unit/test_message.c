@@ -307,12 +307,13 @@ static void every_spelling_of_an_integer_is_taken(void **state)
 /* IDLE whose temperature has the given spelling; INT64_MIN when refused. */
 static int64_t temperature_in(const char *spelling, size_t len)
 {
-    char bytes[32] = "\x93\xa4"
+    char bytes[32] = "\x94\xa4"
                      "IDLE\x01\x96\0\0\0\0\0",
          why[256], *copy;
     struct message m;
     memcpy(bytes + 13, spelling, len);
-    int rc = decode_copy(bytes, 13 + len, &m, &copy, why);
+    bytes[13 + len] = '\xa0';
+    int rc = decode_copy(bytes, 13 + len + 1, &m, &copy, why);
     free(copy);
     return rc == 0 ? m.idle.machine.temperature_milli : INT64_MIN;
 }
@@ -462,8 +463,8 @@ static void a_field_of_another_type_is_refused(void **state)
     REFUSED("\x92\xa3" "BYE" "\x01", "BYE: field \"reason\" is an integer, not a str");
     REFUSED("\x94\xa4" "DONE" "\x01\x01\xa0", "DONE: field \"good\" is an integer, not a boolean");
     REFUSED("\x94\xa6OUTPUT\x01\x00\xa1x", "OUTPUT: field \"data\" is a str, not a bin");
-    REFUSED("\x93\xa4" "IDLE" "\x01\x07", "IDLE: field \"machine\" is an integer, not an array");
-    REFUSED("\x93\xa4" "IDLE" "\x01\x80", "IDLE: field \"machine\" is something else, not an array");
+    REFUSED("\x94\xa4" "IDLE" "\x01\x07", "IDLE: field \"machine\" is an integer, not an array");
+    REFUSED("\x94\xa4" "IDLE" "\x01\x80", "IDLE: field \"machine\" is something else, not an array");
     REFUSED("\x93\xa3" "ADD" "\xa1" "1\x07", "ADD: field \"packages\" is an integer, not an array");
     REFUSED("\x93\xa3" "ADD" "\xa1" "1\x91\x07", "ADD: field \"packages[0]\" is an integer, not an array");
 }
@@ -474,12 +475,12 @@ static void a_value_out_of_range_is_refused(void **state)
     REFUSED("\x92\xa4" "CONT" "\xd3\x80\0\0\0\0\0\0\0", "CONT: field \"attempt\" is negative");
     REFUSED("\x92\xa4" "CONT" "\xcf\x80\0\0\0\0\0\0\0",
             "CONT: field \"attempt\" is greater than 9223372036854775807");
-    REFUSED("\x93\xa4" "IDLE" "\xcd\x01\x01\x96\0\0\0\0\0\0", "IDLE: field \"slots\" is greater than 256");
-    REFUSED("\x93\xa4" "IDLE" "\x01\x96\0\0\0\0\0\xd2\xff\xfb\xd5\x01",
+    REFUSED("\x94\xa4" "IDLE" "\xcd\x01\x01\x96\0\0\0\0\0\0", "IDLE: field \"slots\" is greater than 256");
+    REFUSED("\x94\xa4" "IDLE" "\x01\x96\0\0\0\0\0\xd2\xff\xfb\xd5\x01",
             "IDLE: field \"machine.temperature_milli\" is less than -273150");
-    REFUSED("\x93\xa4" "IDLE" "\x01\x96\0\0\0\0\0\xce\x00\x0f\x42\x41",
+    REFUSED("\x94\xa4" "IDLE" "\x01\x96\0\0\0\0\0\xce\x00\x0f\x42\x41",
             "IDLE: field \"machine.temperature_milli\" is greater than 1000000");
-    REFUSED("\x93\xa4" "IDLE" "\x01\x96\0\0\0\0\0\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+    REFUSED("\x94\xa4" "IDLE" "\x01\x96\0\0\0\0\0\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
             "IDLE: field \"machine.temperature_milli\" is greater than 1000000");
 }
 
@@ -501,13 +502,13 @@ static void a_claim_of_four_billion_is_refused_before_it_is_believed(void **stat
     REFUSED("\x94\xa6OUTPUT\x01\0\xc6\0\x04\0\0x", "OUTPUT: field \"data\" is cut short");
     REFUSED("\x93\xa3" "ADD" "\xa0\xdd\xff\xff\xff\xff", "ADD: field \"packages\" has more than 256 entries");
     REFUSED("\x93\xa3" "ADD" "\xa0\xdc\x01\x00\x90", "ADD: field \"packages\" is cut short");
-    REFUSED("\x93\xa4" "IDLE" "\x01\xdd\xff\xff\xff\xff",
+    REFUSED("\x94\xa4" "IDLE" "\x01\xdd\xff\xff\xff\xff",
             "IDLE: field \"machine\" has 4294967295 fields, not 6");
 }
 
 static void a_record_of_another_number_of_fields_is_refused(void **state)
 {
-    REFUSED("\x93\xa4" "IDLE" "\x01\x95\0\0\0\0\0", "IDLE: field \"machine\" has 5 fields, not 6");
+    REFUSED("\x94\xa4" "IDLE" "\x01\x95\0\0\0\0\0", "IDLE: field \"machine\" has 5 fields, not 6");
     REFUSED("\x93\xa3" "ADD" "\xa0\x92\x93\xa1" "a\xa0\xc2\x92\xa1" "b\xa0",
             "ADD: field \"packages[1]\" has 2 fields, not 3");
     REFUSED("\x93\xa3" "ADD" "\xa0\x91\x93\xa1" "a\x05\xc2",
@@ -695,9 +696,9 @@ static void a_message_is_printed_in_one_line(void **state)
                    "ACK slave=3 index_url=\"a\\\"b\"");
     assert_printed(&(struct message){.verb = VERB_CHUNK, .chunk = {7, 0, 512, {data, sizeof data}}},
                    "CHUNK attempt=7 file=0 offset=512 data=<4096 bytes>");
-    assert_printed(&(struct message){.verb = VERB_IDLE, .idle = {1, {1500, 8, 4, 2, 1, -5}}},
+    assert_printed(&(struct message){.verb = VERB_IDLE, .idle = {1, {1500, 8, 4, 2, 1, -5}, "low"}},
                    "IDLE slots=1 machine={load_milli=1500 memory_bytes=8 memory_free_bytes=4 disk_bytes=2 "
-                   "disk_free_bytes=1 temperature_milli=-5}");
+                   "disk_free_bytes=1 temperature_milli=-5} shortage=\"low\"");
     assert_printed(&(struct message){.verb = VERB_ADD,
                                      .add = {"1", {2, {{"a", "", true}, {"b", "2", false}}}}},
                    "ADD version=\"1\" packages=[{name=\"a\" version=\"\" all=true} "

@@ -118,7 +118,7 @@ static void the_longest_build_stands_for_all(void **state)
         "{\"package\":\"long\",\"version\":\"2.0\",\"state\":\"receiving\",\"for_ms\":99}]}"));
     assert_string_equal(m->slaves[0].task, "long 2.0 +1 (receiving)");
     assert_int_equal(m->slaves[0].task_ms, 99);
-    assert_int_equal(model_count(m, STATE_BUILDING), 1);
+    assert_int_equal(model_building(m), 1);
 }
 
 static void control_characters_do_not_reach_the_terminal(void **state)

@@ -416,6 +416,29 @@ static void what_is_no_period_is_refused(void **state)
     REFUSES("--sweep: \"never\" is no duration; write 90s, 5min, 3h, 2d or 0", FOR_MASTER, "--sweep", "never");
 }
 
+static void paths_of_several_uses_come_together(void **state)
+{
+    setenv("HOME", "/home/pi", 1);
+    READS(FOR_SLAVE, "--python", "/usr/bin/python3", "--python=~/py/bin/python3", "--python", "/opt/a,~/b");
+    assert_string_equal(option_text(&o, OPT_slave_python), "/usr/bin/python3,/home/pi/py/bin/python3,/opt/a,/home/pi/b");
+}
+
+static void paths_of_a_higher_source_replace_those_of_a_lower(void **state)
+{
+    setenv("PIW_SLAVE_PYTHON", "/opt/a/bin/python3,/opt/b/bin/python3", 1);
+    READS(FOR_SLAVE);
+    assert_string_equal(option_text(&o, OPT_slave_python), "/opt/a/bin/python3,/opt/b/bin/python3");
+    READS(FOR_SLAVE, "--python", "/opt/c/bin/python3");
+    assert_string_equal(option_text(&o, OPT_slave_python), "/opt/c/bin/python3");
+    unsetenv("PIW_SLAVE_PYTHON");
+}
+
+static void a_path_of_nothing_among_others_is_refused(void **state)
+{
+    REFUSES("--python: \"/opt/a,,/opt/b\" is no path, or several with commas", FOR_SLAVE, "--python", "/opt/a,,/opt/b");
+    REFUSES("--python: \"\" is no path, or several with commas", FOR_SLAVE, "--python", "");
+}
+
 static void sizes_are_bytes(void **state)
 {
     static const struct {
@@ -536,6 +559,7 @@ static void print_config_shows_each_value_and_where_it_came_from(void **state)
                                  "[slave] timeout = 3h  (default)\n"
                                  "[slave] dir =   (default)\n"
                                  "[slave] label = pi4  (--label)\n"
+                                 "[slave] jobs = 1  (default)\n"
                                  "[slave] python = /usr/bin/python3  (default)\n"
                                  "[slave] key =   (default)\n"
                                  "[slave] insecure = no  (default)\n";
@@ -592,6 +616,9 @@ int main(void)
         OPTIONS_TEST(what_is_no_span_is_refused),
         OPTIONS_TEST(a_period_may_be_none),
         OPTIONS_TEST(what_is_no_period_is_refused),
+        OPTIONS_TEST(paths_of_several_uses_come_together),
+        OPTIONS_TEST(paths_of_a_higher_source_replace_those_of_a_lower),
+        OPTIONS_TEST(a_path_of_nothing_among_others_is_refused),
         OPTIONS_TEST(sizes_are_bytes),
         OPTIONS_TEST(flags_of_files_and_variables_are_yes_or_no),
         OPTIONS_TEST(counts_of_variables_are_whole_numbers),
