@@ -419,8 +419,8 @@ def test_sent_of_another_file_is_refused(receiving, refused):
     (frame(b"\x92\xa3BYE\xc4\x01x"), "reason"),
     (frame(b"\x92\xa3BYE\xa1\xff"), "reason"),
     (frame(b"\x92\xa3BYE\xa1\x00"), "reason"),
-    (frame(b"\x93\xa4IDLE\xff\x96\x00\x00\x00\x00\x00\x00"), "slots"),
-    (frame(b"\x93\xa4IDLE\x01\xdd\xff\xff\xff\xff"), "machine"),
+    (frame(b"\x94\xa4IDLE\xff\x96\x00\x00\x00\x00\x00\x00"), "slots"),
+    (frame(b"\x94\xa4IDLE\x01\xdd\xff\xff\xff\xff"), "machine"),
     (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "frame of 1195725856 bytes"),
 ], ids=["too long", "absurdly long", "empty", "nil", "fields missing", "unknown verb", "bytes behind", "cut short",
         "bin for str", "no UTF-8", "NUL", "negative", "array of 4294967295", "HTTP"])

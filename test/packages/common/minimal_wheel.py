@@ -24,8 +24,8 @@ def metadata_text(facts, name=None):
             f'Summary: {facts["Summary"]}\n')
 
 
-def wheel_text():
-    return 'Wheel-Version: 1.0\nGenerator: minimal_wheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n'
+def wheel_text(tag='py3-none-any'):
+    return f'Wheel-Version: 1.0\nGenerator: minimal_wheel\nRoot-Is-Purelib: true\nTag: {tag}\n'
 
 
 def record_line(path, data):
@@ -33,16 +33,16 @@ def record_line(path, data):
     return f'{path},sha256={digest},{len(data)}\n'
 
 
-def make_wheel(folder, file_dist=None, metadata_name=None, spoil_record=lambda record: record):
-    """Writes the wheel into `folder` and returns its file name. The other arguments make it a bad one."""
+def make_wheel(folder, file_dist=None, metadata_name=None, spoil_record=lambda record: record, tag='py3-none-any'):
+    """Writes the wheel into `folder` and returns its file name. The other arguments but `tag` make it a bad one."""
     facts = read_facts()
     dist_info = f'{spell(file_dist or facts["Name"])}-{facts["Version"]}.dist-info'
     members = {path.name: path.read_bytes() for path in sorted(Path().glob('piwtest_*.py'))}
     members[f'{dist_info}/METADATA'] = metadata_text(facts, metadata_name).encode()
-    members[f'{dist_info}/WHEEL'] = wheel_text().encode()
+    members[f'{dist_info}/WHEEL'] = wheel_text(tag).encode()
     record = ''.join(record_line(path, data) for path, data in members.items()) + f'{dist_info}/RECORD,,\n'
     members[f'{dist_info}/RECORD'] = spoil_record(record).encode()
-    file_name = f'{spell(file_dist or facts["Name"])}-{facts["Version"]}-py3-none-any.whl'
+    file_name = f'{spell(file_dist or facts["Name"])}-{facts["Version"]}-{tag}.whl'
     with zipfile.ZipFile(Path(folder, file_name), 'w', zipfile.ZIP_DEFLATED) as archive:
         for path, data in members.items():
             archive.writestr(zipfile.ZipInfo(path), data)

@@ -1,0 +1,40 @@
+"""Real builds of piwtest-waits, each of which goes on when its test tells it to."""
+from harness import PIWHEELS, Process
+
+PACKAGE = "piwtest-waits"
+
+
+class Waiting:
+    """One build on a real slave."""
+
+    def __init__(self, farm, version, label="slave-a", after=0):
+        self.farm, self.version = farm, version
+        line = farm.master.wait_line(rf"\({label}\): builds {PACKAGE} {version} for (\S+) \(build (\d+)\)", after)
+        self.target, self.attempt = line.group(1), int(line.group(2))
+        self.directory = farm.directory / f"build-{label}" / f"attempt-{self.attempt}"
+
+    def wait(self):
+        """Until it has begun to wait."""
+        followed = Process(PIWHEELS, "logs", "-f", self.attempt, "--control-socket", self.farm.socket)
+        followed.wait_line("piwtest-waits: waits for ~/go")
+        followed.kill()
+        return self
+
+    def let_go(self):
+        (self.directory / "home" / "go").touch()
+
+    def wait_built(self, after=0):
+        self.farm.master.wait_line(rf"built {PACKAGE} {self.version} .*\(build {self.attempt}:", after)
+
+
+def waiting(farm, *versions, **more):
+    """Has these versions built; all of them have begun to wait when it returns."""
+    begun = farm.master.mark()
+    for version in versions:
+        farm.add(PACKAGE, version)
+    return [Waiting(farm, version, after=begun, **more).wait() for version in versions]
+
+
+def tried(farm):
+    """version|outcome|class of every build that has ended, in no order."""
+    return sorted(farm.sql("SELECT v.version, b.outcome, b.class FROM build b JOIN version v ON v.id = b.version").split("\n"))
