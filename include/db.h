@@ -67,7 +67,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 4 /* of the schema that this program needs */
+#define DB_LEVEL 5 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);
@@ -264,10 +264,17 @@ struct db_standing {
 };
 
 /* A slave has said HELLO: it is kept, and how it stands is told. `fingerprint` "": it came without TLS, and is taken at
- * its word. `offers`: mask of targets. */
+ * its word. `offers`: mask of targets. `has`: what overrides may want of it, a word a line. */
 void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system, const char *hardware,
-                   const char *fingerprint, uint64_t offers, struct db_standing *out,
+                   const char *fingerprint, uint64_t offers, const char *has, struct db_standing *out,
                    void (*done)(struct db_call *c, int error));
+
+/* The same words, of a slave that is known. */
+void db_slave_has(struct db *db, struct db_call *c, int64_t slave, const char *has, void (*done)(struct db_call *c, int error));
+
+/* What builds of packages want of a slave, all there is: for each package words, a word a line. The rest wants nothing. */
+void db_overrides_store(struct db *db, struct db_call *c, const char *const *packages, const char *const *wants,
+                        size_t count, void (*done)(struct db_call *c, int error));
 
 /* A person accepts the slave of this name for these targets (`count` 0: for all that it offered last), or revokes it.
  * -EREMOTEIO: it cannot be done; the call's message says why. */
@@ -304,6 +311,9 @@ struct db_attempt {           /* all zero: none */
     int64_t started_ms;       /* wall clock */
     int64_t rank;             /* its place in the queue: see job_rank in schema/functions.sql */
     int64_t uploaded_ms;      /* when the sdist came to PyPI, since 1970; 0: unknown */
+    /* set by the farm, not known of those that a slave has come back with */
+    bool handed_out, has_override; /* by this very process; with settings of the package's own */
+    uint8_t override_sha256[SHA256_SIZE];
 };
 /* Claims a job that the slave may have; attempt 0 when there is none. Batched: what arrives while
  * a claim is in flight goes together in the next statement. Cancelled in flight it may still take a job,

@@ -16,6 +16,7 @@
 #include "db.h"
 #include "files.h"
 #include "io/key.h"
+#include "overrides.h"
 #include "queue.h"
 
 struct farm;
@@ -30,8 +31,8 @@ struct farm_settings {
 };
 
 /* Listens. 0, or -errno with `why`. */
-int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct farm_settings *settings,
-              struct farm **farm, char *why, size_t why_size);
+int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct overrides *overrides,
+              const struct farm_settings *settings, struct farm **farm, char *why, size_t why_size);
 
 /* The queue needs the farm's events and the farm needs the queue: set before the loop runs. */
 void farm_set_queue(struct farm *f, struct queue *q);

@@ -24,6 +24,7 @@ struct slave_settings {
     bool insecure;            /* no TLS, no key; the master must be on this machine */
     const char *sandbox;      /* strict, basic, none */
     const char *network;      /* of builds: index, none, all */
+    const char *network_most; /* that the master may let a single one reach; NULL: the same */
     const char *index_hosts;  /* that builds may reach besides the index; with commas */
     uint64_t timeout_ms, silence_ms, cpu_ms;
     uint64_t memory_bytes;    /* of one build; 0: three quarters of the machine's, divided among the jobs */

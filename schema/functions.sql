@@ -52,6 +52,7 @@ DECLARE
     c configuration;
     enabled bigint;
     in_order bigint[];
+    overridden boolean := EXISTS (SELECT FROM override); -- few farms have any
 BEGIN
     SELECT * INTO c FROM configuration;
     SELECT coalesce(bit_or(1::bigint << id), 0), array_agg(1::bigint << id ORDER BY position) INTO enabled, in_order
@@ -70,6 +71,7 @@ BEGIN
     END IF;
     WITH facts AS MATERIALIZED (
         SELECT v.id, v.built_mask, v.forced_mask, v.judged_mask, job_rank(v.by_hand, p.downloads, v.released) AS rank,
+               CASE WHEN overridden THEN (SELECT wants FROM override WHERE override.package = p.name) END AS wants,
                CASE WHEN v.by_hand THEN now() ELSE settled_at(v.uploaded, c.settle_ms) END AS ready_at,
                version_open(v, p, c.builds) & enabled AS open -- sooner or later
             FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)),
@@ -96,9 +98,9 @@ BEGIN
             FROM plan WHERE job.version = plan.id AND job.attempt IS NULL AND (plan.now_open >> job.target) & 1 = 1
                 AND (job.rank > plan.rank OR job.need IS DISTINCT FROM job_need(job, plan.judged_mask))
                 AND job.ctid = ANY (ARRAY (SELECT at FROM old)))
-    INSERT INTO job (version, target, rank, ready_at, need)
+    INSERT INTO job (version, target, rank, ready_at, need, wants)
         SELECT plan.id, t.id, plan.rank, plan.ready_at,
-               CASE WHEN plan.ready_at > now() THEN 'later' WHEN (plan.judged_mask >> t.id) & 1 = 0 THEN 'info' END
+               CASE WHEN plan.ready_at > now() THEN 'later' WHEN (plan.judged_mask >> t.id) & 1 = 0 THEN 'info' END, plan.wants
             FROM plan JOIN target t ON (plan.now_open >> t.id) & 1 = 1 ORDER BY plan.id, t.id
         ON CONFLICT (version, target) DO NOTHING;
 END $$;
@@ -234,6 +236,11 @@ BEGIN
     ELSIF j.version IS NOT NULL THEN
         state := 'queued';
         reason := CASE
+            WHEN j.wants[1] LIKE '!%' THEN 'its own settings cannot be used: ' || substr(j.wants[1], 2)
+            WHEN j.wants IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM slave s WHERE (s.targets >> t.id) & 1 = 1 AND s.last_seen > now() - interval '30 days'
+                        AND NOT j.wants && s.lacks)
+                THEN 'waits for a slave that has ' || array_to_string(j.wants, ', ')
             WHEN j.beyond_bytes > 0 THEN 'waits for a slave with more memory than ' || pg_size_pretty(j.beyond_bytes)
             WHEN j.beyond_ms > 0 THEN 'waits for a slave that allows more time than ' || j.beyond_ms / 60000 || ' min'
             ELSE 'waits for a slave' END;
@@ -562,10 +569,44 @@ BEGIN
     RETURN s;
 END $$;
 
+-- What overrides want that a slave has not.
+CREATE FUNCTION slave_lacks(p_has text) RETURNS text[]
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(DISTINCT w ORDER BY w), '{}') FROM override o, unnest(o.wants) w
+        WHERE w <> ALL (string_to_array(p_has, E'\n'))
+$$;
+
+-- What the slave has, all of it.
+CREATE FUNCTION slave_has(p_slave bigint, p_has text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    UPDATE slave SET has = p_has, lacks = slave_lacks(p_has) WHERE id = p_slave AND has <> p_has
+$$;
+
+-- All that overrides want, package by package: words, a word a line. What was stored before and is not told is gone.
+CREATE FUNCTION overrides_store(p_packages text[], p_wants text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET jit = off AS $$
+DECLARE
+    packages text[];
+    versions bigint[];
+BEGIN
+    packages := ARRAY (SELECT package FROM override UNION SELECT unnest(p_packages));
+    versions := ARRAY (
+        SELECT v.id FROM package p JOIN version v ON v.package = p.id
+            WHERE p.name = ANY (packages) AND EXISTS (SELECT FROM job WHERE version = v.id) ORDER BY v.id FOR NO KEY UPDATE OF v);
+    DELETE FROM override;
+    INSERT INTO override (package, wants)
+        SELECT package, string_to_array(wants, E'\n') FROM unnest(p_packages, p_wants) o (package, wants);
+    UPDATE job SET wants = o.wants
+        FROM version v JOIN package p ON p.id = v.package LEFT JOIN override o ON o.package = p.name
+        WHERE job.version = v.id AND v.id = ANY (versions) AND job.wants IS DISTINCT FROM o.wants;
+    UPDATE slave SET lacks = slave_lacks(has) WHERE lacks <> slave_lacks(has);
+    PERFORM projects_stale(versions);
+END $$;
+
 -- A slave has said HELLO. Its key makes it who it is: a known name with another key is refused, but for a slave that had
 -- none yet or was revoked, whose new key then waits. Without TLS the master takes whoever comes at its word.
-CREATE FUNCTION slave_seen(p_label text, p_system text, p_hardware text, p_fingerprint text, p_offers bigint)
-RETURNS slave_standing
+CREATE FUNCTION slave_seen(p_label text, p_system text, p_hardware text, p_fingerprint text, p_offers bigint,
+                           p_has text DEFAULT '') RETURNS slave_standing
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
     s slave;
@@ -583,6 +624,7 @@ BEGIN
         RETURN ROW (s.id, p_label, s.fingerprint, 'other key', 0, '')::slave_standing;
     END IF;
     UPDATE slave SET system = p_system, hardware = p_hardware, last_seen = now(), offers = p_offers,
+            has = p_has, lacks = slave_lacks(p_has),
             fingerprint = CASE WHEN new_key THEN p_fingerprint ELSE fingerprint END,
             trust = CASE WHEN new_key THEN 'waiting' ELSE trust END,
             allowed = CASE WHEN new_key THEN 0 ELSE allowed END,
@@ -689,11 +731,12 @@ BEGIN
 END $$;
 
 -- Whether a slave may have a job that its targets allow: after a failure of the farm rather another one, after one for
--- want of memory or time one that has more. (0: the slave did not tell.)
-CREATE FUNCTION slave_may(j job, p_slave bigint, p_memory bigint, p_timeout bigint) RETURNS boolean
+-- want of memory or time one that has more, and never one that wants what it lacks. (0: the slave did not tell.)
+CREATE FUNCTION slave_may(j job, p_slave bigint, p_memory bigint, p_timeout bigint, p_lacks text[]) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT (j.avoid IS DISTINCT FROM p_slave OR j.avoid_until <= now())
         AND (j.beyond_bytes = 0 OR j.beyond_bytes < p_memory) AND (j.beyond_ms = 0 OR j.beyond_ms < p_timeout)
+        AND (j.wants IS NULL OR NOT j.wants && p_lacks)
 $$;
 
 -- The first jobs of the targets in the mask that can be handed out, at most p_count; for one slave those that it may
@@ -706,6 +749,7 @@ CREATE FUNCTION jobs_first(p_mask bigint, p_count integer, p_ranks bigint[], p_v
 LANGUAGE plpgsql AS $$
 DECLARE
     found tid[];
+    missing text[] := CASE WHEN p_slave IS NOT NULL THEN (SELECT lacks FROM slave WHERE id = p_slave) END;
 BEGIN
     found := ARRAY (
         SELECT w.at FROM generate_series(0, 63) t
@@ -713,8 +757,9 @@ BEGIN
                 SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
                     WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL
                         AND (q.rank, q.version) >= (p_ranks[t + 1], p_versions[t + 1])
-                        AND CASE WHEN p_slave IS NULL THEN q.avoid IS NULL AND q.beyond_bytes = 0 AND q.beyond_ms = 0
-                                 ELSE slave_may(q, p_slave, p_memory, p_timeout) END
+                        AND CASE WHEN p_slave IS NULL
+                                 THEN q.avoid IS NULL AND q.beyond_bytes = 0 AND q.beyond_ms = 0 AND q.wants IS NULL
+                                 ELSE slave_may(q, p_slave, p_memory, p_timeout, missing) END
                     ORDER BY q.target, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) w
             WHERE (p_mask >> t) & 1 = 1
             ORDER BY w.rank, w.version, w.target LIMIT p_count);
@@ -760,7 +805,7 @@ DECLARE
     alike record;
 BEGIN
     SELECT EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL
-                       AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0)),
+                       AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0 OR wants IS NOT NULL)),
            (SELECT min(id) FROM build WHERE id = ANY (p_attempts))
         INTO picky, ended;
     IF ended IS NOT NULL THEN
@@ -1195,9 +1240,11 @@ $$;
 -- All that is known of a build that has ended, as one JSON object: what it was (package, version, target, slave, the
 -- source's hash), what became of it (outcome, class, detail), what it took (wall_ms, cpu_ms, peak_bytes, log_bytes), and
 -- what it was made with, as its slave told:
---   "system", "python", "pip", "compiler", "libc", "timeout_ms", "source_date_epoch",
+--   "system", "python", "pip", "compiler", "libc", "sandbox", "network", "source_date_epoch",
+--   "limits": {"timeout_ms", "silence_ms", "cpu_ms", "memory_bytes", "disk_bytes", "disk_files", "output_bytes",
+--   "processes", "open_files"},
 --   "required": [{"name", "version", "sha256" (or null)}], what was installed for it,
---   "override": SHA-256 of the package's own settings, if it has some.
+--   "override": SHA-256 of the package's own settings, as BUILD gave them, if it had some.
 -- Null when there is no such build.
 CREATE FUNCTION build_record(p_build bigint) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$

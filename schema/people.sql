@@ -60,6 +60,9 @@ $$;
 CREATE FUNCTION slave_why_not(j job, s slave) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT concat_ws('; ',
+        CASE WHEN j.wants[1] LIKE '!%' THEN 'the package''s own settings cannot be used'
+             WHEN j.wants && s.lacks THEN 'it lacks ' || (
+                 SELECT string_agg(w, ', ' ORDER BY w) FROM unnest(j.wants) w WHERE w = ANY (s.lacks)) END,
         CASE WHEN j.avoid = s.id AND j.avoid_until > now() THEN 'it failed it last, not before ' || utc(j.avoid_until) END,
         CASE WHEN j.beyond_bytes > 0 AND s.memory_bytes <= j.beyond_bytes
             THEN 'it has ' || pg_size_pretty(s.memory_bytes) || ' of memory, which was too little' END,
@@ -72,7 +75,7 @@ $$;
 CREATE FUNCTION job_slaves(j job) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('slave', s.id, 'label', s.label,
-               'may', s.trust <> 'waiting' AND slave_may(j, s.id, s.memory_bytes, s.timeout_ms),
+               'may', s.trust <> 'waiting' AND slave_may(j, s.id, s.memory_bytes, s.timeout_ms, s.lacks),
                'why', CASE WHEN s.trust = 'waiting' THEN 'it waits to be accepted: piwheels slaves accept ' || s.label
                            ELSE slave_why_not(j, s.whole) END,
                'seen', utc(s.last_seen)) ORDER BY s.last_seen DESC, s.id), '[]')
@@ -97,7 +100,8 @@ CREATE FUNCTION attempts_told(p_version bigint, p_target smallint, p_most intege
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('build', b.id, 'outcome', b.outcome, 'class', b.class,
                'detail', left(b.detail, 300), 'slave', b.label, 'started', utc(b.started), 'finished', utc(b.finished),
-               'wall_ms', b.wall_ms, 'log', log_path(b.id, b.log_bytes),
+               'wall_ms', b.wall_ms, 'cpu_ms', b.cpu_ms, 'peak_bytes', b.peak_bytes,
+               'sdist_sha256', encode(b.sdist_sha256, 'hex'), 'log', log_path(b.id, b.log_bytes),
                'record', CASE WHEN p_records AND b.place = 1 AND b.record <> '{}' THEN
                    CASE WHEN length(b.record::text) > 4000 THEN b.record - 'required' ELSE b.record END END)
                ORDER BY b.id DESC), '[]')

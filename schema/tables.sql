@@ -157,16 +157,24 @@ CREATE TABLE job (
     avoid_until timestamptz,                 -- until then
     beyond_bytes bigint NOT NULL DEFAULT 0,  -- only for a slave with more memory than this
     beyond_ms   bigint NOT NULL DEFAULT 0,   -- only for a slave that allows more time than this
+    wants       text[],                      -- only for a slave that has all this: see override; null: nothing
     PRIMARY KEY (version, target)
 );
 -- of these the first is claimed; those that not every slave may take are seldom, and looked for apart
 CREATE INDEX job_waiting ON job (target, rank, version) WHERE attempt IS NULL AND need IS NULL;
 CREATE INDEX job_picky ON job (target, rank, version)
-    WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0);
+    WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0 OR wants IS NOT NULL);
 CREATE INDEX job_info ON job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
 CREATE INDEX job_parked ON job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';
 CREATE SEQUENCE attempt_id;
+
+-- What a package's own settings, files of the master, want of a slave that builds it: Debian packages, "network all" or what
+-- else is to be reached. "!" and words: the file was never right, and no slave has that.
+CREATE TABLE override (
+    package text PRIMARY KEY,                -- normalised; it need not be known yet
+    wants   text[] NOT NULL
+);
 
 CREATE TABLE slave (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -181,7 +189,9 @@ CREATE TABLE slave (
     trust     text NOT NULL DEFAULT 'waiting' CHECK (trust IN ('waiting', 'accepted', 'revoked')),
     offers    bigint NOT NULL DEFAULT 0,     -- mask: what it could build for when it was last seen
     allowed   bigint NOT NULL DEFAULT 0,     -- mask: what it was accepted for
-    accepted  timestamptz                    -- when it was for the first time; null: never
+    accepted  timestamptz,                   -- when it was for the first time; null: never
+    has       text NOT NULL DEFAULT '',      -- a word a line, as in override: its Debian packages, and what a build may reach
+    lacks     text[] NOT NULL DEFAULT '{}'   -- of all that overrides want
 );
 
 -- The public record of an attempt that ended; its id is the attempt's. (Targets never go, nor do slaves that ever built:

@@ -57,20 +57,70 @@ static void write_slaves(const struct about *a)
 
 /* ---- the attempts ---- */
 
-/* "made with Python 3.11.2, pip 23.0.1, gcc 12.2.0, glibc 2.36; installed for it: setuptools 68.0" */
-static void write_record(FILE *to, const json_t *record)
+/* "made with Python 3.11.2, pip 23.0.1, gcc 12.2.0, glibc 2.36; installed for it: setuptools 68.0 (sha256 6fe7cdb3bad2…)" */
+static void write_tools(FILE *to, const json_t *record)
 {
     const json_t *required = json_object_get(record, "required"), *one;
     size_t i;
 
-    if (!json_is_object(record))
-        return;
     fprintf(to, "      made with Python %s, pip %s, %s, %s on %s", order_text(record, "python"), order_text(record, "pip"),
             order_text(record, "compiler")[0] != '\0' ? order_text(record, "compiler") : "no compiler",
             order_text(record, "libc"), order_text(record, "system"));
-    json_array_foreach(required, i, one)
+    json_array_foreach(required, i, one) {
+        const char *sha256 = order_text(one, "sha256");
         fprintf(to, "%s%s %s", i > 0 ? ", " : "; installed for it: ", order_text(one, "name"), order_text(one, "version"));
+        if (sha256[0] != '\0')
+            fprintf(to, " (sha256 %.12s…)", sha256);
+    }
     fputc('\n', to);
+}
+
+/* "from sdist sha256 0fea1ac2f0b1…, SOURCE_DATE_EPOCH 1704067200" */
+static void write_source(FILE *to, const json_t *attempt, const json_t *record)
+{
+    const char *sha256 = order_text(attempt, "sdist_sha256");
+
+    if (sha256[0] == '\0' && json_object_get(record, "source_date_epoch") == NULL)
+        return;
+    fprintf(to, "      from an sdist");
+    if (sha256[0] != '\0')
+        fprintf(to, " with sha256 %s", sha256);
+    if (json_object_get(record, "source_date_epoch") != NULL)
+        fprintf(to, ", SOURCE_DATE_EPOCH %lld", order_number(record, "source_date_epoch"));
+    fputc('\n', to);
+}
+
+/* "in sandbox strict, network index, with at most 3 h, …; it took 40 s of processor time and 52.4 MB of memory" */
+static void write_bounds(FILE *to, const json_t *attempt, const json_t *record)
+{
+    const json_t *limits = json_object_get(record, "limits");
+    char time[CLOCK_TEXT_SIZE], silence[CLOCK_TEXT_SIZE], cpu[CLOCK_TEXT_SIZE], took[CLOCK_TEXT_SIZE];
+
+    if (!json_is_object(limits))
+        return;
+    fprintf(to, "      in sandbox %s, network %s", order_text(record, "sandbox"), order_text(record, "network"));
+    if (order_text(record, "override")[0] != '\0')
+        fprintf(to, ", with settings of its own (sha256 %.12s…)", order_text(record, "override"));
+    fprintf(to, "\n      within %s, %s of silence, %s of processor time, %.1f MB of memory, %.1f MB and %lld files on disk, "
+                "%.1f MB of output, %lld processes, %lld open files\n",
+            clock_span(order_number(limits, "timeout_ms"), time), clock_span(order_number(limits, "silence_ms"), silence),
+            clock_span(order_number(limits, "cpu_ms"), cpu), (double)order_number(limits, "memory_bytes") / 1e6,
+            (double)order_number(limits, "disk_bytes") / 1e6, order_number(limits, "disk_files"),
+            (double)order_number(limits, "output_bytes") / 1e6, order_number(limits, "processes"),
+            order_number(limits, "open_files"));
+    fprintf(to, "      it took %s of processor time and %.1f MB of memory\n",
+            clock_span(order_number(attempt, "cpu_ms"), took), (double)order_number(attempt, "peak_bytes") / 1e6);
+}
+
+static void write_record(FILE *to, const json_t *attempt)
+{
+    const json_t *record = json_object_get(attempt, "record");
+
+    if (!json_is_object(record))
+        return;
+    write_tools(to, record);
+    write_source(to, attempt, record);
+    write_bounds(to, attempt, record);
 }
 
 static void write_attempt(FILE *to, const json_t *attempt)
@@ -87,7 +137,7 @@ static void write_attempt(FILE *to, const json_t *attempt)
     fputc('\n', to);
     if (log[0] != '\0')
         fprintf(to, "      log: %s (piwheels logs %lld)\n", log, order_number(attempt, "build"));
-    write_record(to, json_object_get(attempt, "record"));
+    write_record(to, attempt);
 }
 
 static void write_attempts(const struct about *a)

@@ -29,6 +29,7 @@
 #include "io/http.h"
 #include "io/key.h"
 #include "io/wire.h"
+#include "overrides.h"
 #include "pypi.h"
 #include "queue.h"
 #include "web.h"
@@ -38,7 +39,7 @@
 struct master {
     const struct options *options;
     uv_loop_t loop;
-    uv_signal_t on_term, on_int;
+    uv_signal_t on_term, on_int, on_hup;
     uv_timer_t stop_timer;
     struct lag lag;
     struct task opening, closing;
@@ -55,6 +56,7 @@ struct master {
     struct http *http;
     struct files *files;
     struct queue *queue;
+    struct overrides *overrides;
     struct farm *farm;
     struct pypi *pypi;
     struct control *control;
@@ -300,6 +302,20 @@ static enum step open_pypi(struct task *t)
     return STEP_NEXT;
 }
 
+/* What waited for a slave may be built now. */
+static void on_overrides_changed(void *owner)
+{
+    on_jobs_made(owner);
+}
+
+static enum step open_overrides(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    struct overrides_settings settings = {option_text(m->options, OPT_master_packages_dir), pace_of(m->options).round_ms};
+    m->overrides = overrides_open(&m->loop, m->db, &settings, on_overrides_changed, m);
+    return STEP_NEXT;
+}
+
 static enum step open_farm(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
@@ -311,7 +327,7 @@ static enum step open_farm(struct task *t)
                                  .build_timeout_ms = (uint64_t)option_number(o, OPT_master_build_timeout),
                                  .lease_ms = option_number(o, OPT_master_lease),
                                  .retry_ms = pace.retry_ms};
-    int error = farm_open(&m->loop, m->db, m->files, &farm, &m->farm, m->why, sizeof m->why);
+    int error = farm_open(&m->loop, m->db, m->files, m->overrides, &farm, &m->farm, m->why, sizeof m->why);
     if (error)
         return task_fail(t, error, "%s", m->why);
     struct queue_settings queue = {farm.lease_ms, pace.retry_ms, pace.grace_ms, pace.round_ms};
@@ -379,6 +395,7 @@ static const struct task_step opening_steps[] = {
     {"open files", open_files},
     {"recover files", recover_files},
     {"open pypi", open_pypi},
+    {"open overrides", open_overrides},
     {"open farm and queue", open_farm},
     {"open control socket", open_control},
     {"open web", open_web},
@@ -420,6 +437,16 @@ static enum step close_queue(struct task *t)
     if (!q)
         return STEP_NEXT;
     queue_close(q, on_part_closed, m);
+    return STEP_WAIT;
+}
+
+static enum step close_overrides(struct task *t)
+{
+    struct master *m = container_of(t, struct master, closing);
+    if (!m->overrides)
+        return STEP_NEXT;
+    overrides_close(m->overrides, on_part_closed, m);
+    m->overrides = NULL;
     return STEP_WAIT;
 }
 
@@ -474,6 +501,7 @@ static const struct task_step closing_steps[] = {
     {"close control socket", close_control},
     {"close farm", close_farm},
     {"close queue", close_queue},
+    {"close overrides", close_overrides},
     {"close pypi", close_pypi},
     {"close files", close_files},
     {"close web", close_web},
@@ -488,6 +516,7 @@ static void on_closed(struct task *t)
     notify_watchdog_stop();
     uv_close((uv_handle_t *)&m->on_term, NULL);
     uv_close((uv_handle_t *)&m->on_int, NULL);
+    uv_close((uv_handle_t *)&m->on_hup, NULL);
     uv_close((uv_handle_t *)&m->stop_timer, NULL);
     lag_stop(&m->lag);
 }
@@ -556,13 +585,22 @@ static void on_signal(uv_signal_t *handle, int signum)
     stop(m);
 }
 
+/* As for other services: what can be read again while it runs is. */
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    struct master *m = handle->data;
+    log_info("master", "master: looks at the packages' own settings (SIGHUP); all else is read at the start");
+    if (m->overrides)
+        overrides_wake(m->overrides);
+}
+
 /* ---- the command --------------------------------------------------------------------------------- */
 
-static void watch_signal(struct master *m, uv_signal_t *handle, int signum)
+static void watch_signal(struct master *m, uv_signal_t *handle, int signum, uv_signal_cb heard)
 {
     uv_signal_init(&m->loop, handle);
     handle->data = m;
-    uv_signal_start(handle, on_signal, signum);
+    uv_signal_start(handle, heard, signum);
 }
 
 /* Slaves may be thousands; the usual 1024 files are the limit of select(), which nobody here uses. */
@@ -593,8 +631,9 @@ static int run(const struct options *o)
     uv_loop_init(&m->loop);
     lane_setup(&m->loop);
     lag_start(&m->loop, &m->lag);
-    watch_signal(m, &m->on_term, SIGTERM);
-    watch_signal(m, &m->on_int, SIGINT);
+    watch_signal(m, &m->on_term, SIGTERM, on_signal);
+    watch_signal(m, &m->on_int, SIGINT, on_signal);
+    watch_signal(m, &m->on_hup, SIGHUP, on_hangup);
     uv_timer_init(&m->loop, &m->stop_timer);
     m->opening.name = "opening";
     m->opening.steps = opening_steps;

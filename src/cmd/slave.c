@@ -45,6 +45,7 @@ static int run(const struct options *o)
         .insecure = option_flag(o, OPT_slave_insecure),
         .sandbox = option_text(o, OPT_slave_sandbox),
         .network = option_text(o, OPT_slave_network),
+        .network_most = option_text(o, OPT_slave_network_most),
         .index_hosts = option_text(o, OPT_slave_index_hosts),
         .timeout_ms = amount(o, OPT_slave_timeout),
         .silence_ms = amount(o, OPT_slave_silence),

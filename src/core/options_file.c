@@ -2,15 +2,13 @@
  * Settings from configuration files (INI, read by inih) and from the environment. All of them are
  * checked, whatever command runs, so that a mistake shows before it matters.
  */
-#include <ctype.h>
 #include <errno.h>
-#include <ini.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/ini_file.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "options_table.h"
@@ -42,36 +40,20 @@ static bool section_known(const char *section)
 
 /* ---- files ---- */
 
+/* Whose settings are read, and whether the fault is in a value: then the options' own error says all. */
 struct reading {
     struct options *o;
-    const char *path;
-    FILE *file;
-    unsigned line;
-    bool failed;
+    bool value_fault;
 };
 
-/* Begins the message with where the fault is. */
-static void fail_at(struct reading *r, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void fail_at(struct reading *r, unsigned line, const char *format, ...)
-{
-    char fault[sizeof r->o->error];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(fault, sizeof fault, format, args);
-    va_end(args);
-    options_fail(r->o, "%s:%u: %s", r->path, line, fault);
-    r->failed = true;
-}
-
-static void fail_unknown_section(struct reading *r, const char *section)
+static bool on_section(void *owner, const char *section, char why[INI_WHY_SIZE])
 {
     char spellings[OPT_COUNT][OPTION_NAME_SIZE], hint[HINT_SIZE];
     const char *known[OPT_COUNT];
     size_t count = 0;
 
+    if (section_known(section))
+        return true;
     for (unsigned id = 0; id < OPT_COUNT; id++)
         if (option_is_setting(id)) {
             snprintf(spellings[id], sizeof spellings[id], "[%s]", option_rows[id].section);
@@ -79,11 +61,12 @@ static void fail_unknown_section(struct reading *r, const char *section)
         }
     char *typed = mem_format("[%s]", section);
     options_hint(hint, sizeof hint, typed, known, count);
-    fail_at(r, r->line, "unknown section %s%s", typed, hint);
+    snprintf(why, INI_WHY_SIZE, "unknown section %s%s", typed, hint);
     free(typed);
+    return false;
 }
 
-static void fail_unknown_key(struct reading *r, const char *section, const char *key)
+static void explain_unknown_key(const char *section, const char *key, char why[INI_WHY_SIZE])
 {
     char spellings[OPT_COUNT][OPTION_NAME_SIZE], hint[HINT_SIZE];
     const char *known[OPT_COUNT];
@@ -93,82 +76,52 @@ static void fail_unknown_key(struct reading *r, const char *section, const char 
         if (option_is_setting(id) && strcmp(option_rows[id].section, section) == 0)
             known[count++] = option_key(option_rows[id].name, spellings[id]);
     options_hint(hint, sizeof hint, key, known, count);
-    fail_at(r, r->line, "unknown key %s in [%s]%s", key, section, hint);
+    snprintf(why, INI_WHY_SIZE, "unknown key %s in [%s]%s", key, section, hint);
 }
 
-/* inih's handler: one `key = value`. Non-zero is success. */
-static int on_setting(void *user, const char *section, const char *name, const char *text)
+static bool set_value(struct reading *r, enum option_id id, const char *place, const char *key, const char *text)
 {
-    struct reading *r = user;
-    char key[OPTION_NAME_SIZE], origin[sizeof r->o->error / 2];
+    char origin[sizeof r->o->error / 2];
 
-    if (r->failed)
-        return 1;
+    snprintf(origin, sizeof origin, "%s", place);
+    char *label = mem_format("%s: %s", origin, key);
+    r->value_fault = option_set(r->o, id, text, OPTION_FILE, origin, label) != 0;
+    free(label);
+    return !r->value_fault;
+}
+
+static bool on_setting(void *owner, const char *place, const char *section, const char *name, const char *text,
+                       char why[INI_WHY_SIZE])
+{
+    struct reading *r = owner;
+    char key[OPTION_NAME_SIZE];
+
     option_key(name, key);
     const char *advice = option_retired_advice(section, key);
     enum option_id id = find_setting(section, key);
     if (section[0] == '\0')
-        fail_at(r, r->line, "%s stands before any [section]", key);
+        snprintf(why, INI_WHY_SIZE, "%s stands before any [section]", key);
     else if (advice != NULL)
-        fail_at(r, r->line, "%s is no option any more: %s", key, advice);
+        snprintf(why, INI_WHY_SIZE, "%s is no option any more: %s", key, advice);
     else if (id == OPT_COUNT)
-        fail_unknown_key(r, section, key);
-    else {
-        snprintf(origin, sizeof origin, "%s:%u", r->path, r->line);
-        char *label = mem_format("%s: %s", origin, key);
-        r->failed = option_set(r->o, id, text, OPTION_FILE, origin, label) != 0;
-        free(label);
-    }
-    return 1;
-}
-
-/* Checks "[section]", which inih tells only with its first key. */
-static void check_section(struct reading *r, const char *line)
-{
-    size_t len = strcspn(line + 1, "]");
-    char *section = mem_textn(line + 1, len);
-
-    if (line[1 + len] == ']' && !section_known(section))
-        fail_unknown_section(r, section);
-    free(section);
-}
-
-/* inih's reader: fgets that counts lines, stops at the first fault, refuses what inih would cut, and takes
- * away the indentation that inih would take for a continued value. */
-static char *read_line(char *to, int size, void *stream)
-{
-    struct reading *r = stream;
-
-    if (r->failed || fgets(to, size, r->file) == NULL)
-        return NULL;
-    r->line++;
-    size_t len = strlen(to), blanks = strspn(to, " \t");
-    if (len + 1 == (size_t)size && to[len - 1] != '\n') {
-        fail_at(r, r->line, "this line is longer than %d characters", size - 2);
-        return NULL;
-    }
-    memmove(to, to + blanks, len - blanks + 1);
-    if (to[0] == '[')
-        check_section(r, to);
-    return r->failed ? NULL : to;
+        explain_unknown_key(section, key, why);
+    else
+        return set_value(r, id, place, key, text);
+    return false;
 }
 
 static int read_file(struct options *o, const char *path, bool must_exist)
 {
-    struct reading r = {.o = o, .path = path, .file = fopen(path, "re")};
+    static const struct ini_events events = {on_section, on_setting};
+    struct reading r = {.o = o};
+    char why[sizeof o->error];
 
-    if (r.file == NULL && !must_exist && (errno == ENOENT || errno == ENOTDIR))
+    int error = ini_file_read(path, &events, &r, why, sizeof why);
+    if (error == 0 || (!must_exist && (error == -ENOENT || error == -ENOTDIR)))
         return 0;
-    if (r.file == NULL)
-        return options_fail(o, "%s: cannot be read: %s", path, strerror(errno));
-    int bad_line = ini_parse_stream(read_line, &r, on_setting, &r);
-    if (ferror(r.file)) {
-        options_fail(o, "%s: cannot be read: %s", path, strerror(errno));
-        r.failed = true;
-    } else if (bad_line > 0 && (!r.failed || (unsigned)bad_line < r.line))
-        fail_at(&r, (unsigned)bad_line, "this is neither a [section] nor a key = value");
-    fclose(r.file);
-    return r.failed ? -EINVAL : 0;
+    if (!r.value_fault)
+        options_fail(o, "%s", why);
+    return -EINVAL;
 }
 
 int options_read_files(struct options *o)

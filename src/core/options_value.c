@@ -7,32 +7,9 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/quantity.h"
 #include "core/text.h"
 #include "options_table.h"
-
-struct unit {
-    const char *name;
-    int64_t factor;
-};
-
-/* A whole number and one of the units. 0, or -EINVAL (too large as well). */
-static int parse_quantity(const char *text, const struct unit *units, int64_t *number)
-{
-    size_t digits = strspn(text, "0123456789");
-    char *count_text = mem_textn(text, digits);
-    unsigned long long count;
-
-    int error = text_to_u64(count_text, &count);
-    free(count_text);
-    if (error != 0)
-        return -EINVAL;
-    for (; units->name != NULL; units++)
-        if (strcmp(text + digits, units->name) == 0)
-            return count > INT64_MAX || __builtin_mul_overflow((int64_t)count, units->factor, number)
-                       ? -EINVAL
-                       : 0;
-    return -EINVAL;
-}
 
 static int parse_flag(const char *text, int64_t *number)
 {
@@ -44,36 +21,6 @@ static int parse_flag(const char *text, int64_t *number)
             return 0;
         }
     return -EINVAL;
-}
-
-/* A span, or 0. */
-static int parse_period(const char *text, int64_t *number)
-{
-    static const struct unit units[] = {{"", 1000},        {"s", 1000},       {"min", 60000},
-                                        {"h", 60 * 60000}, {"d", 24 * 60 * 60000}, {NULL, 0}};
-
-    return parse_quantity(text, units, number);
-}
-
-static int parse_span(const char *text, int64_t *number)
-{
-    int error = parse_period(text, number);
-    return error == 0 && *number == 0 ? -EINVAL : error;
-}
-
-static int parse_size(const char *text, int64_t *number)
-{
-    static const struct unit units[] = {{"", 1},        {"K", 1LL << 10}, {"M", 1LL << 20},
-                                        {"G", 1LL << 30}, {"T", 1LL << 40}, {NULL, 0}};
-
-    return parse_quantity(text, units, number);
-}
-
-static int parse_number(const char *text, int64_t *number)
-{
-    static const struct unit units[] = {{"", 1}, {NULL, 0}};
-
-    return parse_quantity(text, units, number);
 }
 
 /* A path with its leading ~ replaced; NULL when there is nothing to replace it with, or no path. */
@@ -124,25 +71,25 @@ static char *join_typed(const struct option_value *before, char *kept)
 /* What is said of a text that is no value of the kind, behind the text itself. */
 static const char *const refusals[] = {
     [KIND_FLAG] = "is neither yes nor no",
-    [KIND_COUNT] = "is no whole number",
+    [KIND_COUNT] = QUANTITY_NO_NUMBER,
     [KIND_TEXT] = "is no text",
     [KIND_PATH] = "is no path",
     [KIND_PATHS] = "is no path, or several with commas",
-    [KIND_NUMBER] = "is no whole number",
-    [KIND_SPAN] = "is no duration; write 90s, 5min, 3h or 2d",
-    [KIND_PERIOD] = "is no duration; write 90s, 5min, 3h, 2d or 0",
-    [KIND_SIZE] = "is no size; write 512, 64K, 20M or 4G",
+    [KIND_NUMBER] = QUANTITY_NO_NUMBER,
+    [KIND_SPAN] = QUANTITY_NO_SPAN,
+    [KIND_PERIOD] = QUANTITY_NO_PERIOD,
+    [KIND_SIZE] = QUANTITY_NO_SIZE,
 };
 
 static int parse_value(enum option_kind kind, const char *text, int64_t *number)
 {
     switch (kind) {
     case KIND_FLAG: return parse_flag(text, number);
-    case KIND_SPAN: return parse_span(text, number);
-    case KIND_PERIOD: return parse_period(text, number);
-    case KIND_SIZE: return parse_size(text, number);
+    case KIND_SPAN: return quantity_span(text, number);
+    case KIND_PERIOD: return quantity_period(text, number);
+    case KIND_SIZE: return quantity_size(text, number);
     case KIND_COUNT:
-    case KIND_NUMBER: return parse_number(text, number);
+    case KIND_NUMBER: return quantity_number(text, number);
     case KIND_TEXT:
     case KIND_PATH:
     case KIND_PATHS: break;

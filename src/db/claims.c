@@ -117,7 +117,7 @@ static void decode(struct db_batch *b, const struct pg_result *result)
     bool used[BATCH_MAX] = {false};
 
     for (unsigned i = 0; i < b->count && i < pg_rows(result); i++) {
-        struct db_attempt attempt;
+        struct db_attempt attempt = {0};
         used[i] = !pg_is_null(result, i, 0);
         if (!used[i])
             continue;

@@ -42,7 +42,7 @@ static void send_standing(struct db *db, struct db_call *c, const char *sql, str
 }
 
 void db_slave_seen(struct db *db, struct db_call *c, const char *label, const char *system, const char *hardware,
-                   const char *fingerprint, uint64_t offers, struct db_standing *out,
+                   const char *fingerprint, uint64_t offers, const char *has, struct db_standing *out,
                    void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
@@ -53,7 +53,31 @@ void db_slave_seen(struct db *db, struct db_call *c, const char *label, const ch
     add_clean(&params, hardware, LABEL_MAX);
     add_clean(&params, fingerprint, LABEL_MAX);
     pg_add_int(&params, (int64_t)offers);
-    send_standing(db, c, "SELECT * FROM piwheels.slave_seen($1, $2, $3, $4, $5)", &params, out, done);
+    pg_add_text(&params, has);
+    send_standing(db, c, "SELECT * FROM piwheels.slave_seen($1, $2, $3, $4, $5, $6)", &params, out, done);
+}
+
+void db_slave_has(struct db *db, struct db_call *c, int64_t slave, const char *has, void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, slave);
+    pg_add_text(&params, has);
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->fast, "SELECT piwheels.slave_has($1, $2)", &params);
+}
+
+void db_overrides_store(struct db *db, struct db_call *c, const char *const *packages, const char *const *wants,
+                        size_t count, void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_texts(&params, packages, count);
+    pg_add_texts(&params, wants, count);
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->fast, "SELECT piwheels.overrides_store($1, $2)", &params);
 }
 
 void db_slave_accept(struct db *db, struct db_call *c, const char *label, const char *const targets[], size_t count,

@@ -125,13 +125,14 @@ static void on_accepted(struct wire *w, void *context)
     session_accept(context, w);
 }
 
-int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct farm_settings *settings,
-              struct farm **farm, char *why, size_t why_size)
+int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct overrides *overrides,
+              const struct farm_settings *settings, struct farm **farm, char *why, size_t why_size)
 {
     struct farm *f = mem_new(1, sizeof *f);
     f->loop = loop;
     f->db = db;
     f->files = files;
+    f->overrides = overrides;
     f->settings = *settings;
     text_copy(f->listen, sizeof f->listen, settings->listen);
     text_copy(f->index_url, sizeof f->index_url, settings->index_url);

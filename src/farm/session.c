@@ -118,6 +118,8 @@ static void judge_hello(const struct session *s, const struct msg_hello *h, char
         snprintf(why, size, "the slave %s holds an attempt twice, or one without an id", h->label);
     else if (!is_sandbox(h->sandbox))
         snprintf(why, size, "the sandbox of slave %s is none of strict, basic and none", h->label);
+    else if (!hand_out_networks_right(h))
+        snprintf(why, size, "what builds of slave %s reach is none of none, index and all, or more than the most", h->label);
     else if (ahead_ms > CLOCK_TOLERANCE_MS || ahead_ms < -CLOCK_TOLERANCE_MS)
         snprintf(why, size, "the clock of slave %s is %s %s; set it (timedatectl set-ntp true)", h->label,
                  clock_span(ahead_ms < 0 ? -ahead_ms : ahead_ms, span), ahead_ms < 0 ? "late" : "early");
@@ -129,6 +131,7 @@ static void note_hello(struct session *s, const struct msg_hello *h)
     text_copy(s->system, sizeof s->system, h->system);
     text_copy(s->hardware, sizeof s->hardware, h->hardware);
     text_copy(s->sandbox, sizeof s->sandbox, h->sandbox);
+    hand_out_read_networks(h, s->networks, sizeof s->networks);
     s->timeout_ms = h->timeout_ms;
     s->jobs = (unsigned)h->jobs;
     s->memory_bytes = h->memory_bytes;
@@ -237,8 +240,8 @@ static enum step note_slave(struct task *t)
     struct session *s = container_of(t, struct session, greeting);
     if (s->slave)
         return STEP_NEXT;
-    db_slave_seen(s->farm->db, &s->call, s->label, s->system, s->hardware, wire_key(s->wire), s->offered, &s->standing,
-                  on_call);
+    db_slave_seen(s->farm->db, &s->call, s->label, s->system, s->hardware, wire_key(s->wire), s->offered, s->networks,
+                  &s->standing, on_call);
     return STEP_WAIT;
 }
 
@@ -348,29 +351,6 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static const struct db_target *target_of(const struct session *s, unsigned id)
-{
-    for (unsigned i = 0; i < s->known->targets.count; i++) {
-        if (s->known->targets.items[i].id == id)
-            return &s->known->targets.items[i];
-    }
-    return NULL;
-}
-
-static void say_build(struct session *s, const struct db_attempt *a)
-{
-    const struct db_target *t = target_of(s, a->target);
-    struct message m = {.verb = VERB_BUILD, .build = {
-        .attempt = (uint64_t)a->attempt, .package = a->package, .version = a->version, .abi = t->abi,
-        .platform = t->platform, .sdist = a->sdist,
-        .sdist_sha256 = {a->sdist_sha256, a->has_sha256 ? SHA256_SIZE : 0},
-        .timeout_ms = least(s->farm->settings.build_timeout_ms, s->timeout_ms),
-        .uploaded_ms = a->uploaded_ms > 0 ? (uint64_t)a->uploaded_ms : 0}};
-    log_info("farm", "%s: builds %s %s for %s (build %lld)", s->name, a->package, a->version, t->name,
-             (long long)a->attempt);
-    session_say(s, &m);
-}
-
 static void go_to_sleep(struct session *s)
 {
     char why[SESSION_REASON_SIZE];
@@ -397,8 +377,7 @@ static void on_claimed(struct db_call *c, int error)
     if (error == -EREMOTEIO)
         log_error("farm", "%s: no job could be claimed: %s", s->name, c->message);
     if (taken) {
-        attempt_begin(s, &claim->attempt);
-        say_build(s, &claim->attempt);
+        hand_out(s, &claim->attempt);
         farm_wake_some(s->farm, s->targets, 2);
     } else if (ready) {
         s->unserved = true;
@@ -544,6 +523,7 @@ static const struct {
 } rows[] = {
     /*               new       greeting  waiting          ready            leaving */
     {VERB_HELLO,    {on_hello, refuse,   refuse,          refuse,          ignore}},
+    {VERB_MEANS,    {refuse,   refuse,   hand_out_note_means, hand_out_note_means, ignore}},
     {VERB_IDLE,     {refuse,   refuse,   on_idle_waiting, on_idle,         ignore}},
     {VERB_BUSY,     {refuse,   refuse,   attempt_message, attempt_message, ignore}},
     {VERB_OUTPUT,   {refuse,   refuse,   attempt_message, attempt_message, ignore}},
@@ -601,6 +581,6 @@ void session_accept(struct farm *f, struct wire *w)
 
 void session_check_end(struct session *s)
 {
-    if (!s->wire && !s->greeting_runs && s->claims == 0)
+    if (!s->wire && !s->greeting_runs && !s->means_stored && s->claims == 0)
         farm_forget_session(s);
 }

@@ -4,6 +4,7 @@
  *   farm.c      the room: listening, the list of sessions, waking, sweeping
  *   session.c   one slave's connection: its state × message table, greeting, handing out
  *   attempt.c   one build on a connection: its state × message table
+ *   hand_out.c  BUILD, with the package's own settings
  *   trust.c     who is let in: waiting, accepted, revoked
  *   act.c       what a person does to slaves: pause, resume, skip, stop, kill
  *   describe.c  slaves and builds as JSON, for the tools
@@ -20,6 +21,7 @@
 #include "farm.h"
 #include "files.h"
 #include "io/wire.h"
+#include "overrides.h"
 #include "queue.h"
 
 #define SESSION_MAX_SLOTS 64      /* what a slave may build at once; HELLO takes back as many */
@@ -58,6 +60,7 @@ struct farm {
     struct db *db;
     struct queue *queue;
     struct files *files;
+    const struct overrides *overrides;
     struct farm_settings settings;
     char listen[128], index_url[512];
     struct wire_server *server;
@@ -93,6 +96,7 @@ struct session {
     unsigned jobs;                /* how many builds it says it runs at once */
     uint64_t memory_bytes;        /* that each of them may hold; 0: its machine's */
     char shortage[201];           /* why it takes no new build, as its last IDLE told; "" */
+    char networks[64];            /* what its builds may reach, as words: see slave_seen in schema/functions.sql */
     struct rec_machine machine;   /* as last told */
     uint64_t serial;              /* which connection of the farm's: later ones have higher numbers */
     int64_t connected_ms, heard_ms;
@@ -106,6 +110,8 @@ struct session {
     bool paused;                  /* reading is stopped until the disk catches up */
     struct attempt *attempts;
 
+    struct db_call means_call;
+    bool means_stored;            /* it is under way */
     struct task greeting;
     bool greeting_runs;
     struct db_call call;
@@ -136,6 +142,13 @@ void session_give_back(struct session *s, const struct attempt *a, const char *r
 void session_give_back_all(struct session *s, const char *reason, const char *detail);
 /* Sends DIE if it was told to stop and builds nothing any more. */
 void session_check_stop(struct session *s);
+
+/* hand_out.c */
+bool hand_out_networks_right(const struct msg_hello *h);
+void hand_out_read_networks(const struct msg_hello *h, char *words, size_t size);
+void hand_out_note_means(struct session *s, const struct message *m);
+/* The claimed attempt begins: says BUILD. */
+void hand_out(struct session *s, struct db_attempt *a);
 
 /* trust.c */
 /* Takes `standing` in: whether it may work, and for what. False when it is refused, with `why`. */

@@ -223,6 +223,8 @@ static int check_report(const struct receipt *r, const struct msg_built *b, char
                         (unsigned long long)b->log_bytes, (unsigned long long)r->log.fed_bytes), -EPROTO;
     if (!receipt_requirements_valid(b))
         return snprintf(why, size, "BUILT names a requirement that is no package, or has a SHA-256 of another size"), -EPROTO;
+    if (!receipt_override_right(r, b))
+        return snprintf(why, size, "BUILT says that the build had other settings of its own than BUILD gave"), -EPROTO;
     for (unsigned i = 0; i < b->files.count; i++) {
         const struct rec_wheel *w = &b->files.items[i];
         if (!is_plain_name(w->name))

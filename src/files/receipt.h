@@ -121,6 +121,7 @@ void receipt_describe(struct receipt *r, const char *text);
 
 /* made_with.c: what BUILT tells of how the build was made. */
 bool receipt_requirements_valid(const struct msg_built *b);
+bool receipt_override_right(const struct receipt *r, const struct msg_built *b); /* as far as it is known what is */
 char *receipt_compose_record(const struct receipt *r, const struct msg_built *b); /* JSON; free it */
 
 /* judge.c: reads and judges files_made[at] on a pool thread; sets work_error (0, -EBADMSG the wheel's own fault, else the

@@ -67,6 +67,22 @@ static void say_busy(struct attempt *a)
     wire_send(a->wire, &m);
 }
 
+/* What the slave's builds are made with, and the settings of this one. */
+static void describe(const struct build *b, const struct rec_environment *common, struct msg_built *to)
+{
+    const struct limits *l = &b->limits;
+
+    to->environment = *common;
+    to->environment.timeout_ms = l->timeout_ms;
+    to->environment.sandbox = sandbox_level_name(b->place->sandbox->level);
+    to->environment.network = network_name(b->own.network);
+    to->environment.override = (struct bytes){b->own.override, b->own.overridden ? SHA256_SIZE : 0};
+    to->limits = (struct rec_limits){
+        .memory_bytes = l->memory_bytes, .processes = l->processes, .open_files = l->open_files,
+        .disk_bytes = l->disk_bytes, .disk_files = l->disk_files, .output_bytes = l->output_bytes,
+        .cpu_ms = l->cpu_ms, .silence_ms = l->silence_ms};
+}
+
 static void say_built(struct attempt *a)
 {
     const struct build *b = &a->build;
@@ -75,8 +91,7 @@ static void say_built(struct attempt *a)
         .outcome = b->verdict.outcome, .reason = b->verdict.reason, .detail = b->verdict.detail,
         .wall_ms = (uint64_t)b->cell.child.wall_ms, .cpu_ms = (uint64_t)b->cell.cpu_ms,
         .peak_bytes = (uint64_t)b->cell.peak_bytes,
-        .log_bytes = b->log.text.len, .files.count = b->file_count,
-        .environment = *a->environment, .required.count = b->report.count}};
+        .log_bytes = b->log.text.len, .files.count = b->file_count, .required.count = b->report.count}};
 
     for (unsigned i = 0; i < b->file_count; i++) {
         const struct build_file *f = &b->files[i];
@@ -89,7 +104,7 @@ static void say_built(struct attempt *a)
         m.built.required.items[i] = (struct rec_requirement){
             .name = q->name, .version = q->version, .sha256 = {q->sha256, q->hashed ? SHA256_SIZE : 0}};
     }
-    m.built.environment.timeout_ms = b->limits.timeout_ms;
+    describe(b, a->environment, &m.built);
     a->told = true;
     wire_send(a->wire, &m);
 }

@@ -122,12 +122,25 @@ static void make_directories(struct lane_work *w)
     }
     if (b->work_error == 0)
         b->work_error = write_requirements(b);
+    if (b->work_error == 0)
+        b->work_error = own_write_constraints(&b->own, b->dir);
+}
+
+/* Each line of a text that ends in a newline. */
+static void note_lines(struct build *b, struct buf *lines)
+{
+    char *rest = lines->data, *line;
+
+    while (lines->len > 0 && (line = strsep(&rest, "\n")) != NULL)
+        if (line[0] != '\0')
+            build_log_note(&b->log, now_ms(b), "%s", line);
 }
 
 static enum step prepare_directory(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
     build_log_note(&b->log, now_ms(b), "%s %s for %s on %s", b->package, b->version, b->abi, b->platform);
+    note_lines(b, &b->own.told);
     return work(b, LANE_DISK, make_directories);
 }
 
@@ -196,6 +209,8 @@ static void fill_environment(struct build *b, enum network network)
     words_addf(&b->env, "TMPDIR=%s", tmp);
     words_addf(&b->env, "MAKEFLAGS=-j%u", b->place->compilers);
     words_addf(&b->env, "PIP_REPORT=%s/report", root);
+    if (b->own.constraints.count > 0) /* for what pip installs to build with: itself it does not listen */
+        words_addf(&b->env, "PIP_CONSTRAINT=%s/" OWN_CONSTRAINTS, root);
     if (b->uploaded_ms > 0) /* else nothing is claimed */
         words_addf(&b->env, "SOURCE_DATE_EPOCH=%llu", (unsigned long long)b->uploaded_ms / 1000);
     if (sandbox_needs_proxy(s, network)) {
@@ -264,7 +279,7 @@ static enum step fetch_sdist(struct task *t)
         verdict_set(&b->verdict, "farm", "disk", "cannot prepare %s: %s", b->dir, strerror(-b->work_error));
         return STEP_DONE;
     }
-    if (b->place->sandbox->network != NETWORK_NONE)
+    if (b->own.network != NETWORK_NONE)
         return STEP_NEXT;
     if (fetch_add_words(&b->argv, &fetch) != 0) {
         verdict_set(&b->verdict, "failed", "no sdist", "\"%s\" is no name of a source distribution", b->sdist);
@@ -329,8 +344,9 @@ static void fill_command(struct build *b)
         "wheel", "--no-deps", "--no-cache-dir", "--use-pep517", "--no-binary", b->package,
         "--wheel-dir", "wheels", "--progress-bar", "off", "-r", "requirements.txt", NULL};
 
+    own_add_words(&b->own, &b->argv);
     words_add_all(&b->argv, words);
-    if (b->place->sandbox->network == NETWORK_NONE)
+    if (b->own.network == NETWORK_NONE)
         words_add_all(&b->argv, from_here);
     else
         add_index(b);
@@ -341,7 +357,7 @@ static enum step run_pip(struct task *t)
     struct build *b = container_of(t, struct build, task);
     open_report(b);
     fill_command(b);
-    return run_in_cell(b, b->place->sandbox->network);
+    return run_in_cell(b, b->own.network);
 }
 
 /* ---- read report ---- */
@@ -422,10 +438,7 @@ static enum step find_needs(struct task *t)
 static enum step note_needs(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
-    char *rest = b->needs->told.data, *line;
-
-    while (b->needs->told.len > 0 && (line = strsep(&rest, "\n")) != NULL)
-        build_log_note(&b->log, now_ms(b), "%s", line);
+    note_lines(b, &b->needs->told);
     return STEP_NEXT;
 }
 
@@ -471,8 +484,7 @@ void build_init(struct build *b, const struct msg_build *m, const struct build_p
     b->index_url = mem_text(index_url);
     b->dir = mem_format("%s/attempt-%llu", place->dir, (unsigned long long)m->attempt);
     b->wheels = mem_format("%s/wheels", b->dir);
-    if (m->timeout_ms > 0 && m->timeout_ms < b->limits.timeout_ms)
-        b->limits.timeout_ms = m->timeout_ms;
+    own_init(&b->own, m, place->sandbox, &b->limits);
     buf_init(&b->refused, REFUSED_MAX_BYTES);
     b->uploaded_ms = m->uploaded_ms;
     b->sdist_known = m->sdist_sha256.len == SHA256_SIZE;
@@ -509,6 +521,7 @@ void build_release(struct build *b)
     words_release(&b->argv);
     words_release(&b->env);
     buf_release(&b->refused);
+    own_release(&b->own);
     free(b->package);
     free(b->version);
     free(b->abi);

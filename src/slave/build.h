@@ -15,6 +15,7 @@
 #include "io/message.h"
 #include "log.h"
 #include "needs.h"
+#include "own.h"
 #include "report.h"
 #include "verdict.h"
 
@@ -36,6 +37,7 @@ struct build {
     uint8_t sdist_sha256[SHA256_SIZE];
     bool sdist_known;                 /* its hash is */
     struct limits limits;             /* the place's, or what the master asks for if that is less */
+    struct own own;                   /* the package's own settings */
     uint64_t uploaded_ms;             /* when its sdist was, since 1970; 0: not known */
     char *dir, *wheels;               /* "…/attempt-7", "…/attempt-7/wheels" */
     /* set by the owner before build_start */

@@ -17,4 +17,12 @@ unsigned dpkg_spellings(const char *path, char *spellings[DPKG_SPELLINGS]);
  * `name`, or false. */
 bool dpkg_owner(const char *output, const char *path, char *name, size_t size);
 
+/* The names of all packages that are installed, in order, each ended by a newline; "" where there is no dpkg. Free it. Blocks,
+ * for some 50 ms. */
+char *dpkg_installed(void);
+
+/* Sorts what dpkg-query answers (it is changed): lines of "installed NAME", and others, which are passed over. Of names that
+ * do not fit into max_bytes the last are left out. Free it. */
+char *dpkg_read_installed(char *answer, size_t max_bytes);
+
 #endif

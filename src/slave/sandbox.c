@@ -353,7 +353,7 @@ int sandbox_open(struct sandbox *s, enum sandbox_level level, enum network netwo
 
     if (level != SANDBOX_STRICT)
         network = NETWORK_ALL;
-    *s = (struct sandbox){.level = level, .network = network, .program = realpath("/proc/self/exe", NULL)};
+    *s = (struct sandbox){.level = level, .network = network, .network_most = network, .program = realpath("/proc/self/exe", NULL)};
     if (s->program == NULL) {
         snprintf(why, why_size, "cannot tell where this program is: %s; is /proc mounted?", strerror(errno));
         return -ENOENT;

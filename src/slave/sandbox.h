@@ -18,7 +18,7 @@ enum sandbox_level {
     SANDBOX_STRICT,   /* and own network, and the filter of system calls */
 };
 
-enum network {
+enum network {        /* each reaches more than the one before */
     NETWORK_NONE,     /* nothing */
     NETWORK_INDEX,    /* the index, through the proxy */
     NETWORK_ALL,      /* whatever the slave reaches */
@@ -26,7 +26,8 @@ enum network {
 
 struct sandbox {
     enum sandbox_level level;
-    enum network network;
+    enum network network;       /* of a build */
+    enum network network_most;  /* of one whose package has settings of its own: the owner may raise it after sandbox_open */
     char *bwrap;             /* path of bubblewrap; NULL at SANDBOX_NONE */
     char *program;           /* our own, which runs inside too */
     struct filter filter;    /* at SANDBOX_STRICT */

@@ -59,6 +59,7 @@ static void say_hello(struct session *s)
         .version = PIWHEELS_VERSION, .label = s->label, .system = s->system, .hardware = s->hardware,
         .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = s->limits->timeout_ms,
         .sandbox = sandbox_level_name(s->sandbox->level), .network = network_name(s->sandbox->network),
+        .network_most = network_name(s->sandbox->network_most),
         .jobs = s->jobs, .memory_bytes = s->limits->memory_bytes}};
 
     for (size_t i = 0; i < s->proof->count; i++)
@@ -92,6 +93,7 @@ static void ask_for_work(struct session *s)
     m.idle.slots = s->asked;
     if (s->short_told)
         m.idle.shortage = s->shortage.text;
+    means_say(s->means, s->wire);
     machine_read(s->dir, &m.idle.machine);
     set_state(s, SESSION_ASKING);
     s->asked_ms = s->quiet_since_ms = clock_steady_ms();
@@ -367,6 +369,7 @@ static void on_closed(struct wire *w, const char *reason)
     uint32_t chance = 0;
 
     s->wire = NULL;
+    means_forget(s->means);
     attempts_disconnected(&s->attempts);
     if (s->state == SESSION_LEAVING) {
         end_when_idle(s);

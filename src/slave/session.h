@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "attempts.h"
+#include "means.h"
 #include "proof.h"
 #include "pythons.h"
 #include "shortage.h"
@@ -19,6 +20,7 @@ struct session {
     const char *dir;                   /* where builds happen */
     const char *master;                /* address */
     const char *label, *system, *hardware;
+    struct means *means;               /* what the machine has */
     const struct key *key;             /* NULL: no TLS */
     const char *known_masters;         /* the file; with a key */
     const struct pythons *pythons;     /* whose places are filled */

@@ -4,6 +4,7 @@
  */
 #include "slave.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ struct slave {
     struct session session;
     uv_signal_t signals[COUNT_OF(signals_to_leave)];
     char label[65], system[129], hardware[129], compiler[129], libc[65];
+    struct means means;
     struct key *key;             /* NULL: --insecure */
     char key_path[PATH_MAX], known_masters[PATH_MAX];
 };
@@ -177,6 +179,7 @@ static int run_loop(struct slave *s, const struct slave_settings *settings)
     s->session.pythons = &s->pythons;
     s->session.sandbox = &s->sandbox;
     s->session.limits = &s->limits;
+    s->session.means = &s->means;
     s->session.proof = &s->proof;
     s->session.jobs = settings->jobs;
     s->session.wanted = (struct room){settings->min_free_bytes, settings->min_free_files, settings->min_free_memory_bytes};
@@ -185,6 +188,7 @@ static int run_loop(struct slave *s, const struct slave_settings *settings)
     uv_run(&s->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&s->loop) != 0)
         log_error("slave", "slave: something was left open at the end");
+    means_release(&s->means);
     return s->session.refused ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -220,13 +224,20 @@ static void warn_of_limits(const struct slave *s, unsigned jobs)
 }
 
 static int read_sandbox(const struct slave_settings *settings, enum sandbox_level *level, enum network *network,
-                        char *why, size_t why_size)
+                        enum network *most, char *why, size_t why_size)
 {
+    const char *most_text = settings->network_most != NULL ? settings->network_most : settings->network;
+
     int error = sandbox_level_read(settings->sandbox, level);
     if (error != 0)
         snprintf(why, why_size, "--sandbox is strict, basic or none, not \"%s\"", settings->sandbox);
     else if ((error = network_read(settings->network, network)) != 0)
         snprintf(why, why_size, "--network is index, none or all, not \"%s\"", settings->network);
+    else if ((error = network_read(most_text, most)) != 0)
+        snprintf(why, why_size, "--network-most is index, none or all, not \"%s\"", most_text);
+    else if ((error = *most < *network ? -EINVAL : 0) != 0)
+        snprintf(why, why_size, "--network-most %s is less than --network %s, which every build may reach", most_text,
+                 settings->network);
     return error;
 }
 
@@ -243,14 +254,16 @@ static void warn_of_openness(const struct sandbox *s, const char *network)
 static int open_sandbox(struct slave *s, const struct slave_settings *settings, char *why, size_t why_size)
 {
     enum sandbox_level level = SANDBOX_STRICT;
-    enum network network = NETWORK_INDEX;
+    enum network network = NETWORK_INDEX, most = NETWORK_INDEX;
     const struct trial trial = {&s->sandbox, s->place.dir, s->pythons.items[0].path};
 
-    int error = read_sandbox(settings, &level, &network, why, why_size);
+    int error = read_sandbox(settings, &level, &network, &most, why, why_size);
     if (error == 0)
         error = sandbox_open(&s->sandbox, level, network, why, why_size);
     if (error != 0)
         return error;
+    if (most > s->sandbox.network_most)
+        s->sandbox.network_most = most;
     s->sandbox.hidden[0] = s->key_path;
     s->sandbox.hidden[1] = s->known_masters;
     for (unsigned i = 0; error == 0 && i < s->pythons.count; i++)

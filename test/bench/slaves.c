@@ -89,7 +89,7 @@ static void on_opened(struct wire *w)
     struct scripted *s = wire_owner(w);
     struct message m = {.verb = VERB_HELLO, .hello = {.version = PIWHEELS_VERSION, .label = s->label, .system = "bench",
         .hardware = "scripted", .clock_ms = (uint64_t)clock_wall_ms(), .timeout_ms = 3600000,
-        .sandbox = "strict", .network = "index", .jobs = 1}};
+        .sandbox = "strict", .network = "index", .jobs = 1, .network_most = "index"}};
     m.hello.offers.count = 1;
     m.hello.offers.items[0] = (struct rec_offer){s->crowd->abi, s->crowd->platform, "3"};
     wire_send(w, &m);
@@ -136,7 +136,7 @@ static void finish_build(struct scripted *s)
         .detail = "", .wall_ms = 1000, .log_bytes = s->crowd->log_bytes}};
     built.built.files.count = 1;
     built.built.files.items[0] = (struct rec_wheel){s->wheel.name, s->wheel.len, {s->wheel.sha256, SHA256_SIZE}, ""};
-    built.built.environment = (struct rec_environment){"", "", "", "", "", 0};
+    built.built.environment = (struct rec_environment){.system = ""};
     say_output(s);
     wire_send(s->wire, &built);
 }

@@ -17,7 +17,10 @@ LIMIT_S = 60
 
 # load_milli, memory_bytes, memory_free_bytes, disk_bytes, disk_free_bytes, temperature_milli
 MACHINE = [250, 4 << 30, 2 << 30, 32 << 30, 16 << 30, 45000]
-ENVIRONMENT = ["Debian GNU/Linux 12 (bookworm)", "3.11.2", "23.0.1", "cc (Debian 12.2.0-14) 12.2.0", "glibc 2.36", 10800000]
+ENVIRONMENT = ["Debian GNU/Linux 12 (bookworm)", "3.11.2", "23.0.1", "cc (Debian 12.2.0-14) 12.2.0", "glibc 2.36", 10800000, "strict", "index",
+               b""]
+# memory_bytes, processes, open_files, disk_bytes, disk_files, output_bytes, cpu_ms, silence_ms
+LIMITS = [3 << 30, 1024, 4096, 10 << 30, 500000, 1 << 30, 43200000, 3600000]
 
 
 class Closed(Exception):
@@ -111,7 +114,8 @@ class Build:
 
     def __init__(self, fields):
         (self.attempt, self.package, self.version, self.abi, self.platform, self.sdist, self.sdist_sha256,
-         self.timeout_ms, self.uploaded_ms) = fields
+         self.timeout_ms, self.uploaded_ms, self.limits, self.network, self.variables, self.constraints,
+         self.override) = fields
 
 
 class Slave(Connection):
@@ -129,7 +133,7 @@ class Slave(Connection):
                   "hardware": "a test", "clock_ms": int(time.time() * 1000), "timeout_ms": 3 * 3600 * 1000,
                   "offers": [list(offer) for offer in self.offers], "attempts": [[attempt] for attempt in attempts],
                   "sandbox": "strict", "network": "index", "barriers": [["read the slave's files", "stopped"]],
-                  "jobs": 1, "memory_bytes": 0, **changes}
+                  "jobs": 1, "memory_bytes": 0, "network_most": "index", **changes}
         self.say("HELLO", *fields.values())
 
     def greet(self, attempts=()):
@@ -137,6 +141,10 @@ class Slave(Connection):
         self.hello(attempts)
         self.number, index = self.expect("ACK")
         return index
+
+    def means(self, *debian):
+        """The Debian packages that it has."""
+        self.say("MEANS", "".join(f"{name}\n" for name in sorted(debian)))
 
     def idle(self, slots=1, shortage=""):
         self.say("IDLE", slots, MACHINE, shortage)
@@ -162,10 +170,11 @@ class Slave(Connection):
             self.output(attempt, at, log[at:at + PIECE_BYTES])
 
     def built(self, attempt, outcome="success", files=(), *, reason="", detail="", log_bytes=0, environment=None,
-              required=()):
+              required=(), limits=None):
         """Files: [(name, size, sha256)], or with the Debian packages needed behind. Required: [(name, version, sha256)]."""
         self.say("BUILT", attempt, outcome, reason, detail, 1234, 900, 50 << 20, log_bytes,
-                 [[*file, *[""] * (4 - len(file))] for file in files], environment or ENVIRONMENT, list(required))
+                 [[*file, *[""] * (4 - len(file))] for file in files], environment or ENVIRONMENT, list(required),
+                 limits or LIMITS)
 
     def chunk(self, attempt, file, offset, data):
         self.say("CHUNK", attempt, file, offset, data)

@@ -16,7 +16,7 @@ class Connection:
         self.peer = peer
         self.peer.settimeout(LIMIT_S)
         self.log = {}        # attempt -> what OUTPUT has told of it
-        self.ignored = {"OUTPUT", "BUSY"}
+        self.ignored = {"OUTPUT", "BUSY", "MEANS"}
 
     def say(self, *message):
         body = msgpack.packb(list(message))

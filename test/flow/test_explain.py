@@ -22,7 +22,7 @@ class Story:
         self.farm = farm
         self.sql = farm.sql
         farm.accepted.clear()
-        self.sql("""DELETE FROM skip_rule; DELETE FROM package; DELETE FROM slave; DELETE FROM target; DELETE FROM tagset;
+        self.sql("""DELETE FROM override; DELETE FROM skip_rule; DELETE FROM package; DELETE FROM slave; DELETE FROM target; DELETE FROM tagset;
             UPDATE configuration SET settle_ms = 0, builds = 'missing'""")
         self.sql(f"""SELECT target_add('{FIRST}', 'cp311', 'linux_armv7l', 'Debian 12');
             SELECT target_add('{SECOND}', 'cp313', 'linux_aarch64', 'Debian 13');
@@ -103,6 +103,25 @@ def queued_for_more_time(s):
     s.release()
     s.slave("pi5", timeout_ms=36000000)
     s.end(s.slave("pi3-b"), "failed", "timeout", "it took more than 3 h")
+
+
+def queued_for_what_no_slave_has(s):
+    s.release()
+    s.slave("pi4-a")
+    s.sql("SELECT overrides_store(ARRAY['x'], ARRAY[E'libx-dev\\nnetwork all'])")
+
+
+def queued_for_what_one_slave_has(s):
+    s.sql("SELECT overrides_store(ARRAY['x'], ARRAY['libx-dev'])")
+    s.release()
+    s.slave("pi4-a")
+    s.sql(f"SELECT slave_has({s.slave('pi5')}, E'bash\\nlibx-dev\\n')")
+
+
+def queued_until_its_settings_are_mended(s):
+    s.release()
+    s.slave("pi4-a")
+    s.sql("SELECT overrides_store(ARRAY['x'], ARRAY['!/etc/piwheels/packages.d/x.conf:3: unknown key memry in [limits]'])")
 
 
 def waiting_to_settle(s):
@@ -235,7 +254,8 @@ def without_targets(s):
 
 
 STATES = [queued, queued_behind_others, queued_without_slaves, queued_for_a_slave_to_be_accepted,
-          queued_for_another_slave, queued_for_more_memory, queued_for_more_time, waiting_to_settle,
+          queued_for_another_slave, queued_for_more_memory, queued_for_more_time, queued_for_what_no_slave_has,
+          queued_for_what_one_slave_has, queued_until_its_settings_are_mended, waiting_to_settle,
           waiting_to_be_tried_again, waiting_for_pypi, waiting_for_the_target_to_be_judged, parked,
           parked_after_lost_slaves, building, built, failed, failed_often, failed_without_words, skipped_package,
           skipped_version, skipped_target, skipped_by_rules, skipped_for_its_version, binary_only, not_applicable,

@@ -221,7 +221,7 @@ def test_the_record_tells_what_a_build_was_made_with(built, package):
     record = record_of(built, package)
     assert record["build"] == built.attempts[package] and record["slave"] in ("slave-a", "slave-b")
     assert (record["package"], record["version"], record["target"]) == (package, "0.1", "native")
-    assert record["libc"].startswith("glibc 2.") and record["compiler"] and record["system"] and record["timeout_ms"] == 20000
+    assert record["libc"].startswith("glibc 2.") and record["compiler"] and record["system"] and record["limits"]["timeout_ms"] == 20000
     assert record["python"].startswith("3.") and record["pip"]
     assert {one["name"]: len(one["sha256"]) for one in record["required"]} == {"setuptools": 64, "wheel": 64}
     assert record["wall_ms"] > 0 and len(record["sdist_sha256"]) == 64

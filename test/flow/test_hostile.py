@@ -16,7 +16,7 @@ import threading
 import pytest
 
 import messages
-from protocol import ENVIRONMENT, LIMIT_S, announced, frame
+from protocol import ENVIRONMENT, LIMITS, LIMIT_S, announced, frame
 from wheels import make_wheel
 
 # What is freed must be given back, or memory could not be watched.
@@ -264,7 +264,7 @@ def test_the_largest_numbers_are_taken_for_what_they_are(farm, version):
         attempt = slave.expect("BUILD")[0]
         shown, = [slave for slave in farm.status()["slaves"] if slave["label"] == "stranger"]
         assert shown["memory_bytes"] == shown["disk_free_bytes"] == LARGEST
-        slave.say("BUILT", attempt, "failed", "compile", "error", LARGEST, LARGEST, LARGEST, 0, [], ENVIRONMENT, [])
+        slave.say("BUILT", attempt, "failed", "compile", "error", LARGEST, LARGEST, LARGEST, 0, [], ENVIRONMENT, [], LIMITS)
         assert slave.expect("DONE")[0] == attempt
     assert farm.outcome(attempt) == "failed|compile|error"
 

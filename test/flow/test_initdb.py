@@ -11,7 +11,7 @@ import pytest
 from harness import PIWHEELS, clean_environment, piwheels
 
 VERSION = piwheels("--version").stdout.split()[1]
-LEVEL = 4
+LEVEL = 5
 DATA = pathlib.Path(__file__).parent / "data"
 LEVEL_1 = (DATA / "schema-level-1.sql").read_text(encoding="utf-8")
 LEVEL_2 = (DATA / "schema-level-2.sql").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 
 import messages
 from harness import VERSION
-from protocol import ENVIRONMENT, MACHINE, announced
+from protocol import ENVIRONMENT, LIMITS, MACHINE, announced
 from wheels import make_wheel
 
 PACKAGE = "piwtest-made"
@@ -68,12 +68,16 @@ LIES = {
     "HELLO attempts": [([[7], [7]], Refused("holds an attempt twice"))],
     "HELLO attempts.attempt": [(of_witness, Stopped()), (LARGEST, Stopped()), (0, Refused("one without an id"))],
     "HELLO sandbox": [("titanium", Refused("the sandbox of slave liar is none of")), ("", Refused("the sandbox of slave liar"))],
-    "HELLO network": [("everything", Believed()), (ESCAPE, Believed())],
+    "HELLO network": [("everything", Refused("what builds of slave liar reach")), (ESCAPE, Refused("what builds of")),
+                      ("all", Refused("or more than the most"))],
+    "HELLO network_most": [("", Refused("what builds of slave liar reach")), ("none", Refused("or more than the most"))],
     "HELLO barriers": [([], Believed()), ([["write outside", "stopped"]] * 2, Believed())],
     "HELLO barriers.name": [(ESCAPE, Believed())],
     "HELLO barriers.result": [("perfect", Believed()), (ESCAPE, Believed())],
     "HELLO jobs": [(0, Believed()), (64, Believed())],
     "HELLO memory_bytes": [(0, Believed()), (LARGEST, Believed())],
+    "MEANS debian": [("", Believed()), ("libc6", Refused("no sorted list")), ("libc6\nbash\n", Refused("no sorted list")),
+                     ("network all\n", Refused("no sorted list")), (ESCAPE, Refused("no sorted list"))],
     "IDLE slots": [(256, Believed())],
     "IDLE shortage": [("the disk is full", Believed()), (ESCAPE, Believed())],
     **{f"IDLE machine.{name}": lies for name, lies in MACHINE_LIES.items()},
@@ -106,9 +110,13 @@ LIES = {
     "BUILT files.sha256": [(b"", Refused("a SHA-256 of 0 bytes")), (b"x" * 31, Refused("a SHA-256 of 31 bytes")),
                            (bytes(32), Failed("arrived damaged"))],
     "BUILT files.apt": [("libc6\n../../evil", Refused("that are not Debian's")), (ESCAPE, Refused("that are not Debian's"))],
-    "BUILT environment": [([""] * 5 + [0], Believed())],
+    "BUILT environment": [([""] * 5 + [0, "", "", b""], Believed())],
     **{f"BUILT environment.{name}": [(ESCAPE, Believed()), ("", Believed())]
-       for name in ("system", "python", "pip", "compiler", "libc")},
+       for name in ("system", "python", "pip", "compiler", "libc", "sandbox", "network")},
+    "BUILT environment.override": [(b"x" * 32, Refused("other settings of its own")), (b"x", Refused("other settings of its own"))],
+    "BUILT limits": [([0] * 8, Believed()), ([LARGEST] * 8, Believed())],
+    **{f"BUILT limits.{name}": [(LARGEST, Believed())]
+       for name in ("memory_bytes", "processes", "open_files", "disk_bytes", "disk_files", "output_bytes", "cpu_ms", "silence_ms")},
     "BUILT environment.timeout_ms": [(LARGEST, Believed())],
     "BUILT required": [([], Believed()), ([REQUIREMENT] * 64, Believed())],
     "BUILT required.name": [("../evil", Refused("a requirement that is no package")), (ESCAPE, Refused("a requirement that")),
@@ -186,11 +194,13 @@ class Story:
 
     def introduce(self):
         self.say("HELLO", VERSION, "liar", "Debian GNU/Linux 12 (bookworm)", "a test", int(time.time() * 1000), 10800000,
-                 self.liar.offers[:1], [], "strict", "index", [["write outside", "stopped"]], 1, 4 << 30)
+                 self.liar.offers[:1], [], "strict", "index", [["write outside", "stopped"]], 1, 4 << 30, "index")
         if self.hear("ACK", "ERROR")[0] == "ERROR":
             return None
+        self.say("MEANS", "bash\nlibc6\n")
         self.say("IDLE", 1, MACHINE, "")
-        return self.hear("BUILD", "SLEEP")[1]
+        verb, told, *_ = self.hear("BUILD", "SLEEP", "ERROR")
+        return told if verb != "ERROR" else None
 
     def build(self, attempt):
         """Until the answer to BUILT."""
@@ -198,7 +208,7 @@ class Story:
         self.say("BUSY", attempt, MACHINE)
         self.say("OUTPUT", attempt, 0, LOG)
         self.say("BUILT", attempt, "success", "", "", 1234, 900, 50 << 20, len(LOG), [[*announced(*wheel), ""]],
-                 ENVIRONMENT, [REQUIREMENT])
+                 ENVIRONMENT, [REQUIREMENT], LIMITS)
         return wheel
 
     def hand_over(self, attempt, wheel):

@@ -49,11 +49,11 @@ def test_a_whole_build_ends_as_a_wheel_in_the_index(farm):
     assert number > 0 and index == farm.pypi.simple
 
     slave.idle()
-    attempt, package, version, abi, platform, sdist, sdist_sha256, timeout_ms, uploaded_ms = slave.expect("BUILD")
+    attempt, package, version, abi, platform, sdist, sdist_sha256, timeout_ms, uploaded_ms, *own = slave.expect("BUILD")
     assert [abi, platform] == slave.offers[0][:2]
     assert (package, version, sdist) == (PACKAGE, "1.0", "piwtest-made-1.0.tar.gz")
     assert sdist_sha256 == hashlib.sha256(b"sdist").digest()
-    assert timeout_ms == 3 * 3600 * 1000
+    assert timeout_ms == 3 * 3600 * 1000 and own == [[0] * 8, "", [], [], b""]
 
     slave.busy(attempt)
     assert slave.expect("CONT") == [attempt]
@@ -162,7 +162,7 @@ def test_the_time_limit_of_a_build_is_the_shorter_one(farm):
         slave.hello(timeout_ms=5000)
         slave.expect("ACK")
         slave.idle()
-        assert slave.expect("BUILD")[-2] == 5000
+        assert slave.expect("BUILD")[7] == 5000
 
 
 # ---- builds that fail --------------------------------------------------------------------------------

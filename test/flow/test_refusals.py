@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness import VERSION
-from protocol import ENVIRONMENT, MACHINE, PIECE_BYTES, frame
+from protocol import ENVIRONMENT, LIMITS, MACHINE, PIECE_BYTES, frame
 from wheels import make_wheel
 
 PACKAGE = "piwtest-made"
@@ -18,11 +18,12 @@ LOG_MAX_BYTES = 16777216
 # A well-formed message of every verb, for attempt {0}.
 OF_SLAVES = {
     "HELLO": [VERSION, "label", "", "", int(time.time() * 1000), 0, [["cp311", "linux_x86_64", "3.11.2"]], [], "strict", "index", [],
-              1, 0],
+              1, 0, "index"],
+    "MEANS": ["bash\nlibc6\n"],
     "IDLE": [1, MACHINE, ""],
     "BUSY": [0, MACHINE],
     "OUTPUT": [0, 0, b"text"],
-    "BUILT": [0, "failed", "compile", "error", 1, 1, 1, 0, [], ENVIRONMENT, []],
+    "BUILT": [0, "failed", "compile", "error", 1, 1, 1, 0, [], ENVIRONMENT, [], LIMITS],
     "CHUNK": [0, 0, 0, b"bytes"],
     "SENT": [0, 0],
     "BYE": ["a test"],
@@ -30,7 +31,7 @@ OF_SLAVES = {
 OF_ATTEMPTS = ("BUSY", "OUTPUT", "BUILT", "CHUNK", "SENT")
 OF_MASTERS = {
     "ACK": [1, "http://127.0.0.1/simple"],
-    "BUILD": [1, PACKAGE, "1.0", "cp311", "linux_x86_64", "sdist", b"", 0, 0],
+    "BUILD": [1, PACKAGE, "1.0", "cp311", "linux_x86_64", "sdist", b"", 0, 0, [0] * 8, "", [], [], b""],
     "SLEEP": [""],
     "WAKE": [],
     "CONT": [1],

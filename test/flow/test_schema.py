@@ -13,7 +13,7 @@ ALL = (1 << 63) - 1
 SHA = "ab" * 32
 FRONTS = "array_fill(0::bigint, ARRAY[64]), array_fill(0::bigint, ARRAY[64])"  # claims look at the whole queue
 OTHER_SHA = "cd" * 32
-TABLES = ("build", "configuration", "dependency", "file", "job", "package", "package_alias", "preinstalled", "skip_reason", "skip_rule",
+TABLES = ("build", "configuration", "dependency", "file", "job", "override", "package", "package_alias", "preinstalled", "skip_reason", "skip_rule",
           "slave", "stale_page", "tagset", "tally", "target", "version", "version_wheel", "withdrawn_file")
 
 

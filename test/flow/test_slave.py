@@ -93,9 +93,11 @@ def slaves(master, folder):
         slave.stop()
 
 
-def build(connection, attempt, package, version="0.1", sha256=b"", timeout_s=600, abi=ABI, platform=PLATFORM, uploaded_s=0):
+def build(connection, attempt, package, version="0.1", sha256=b"", timeout_s=600, abi=ABI, platform=PLATFORM, uploaded_s=0,
+          limits=(0,) * 8, network="", variables=(), constraints=(), override=b""):
     connection.say("BUILD", attempt, package, version, abi, platform, f"{package}-{version}.tar.gz", sha256,
-                   timeout_s * 1000, uploaded_s * 1000)
+                   timeout_s * 1000, uploaded_s * 1000, list(limits), network, [list(one) for one in variables],
+                   [[line] for line in constraints], override)
 
 
 def begin(master, index):
@@ -222,12 +224,14 @@ def test_the_times_in_a_wheel_are_those_of_its_source(master, slaves, index):
 def test_a_pure_package_is_built_and_sent(master, slaves, index):
     slave = slaves()
     connection, message = built(master, index, "piwtest-pure", version="0.2")
-    _, attempt, outcome, reason, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, files, environment, required = message
+    _, attempt, outcome, reason, detail, wall_ms, cpu_ms, peak_bytes, log_bytes, files, environment, required, limits = message
     assert (attempt, outcome, reason, detail) == (7, "success", "", "")
     assert wall_ms > 0 and cpu_ms > 0 and peak_bytes > 1000000
     assert [name for name, *_ in files] == ["piwtest_pure-0.2-py3-none-any.whl"]
-    system, python, pip, compiler, libc, timeout_ms = environment
-    assert all(environment) and "cc" in compiler and libc.startswith("glibc 2.") and timeout_ms == 600000
+    system, python, pip, compiler, libc, timeout_ms, sandbox, network, override = environment
+    assert all(environment[:8]) and "cc" in compiler and libc.startswith("glibc 2.") and timeout_ms == 600000
+    assert (sandbox, network, override) == ("strict", "index", b"")
+    assert all(limits) and limits[1:3] == [1024, 4096]
     assert {name for name, *_ in required} >= {"setuptools"}
     assert len(connection.log[7]) == log_bytes and b"piwtest-pure==0.2" in connection.log[7]
     wheel = connection.fetch(message, 0)

@@ -133,7 +133,7 @@ static int set_up(void **state)
     ANSWERED(h, db_setup_run, &none, "piwheels_test", on_progress, h);
     assert_int_equal(h->progress, 3);
     ANSWERED(h, db_target_add, "t0", "cp311", "linux_x86_64", "Debian\x01 12\xff", NULL, &h->target);
-    ANSWERED(h, db_slave_seen, "pi4-a", "Debian 12", "Pi 4", "", 1, &h->standing);
+    ANSWERED(h, db_slave_seen, "pi4-a", "Debian 12", "Pi 4", "", 1, "", &h->standing);
     h->slave = h->standing.slave;
     return 0;
 }

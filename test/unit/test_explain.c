@@ -78,6 +78,27 @@ static void what_a_build_was_made_with_is_told(void **state)
                    "installed for it: setuptools 68.0, wheel 0.41\n");
 }
 
+static void what_a_build_had_and_took_is_told(void **state)
+{
+    assert_written(ONE, "{\"target\": \"t\", \"state\": \"built\", \"reason\": \"r\", \"attempt_count\": 1, \"attempts\": ["
+                        "{\"build\": 7, \"outcome\": \"success\", \"slave\": \"a\", \"started\": \"then\", \"wall_ms\": 2000,"
+                        "\"cpu_ms\": 1000, \"peak_bytes\": 52400000, \"sdist_sha256\": \"0123456789abcdef\", \"record\": {"
+                        "\"system\": \"Debian 12\", \"python\": \"3.11.2\", \"pip\": \"23.0.1\", \"compiler\": \"gcc 12\","
+                        "\"libc\": \"glibc 2.36\", \"sandbox\": \"strict\", \"network\": \"index\","
+                        "\"override\": \"fedcba9876543210\", \"source_date_epoch\": 1704067200, \"limits\": {\"timeout_ms\": 10800000,"
+                        "\"silence_ms\": 3600000, \"cpu_ms\": 43200000, \"memory_bytes\": 3000000000, \"disk_bytes\": 10000000000,"
+                        "\"disk_files\": 500000, \"output_bytes\": 1000000000, \"processes\": 1024, \"open_files\": 4096},"
+                        "\"required\": [{\"name\": \"wheel\", \"version\": \"0.41\", \"sha256\": \"00112233445566778899\"}]}}]}",
+                   "x 1.0\n  t: built (r)\n    build 7 on a, then: built after 2 s\n"
+                   "      made with Python 3.11.2, pip 23.0.1, gcc 12, glibc 2.36 on Debian 12; "
+                   "installed for it: wheel 0.41 (sha256 001122334455…)\n"
+                   "      from an sdist with sha256 0123456789abcdef, SOURCE_DATE_EPOCH 1704067200\n"
+                   "      in sandbox strict, network index, with settings of its own (sha256 fedcba987654…)\n"
+                   "      within 3 h, 1 h of silence, 12 h of processor time, 3000.0 MB of memory, 10000.0 MB and 500000 files on "
+                   "disk, 1000.0 MB of output, 1024 processes, 4096 open files\n"
+                   "      it took 1 s of processor time and 52.4 MB of memory\n");
+}
+
 static void what_is_left_out_is_said_unless_a_version_was_named(void **state)
 {
     assert_written("\"version_count\": 212", "{\"target\": \"t\", \"state\": \"built\", \"reason\": \"r\"}",
@@ -105,6 +126,7 @@ int main(void)
         cmocka_unit_test(places_are_told_up_to_ten_thousand),
         cmocka_unit_test(an_attempt_without_words_or_log_is_a_line),
         cmocka_unit_test(what_a_build_was_made_with_is_told),
+        cmocka_unit_test(what_a_build_had_and_took_is_told),
         cmocka_unit_test(what_is_left_out_is_said_unless_a_version_was_named),
         cmocka_unit_test(each_cause_of_a_skip_has_its_own_advice),
     };
