@@ -147,20 +147,14 @@ $$;
 CREATE FUNCTION wheel_hash(p_file text) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$ SELECT ('x' || left(md5(p_file), 8))::bit(32)::integer $$;
 
--- Sets of tags that are new; ids are not wasted on known ones.
-CREATE FUNCTION tagsets_add(p_tags text[], p_masks bigint[]) RETURNS void
-LANGUAGE sql AS $$
-    INSERT INTO tagset (tags, mask)
-        SELECT DISTINCT ON (n.tags) n.tags, n.mask FROM unnest(p_tags, p_masks) n (tags, mask)
-            WHERE NOT EXISTS (SELECT FROM tagset t WHERE t.tags = n.tags) ORDER BY n.tags
-        ON CONFLICT DO NOTHING
-$$;
-
--- The sets of tags on a page.
+-- The sets of tags on a page that are new; ids are not wasted on known ones.
 CREATE FUNCTION project_tagsets(p jsonb) RETURNS void
 LANGUAGE sql AS $$
-    SELECT tagsets_add(array_agg(w ->> 0), array_agg((w ->> 1)::bigint))
-        FROM jsonb_array_elements(p -> 'versions') v CROSS JOIN jsonb_array_elements(v -> 'wheels') w
+    INSERT INTO tagset (tags, mask)
+        SELECT w ->> 0, max((w ->> 1)::bigint)
+            FROM jsonb_array_elements(p -> 'versions') v CROSS JOIN jsonb_array_elements(v -> 'wheels') w
+            WHERE NOT EXISTS (SELECT FROM tagset t WHERE t.tags = w ->> 0) GROUP BY 1 ORDER BY 1
+        ON CONFLICT DO NOTHING
 $$;
 
 -- Brings the wheels of a package's versions in line with its page.
@@ -415,17 +409,17 @@ CREATE FUNCTION events_open() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET client_min_messages = warning AS $$
 BEGIN
     IF to_regclass('pg_temp.event_staging') IS NOT NULL THEN
-        PERFORM staging_check();
-        RETURN;
+        RETURN; -- whose they are, events_apply sees
     END IF;
     CREATE TEMP TABLE event_staging (serial bigint NOT NULL, happened bigint NOT NULL, kind "char" NOT NULL)
         ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_package (gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, id bigint)
+    CREATE TEMP TABLE event_package (
+        gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, shut boolean, spelt boolean, id bigint)
         ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_work (serial bigint, happened bigint, kind "char", package bigint) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_file (
-        package bigint, kind "char", serial bigint, happened bigint, wheel boolean, tagset integer, mask bigint,
-        version bigint) ON COMMIT DELETE ROWS;
+        package bigint, kind "char", serial bigint, happened bigint, wheel boolean, tagset integer, mask bigint)
+        ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_version (id bigint, package bigint, made bigint, fresh boolean) ON COMMIT DELETE ROWS;
     ALTER TABLE event_staging
         ADD name text NOT NULL, ADD display text NOT NULL, ADD version text, ADD sort_key bytea, ADD prerelease boolean,
@@ -443,70 +437,71 @@ BEGIN
     EXECUTE format('GRANT INSERT ON pg_temp.event_staging TO %I', session_user);
 END $$;
 
--- Nobody else's table may stand in for ours.
+-- Nobody else's table may stand in for ours. (By their names, as the catalogue's index has them: this is asked at each event.)
 CREATE FUNCTION staging_check() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relowner <> current_user::regrole) THEN
+    IF EXISTS (SELECT FROM pg_class
+                   WHERE relname = ANY ('{event_staging,event_package,event_work,event_file,event_version,sweep_staging}')
+                       AND relnamespace = pg_my_temp_schema() AND relowner <> current_user::regrole) THEN
         RAISE EXCEPTION 'this session has temporary tables of its own' USING ERRCODE = 'insufficient_privilege';
     END IF;
 END $$;
 
 -- Plans are made for few events or for many, and kept: they are forgotten when a batch is of quite another size, and then
--- the server is told anew how the events lie. (That takes a sixth of the time of a large batch: not each time.)
-CREATE FUNCTION events_size(p_events bigint) RETURNS void
+-- the server is told anew how the events lie. (That takes a sixth of the time of a large batch: not each time. And only of
+-- columns by which rows are joined: what is known of the serials is wrong for the next batch.)
+CREATE FUNCTION events_analyze(p_events bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     planned bigint := coalesce(nullif(current_setting('piwheels.events', true), ''), '-1');
-    alike boolean := planned >= 0 AND (greatest(p_events, planned) <= 1000 OR p_events BETWEEN planned / 4 AND planned * 4);
 BEGIN
-    PERFORM set_config('piwheels.analyze', (NOT alike)::text, true);
-    IF NOT alike THEN
-        PERFORM set_config('piwheels.events', p_events::text, false);
+    IF planned >= 0 AND (greatest(p_events, planned) <= 1000 OR p_events BETWEEN planned / 4 AND planned * 4) THEN
+        RETURN false;
     END IF;
-END $$;
-
--- Only of columns by which rows are joined: what is known of the serials is wrong for the next batch.
-CREATE FUNCTION events_analyze(p_columns text) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF current_setting('piwheels.analyze')::boolean THEN
-        EXECUTE 'ANALYZE pg_temp.' || p_columns;
-    END IF;
+    PERFORM set_config('piwheels.events', p_events::text, false);
+    ANALYZE pg_temp.event_staging (name, kind);
+    RETURN true;
 END $$;
 
 -- The packages that the batch is about: which it removes (up to which serial), and what becomes of the others.
-CREATE FUNCTION events_packages(p_cursor bigint, p_all boolean) RETURNS bigint[]
+CREATE FUNCTION events_packages(p_cursor bigint, p_kinds text, p_all boolean, p_analyze boolean) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
 DECLARE
     ended bigint[];
 BEGIN
     -- made: by the newest event that makes a package, or shows how it is spelt
-    INSERT INTO event_package (name, gone, made, newest, odd, yanked)
-        SELECT name, gone, CASE WHEN made > coalesce(gone, 0) THEN made END, newest, odd, yanked
+    INSERT INTO event_package (name, gone, made, newest, odd, yanked, shut, spelt, id)
+        SELECT s.name, s.gone, CASE WHEN s.made > coalesce(s.gone, 0) THEN s.made END, s.newest, s.odd, s.yanked, s.shut,
+               s.spelt, p.id
             FROM (SELECT name, max(serial) FILTER (WHERE kind = 'P') AS gone,
                          max(serial) FILTER (WHERE kind IN ('c', 'n', 's', 'w', 'o')) AS made,
-                         max(serial) AS newest, bool_or(kind = '?') AS odd, bool_or(kind = 'y') AS yanked
-                      FROM event_staging WHERE serial > p_cursor GROUP BY name) s;
-    PERFORM events_analyze('event_package (name)');
+                         max(serial) AS newest, bool_or(kind = '?') AS odd, bool_or(kind = 'y') AS yanked,
+                         bool_or(kind IN ('Q', 'C')) AS shut, bool_or(display <> name) AS spelt
+                      FROM event_staging WHERE serial > p_cursor GROUP BY name) s
+                LEFT JOIN package p ON p.name = s.name AND (p_all OR p.follow <> 'no');
+    IF p_analyze THEN
+        ANALYZE pg_temp.event_package (name);
+    END IF;
     ended := '{}';
-    IF EXISTS (SELECT FROM event_package WHERE gone IS NOT NULL) THEN
+    IF p_kinds LIKE '%P%' THEN
         ended := packages_remove(ARRAY (
-            SELECT p.id FROM event_package e JOIN package p ON p.name = e.name
-                WHERE e.gone > p.serial AND (p_all OR p.follow <> 'no') ORDER BY p.id));
+            SELECT p.id FROM event_package e JOIN package p ON p.id = e.id WHERE e.gone > p.serial ORDER BY p.id));
+        UPDATE event_package e SET id = NULL WHERE e.gone IS NOT NULL AND NOT EXISTS (SELECT FROM package p WHERE p.id = e.id);
     END IF;
-    IF p_all THEN
+    IF p_all AND EXISTS (SELECT FROM event_package WHERE id IS NULL) THEN
         INSERT INTO package (name, display)
-            SELECT e.name, s.display FROM event_package e JOIN event_staging s ON s.serial = e.made
-                WHERE NOT EXISTS (SELECT FROM package p WHERE p.name = e.name) ORDER BY e.name
+            SELECT e.name, s.display FROM event_package e JOIN event_staging s ON s.serial = e.made WHERE e.id IS NULL ORDER BY e.name
             ON CONFLICT (name) DO NOTHING;
+        UPDATE event_package e SET id = p.id FROM package p WHERE e.id IS NULL AND p.name = e.name;
     END IF;
-    UPDATE event_package e SET id = p.id FROM package p WHERE p.name = e.name AND (p_all OR p.follow <> 'no');
     INSERT INTO event_work
         SELECT s.serial, s.happened, s.kind, e.id, s.sort_key, s.version, s.prerelease, s.legacy, s.file, s.tags, s.fits
             FROM event_staging s JOIN event_package e ON e.name = s.name JOIN package p ON p.id = e.id
             WHERE s.serial > greatest(coalesce(e.gone, 0), p_cursor, p.serial);
-    PERFORM events_analyze('event_work (package, sort_key, kind)');
+    IF p_analyze THEN
+        ANALYZE pg_temp.event_work (package, sort_key, kind);
+    END IF;
     RETURN ended;
 END $$;
 
@@ -519,9 +514,12 @@ BEGIN
                               ELSE p.refresh_at END
         FROM event_package e LEFT JOIN event_staging s ON s.serial = e.made
         WHERE p.id = e.id AND p.serial < e.newest;
+    IF NOT EXISTS (SELECT FROM event_package WHERE spelt) THEN
+        RETURN;
+    END IF;
     INSERT INTO package_alias (name, package)
         SELECT DISTINCT ON (s.display) s.display, e.id FROM event_staging s JOIN event_package e ON e.name = s.name
-            WHERE e.id IS NOT NULL AND s.display <> s.name AND s.kind IN ('c', 'n', 's', 'w', 'o')
+            WHERE e.id IS NOT NULL AND e.spelt AND s.display <> s.name AND s.kind IN ('c', 'n', 's', 'w', 'o')
                 AND s.serial > coalesce(e.gone, 0)
             ORDER BY s.display
         ON CONFLICT (name) DO UPDATE SET package = excluded.package WHERE package_alias.package IS NULL;
@@ -533,9 +531,6 @@ LANGUAGE plpgsql AS $$
 DECLARE
     ended bigint[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM event_work WHERE kind = 'R') THEN
-        RETURN '{}';
-    END IF;
     ended := versions_remove(ARRAY (
         SELECT v.id FROM event_work w JOIN version v ON v.package = w.package AND v.sort_key = w.sort_key
             WHERE w.kind = 'R' ORDER BY v.id));
@@ -546,15 +541,14 @@ BEGIN
 END $$;
 
 -- The last word on each file decides whether it is there. What a set of tags covers was judged once, and that stands.
-CREATE FUNCTION events_files() RETURNS void
+CREATE FUNCTION events_files(p_kinds text, p_analyze boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM event_work WHERE file IS NOT NULL) THEN
-        RETURN;
-    END IF;
-    IF EXISTS (SELECT FROM event_work WHERE kind = 'w') THEN
-        PERFORM tagsets_add(array_agg(tags), array_agg(fits))
-            FROM (SELECT tags, max(fits) AS fits FROM event_work WHERE kind = 'w' GROUP BY tags) t;
+    IF p_kinds LIKE '%w%' THEN
+        INSERT INTO tagset (tags, mask)
+            SELECT w.tags, max(w.fits) FROM event_work w
+                WHERE w.kind = 'w' AND NOT EXISTS (SELECT FROM tagset t WHERE t.tags = w.tags) GROUP BY w.tags ORDER BY w.tags
+            ON CONFLICT DO NOTHING;
     END IF;
     INSERT INTO event_file (package, sort_key, file, kind, serial, happened, wheel, tagset, mask)
         SELECT f.package, f.sort_key, f.file, f.kind, f.serial, f.happened, f.tags IS NOT NULL, t.id, t.mask
@@ -562,7 +556,9 @@ BEGIN
                       FROM event_work WHERE kind IN ('s', 'w', 'F') AND file IS NOT NULL
                       ORDER BY package, sort_key, file, serial DESC) f
                 LEFT JOIN tagset t ON t.tags = f.tags;
-    PERFORM events_analyze('event_file (package, sort_key, kind)');
+    IF p_analyze THEN
+        ANALYZE pg_temp.event_file (package, sort_key, kind);
+    END IF;
 END $$;
 
 -- The sdists of a version in the order in which they came: the one to build from is the last .tar.gz, or else the last.
@@ -571,10 +567,22 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT s FROM unnest(p_sdists) WITH ORDINALITY u (s, place) ORDER BY s LIKE '%.tar.gz' DESC, place DESC LIMIT 1
 $$;
 
--- New versions, complete: most versions of PyPI's history are written once, here.
-CREATE FUNCTION events_versions(p_all boolean) RETURNS void
+-- The versions that the batch is about: those that are known, and the new ones, which are made complete. (Most of PyPI's
+-- history are written once, here.) Answers whether any were known.
+CREATE FUNCTION events_versions(p_all boolean, p_analyze boolean) RETURNS boolean
 LANGUAGE plpgsql AS $$
+DECLARE
+    some_known boolean;
 BEGIN
+    INSERT INTO event_version (id, package, sort_key, made, fresh)
+        SELECT v.id, v.package, v.sort_key, 0, false
+            FROM (SELECT DISTINCT package, sort_key FROM event_work WHERE sort_key IS NOT NULL) w
+                JOIN version v ON v.package = w.package AND v.sort_key = w.sort_key;
+    some_known := FOUND;
+    IF NOT EXISTS (SELECT FROM event_work w WHERE kind IN ('n', 's', 'w', 'o')
+                       AND NOT EXISTS (SELECT FROM event_version e WHERE e.package = w.package AND e.sort_key = w.sort_key)) THEN
+        RETURN some_known;
+    END IF;
     WITH first AS MATERIALIZED (
         SELECT DISTINCT ON (package, sort_key) package, sort_key, version, prerelease, legacy, happened, serial
             FROM event_work WHERE kind IN ('n', 's', 'w', 'o') ORDER BY package, sort_key, serial),
@@ -602,27 +610,24 @@ BEGIN
     INSERT INTO event_version (id, package, sort_key, made, fresh)
         SELECT n.id, n.package, n.sort_key, f.serial, true
             FROM fresh n JOIN first f ON f.package = n.package AND f.sort_key = n.sort_key;
-    INSERT INTO event_version (id, package, sort_key, made, fresh)
-        SELECT v.id, v.package, v.sort_key, 0, false
-            FROM (SELECT DISTINCT package, sort_key FROM event_work WHERE sort_key IS NOT NULL) w
-                JOIN version v ON v.package = w.package AND v.sort_key = w.sort_key
-            WHERE NOT EXISTS (SELECT FROM event_version e WHERE e.package = w.package AND e.sort_key = w.sort_key);
-    PERFORM events_analyze('event_version (id, package, sort_key)');
+    IF p_analyze THEN
+        ANALYZE pg_temp.event_version (id, package, sort_key);
+    END IF;
+    RETURN some_known;
 END $$;
 
--- The wheels of all versions, and the sdists of those that were there before.
-CREATE FUNCTION events_old_sdists() RETURNS void
+-- The sdists of versions that were there before; answers which versions that changed.
+CREATE FUNCTION events_old_sdists() RETURNS bigint[]
 LANGUAGE plpgsql AS $$
+DECLARE
+    versions bigint[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM event_file WHERE NOT wheel AND version IN (SELECT id FROM event_version WHERE NOT fresh)) THEN
-        RETURN;
-    END IF;
     WITH told AS (
-        SELECT version, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS came, array_agg(file) AS touched,
-               max(happened) FILTER (WHERE kind = 's') AS uploaded
-            FROM event_file WHERE NOT wheel
-                AND version IN (SELECT id FROM event_version WHERE NOT fresh)
-            GROUP BY version),
+        SELECT e.id AS version, array_agg(f.file ORDER BY f.serial) FILTER (WHERE f.kind = 's') AS came,
+               array_agg(f.file) AS touched, max(f.happened) FILTER (WHERE f.kind = 's') AS uploaded
+            FROM event_version e JOIN event_file f ON f.package = e.package AND f.sort_key = e.sort_key
+            WHERE NOT e.fresh AND NOT f.wheel
+            GROUP BY e.id),
     sets AS MATERIALIZED (
         SELECT t.version, t.uploaded, v.sdist AS old,
                ARRAY (SELECT s FROM unnest(v.other_sdists || v.sdist) WITH ORDINALITY o (s, place)
@@ -638,70 +643,87 @@ BEGIN
                 na_mask = CASE WHEN c.other THEN 0 ELSE v.na_mask END,
                 failed_mask = CASE WHEN c.other THEN 0 ELSE v.failed_mask END
             FROM chosen c WHERE v.id = c.version
-            RETURNING v.id, c.other, v.uploaded)
-    UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL,
-            ready_at = settled_at(c.uploaded, (SELECT settle_ms FROM configuration))
-        FROM changed c WHERE job.version = c.id AND c.other AND job.attempt IS NULL;
+            RETURNING v.id, c.other, v.uploaded),
+    renewed AS (
+        UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL,
+                ready_at = settled_at(c.uploaded, (SELECT settle_ms FROM configuration))
+            FROM changed c WHERE job.version = c.id AND c.other AND job.attempt IS NULL)
+    SELECT coalesce(array_agg(id), '{}') INTO versions FROM changed;
+    RETURN versions;
 END $$;
 
-CREATE FUNCTION events_wheels() RETURNS void
+-- The wheels of all versions. What covers those that were there before is worked out anew; answers which that changed.
+CREATE FUNCTION events_wheels(p_some_known boolean) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
 DECLARE
-    changed bigint[];
+    told bigint[];
+    versions bigint[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM event_file) THEN
-        RETURN;
-    END IF;
-    UPDATE event_file f SET version = e.id FROM event_version e WHERE e.package = f.package AND e.sort_key = f.sort_key;
-    IF NOT EXISTS (SELECT FROM event_file WHERE wheel) THEN
-        RETURN;
-    END IF;
-    DELETE FROM version_wheel k USING event_file f
-        WHERE f.kind = 'F' AND f.wheel AND k.version = f.version AND k.tagset = f.tagset AND k.name = wheel_hash(f.file);
+    DELETE FROM version_wheel k USING event_file f JOIN event_version e ON e.package = f.package AND e.sort_key = f.sort_key
+        WHERE f.kind = 'F' AND f.wheel AND k.version = e.id AND k.tagset = f.tagset AND k.name = wheel_hash(f.file);
     INSERT INTO version_wheel (version, tagset, name)
-        SELECT f.version, f.tagset, wheel_hash(f.file) FROM event_file f WHERE f.kind = 'w' AND f.version IS NOT NULL
+        SELECT e.id, f.tagset, wheel_hash(f.file)
+            FROM event_file f JOIN event_version e ON e.package = f.package AND e.sort_key = f.sort_key WHERE f.kind = 'w'
         ON CONFLICT DO NOTHING;
-    changed := ARRAY (SELECT DISTINCT f.version FROM event_file f JOIN event_version e ON e.id = f.version
-        WHERE NOT e.fresh AND f.wheel);
-    UPDATE version v SET covered_mask = c.mask FROM (
-            SELECT u.id, (SELECT coalesce(bit_or(t.mask), 0) FROM version_wheel k JOIN tagset t ON t.id = k.tagset
-                              WHERE k.version = u.id) AS mask FROM unnest(changed) u (id)) c
-        WHERE v.id = c.id AND v.covered_mask <> c.mask;
+    IF NOT p_some_known THEN
+        RETURN '{}';
+    END IF;
+    told := ARRAY (
+        SELECT DISTINCT e.id FROM event_version e JOIN event_file f ON f.package = e.package AND f.sort_key = e.sort_key
+            WHERE NOT e.fresh AND f.wheel);
+    WITH covered AS MATERIALIZED ( -- looked up, row by row: nobody reads all sets of tags, or all versions, for a few
+        SELECT u.id, (SELECT coalesce(bit_or((SELECT t.mask FROM tagset t WHERE t.id = k.tagset)), 0)
+                          FROM version_wheel k WHERE k.version = u.id) AS mask
+            FROM unnest(told) u (id)),
+    changed AS (
+        UPDATE version v SET covered_mask = c.mask FROM covered c
+            WHERE v.id = ANY (told) AND v.id = c.id AND v.covered_mask <> c.mask RETURNING v.id)
+    SELECT coalesce(array_agg(id), '{}') INTO versions FROM changed;
+    RETURN versions;
 END $$;
 
--- Yanked or not, quarantined or not: the last word counts, if it was said after the release, or the project, was made.
-CREATE FUNCTION events_flags() RETURNS void
+-- Yanked or not, quarantined or not: the last word counts, if it was said after the release, or the project, was made. Answers
+-- which versions that changed.
+CREATE FUNCTION events_flags(p_kinds text) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
+DECLARE
+    yanked_or_not bigint[];
+    quarantined_or_not bigint[];
+    of_projects bigint[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM event_work WHERE kind IN ('y', 'u', 'q', 'd', 'Q', 'C')) THEN
-        RETURN;
+    WITH changed AS (
+        UPDATE version v SET yanked = l.kind = 'y', yanked_reason = '' FROM (
+                SELECT DISTINCT ON (e.id) e.id, w.kind FROM event_work w
+                    JOIN event_version e ON e.package = w.package AND e.sort_key = w.sort_key
+                    WHERE w.kind IN ('y', 'u') AND w.serial > e.made ORDER BY e.id, w.serial DESC) l
+            WHERE v.id = l.id AND v.yanked <> (l.kind = 'y') RETURNING v.id)
+    SELECT coalesce(array_agg(id), '{}') INTO yanked_or_not FROM changed;
+    IF p_kinds !~ '[qdQC]' THEN
+        RETURN yanked_or_not;
     END IF;
-    UPDATE version v SET yanked = l.kind = 'y', yanked_reason = '' FROM (
-            SELECT DISTINCT ON (e.id) e.id, w.kind FROM event_work w
-                JOIN event_version e ON e.package = w.package AND e.sort_key = w.sort_key
-                WHERE w.kind IN ('y', 'u') AND w.serial > e.made ORDER BY e.id, w.serial DESC) l
-        WHERE v.id = l.id AND v.yanked <> (l.kind = 'y');
-    UPDATE version v SET quarantined = l.kind = 'q' FROM (
-            SELECT DISTINCT ON (e.id) e.id, w.kind FROM event_work w
-                JOIN event_version e ON e.package = w.package AND e.sort_key = w.sort_key
-                WHERE w.kind IN ('q', 'd') AND w.serial > e.made ORDER BY e.id, w.serial DESC) l
-        WHERE v.id = l.id AND v.quarantined <> (l.kind = 'q');
-    WITH turned AS (
-        UPDATE package p SET quarantined = l.kind = 'Q' FROM (
-                SELECT DISTINCT ON (w.package) w.package, w.kind FROM event_work w JOIN event_package e ON e.id = w.package
-                        JOIN package o ON o.id = w.package
-                    WHERE w.kind IN ('Q', 'C') AND (o.serial > 0 OR w.serial > (
-                        SELECT coalesce(min(m.serial), 0) FROM event_staging m
-                            WHERE m.name = e.name AND m.serial > coalesce(e.gone, 0) AND m.kind IN ('c', 'n', 's', 'w', 'o')))
-                    ORDER BY w.package, w.serial DESC) l
-            WHERE p.id = l.package AND p.quarantined <> (l.kind = 'Q') RETURNING p.id)
-    INSERT INTO event_version (id, package, sort_key, made, fresh)
-        SELECT v.id, v.package, v.sort_key, 0, false FROM turned t JOIN version v ON v.package = t.id
-            WHERE NOT EXISTS (SELECT FROM event_version e WHERE e.id = v.id);
-    IF EXISTS (SELECT FROM event_work WHERE kind IN ('q', 'd', 'Q', 'C')) THEN
-        PERFORM files_withhold(ARRAY (SELECT e.id FROM event_version e JOIN event_work w ON w.package = e.package
-            WHERE w.kind IN ('q', 'd', 'Q', 'C')));
-    END IF;
+    WITH changed AS (
+        UPDATE version v SET quarantined = l.kind = 'q' FROM (
+                SELECT DISTINCT ON (e.id) e.id, w.kind FROM event_work w
+                    JOIN event_version e ON e.package = w.package AND e.sort_key = w.sort_key
+                    WHERE w.kind IN ('q', 'd') AND w.serial > e.made ORDER BY e.id, w.serial DESC) l
+            WHERE v.id = l.id AND v.quarantined <> (l.kind = 'q') RETURNING v.id)
+    SELECT coalesce(array_agg(id), '{}') INTO quarantined_or_not FROM changed;
+    WITH said AS (
+        SELECT DISTINCT ON (package) package, kind, serial FROM event_work
+            WHERE kind IN ('Q', 'C') ORDER BY package, serial DESC),
+    born AS MATERIALIZED ( -- of all of them at once: to look for each would read the batch again and again
+        SELECT e.id, min(s.serial) AS serial FROM event_staging s JOIN event_package e ON e.name = s.name
+            WHERE e.shut AND s.serial > coalesce(e.gone, 0) AND s.kind IN ('c', 'n', 's', 'w', 'o') GROUP BY e.id),
+    turned AS (
+        UPDATE package p SET quarantined = l.kind = 'Q' FROM said l LEFT JOIN born b ON b.id = l.package
+            WHERE p.id = l.package AND p.quarantined <> (l.kind = 'Q') AND (p.serial > 0 OR l.serial > coalesce(b.serial, 0))
+            RETURNING p.id)
+    SELECT coalesce(array_agg(v.id), '{}') INTO of_projects
+        FROM turned t CROSS JOIN LATERAL (SELECT id FROM version WHERE package = t.id OFFSET 0) v;
+    PERFORM files_withhold(ARRAY (
+        SELECT e.id FROM event_version e JOIN event_work w ON w.package = e.package WHERE w.kind IN ('q', 'd', 'Q', 'C')
+        UNION SELECT unnest(of_projects)));
+    RETURN yanked_or_not || quarantined_or_not || of_projects;
 END $$;
 
 -- Drops the partitions of events all of which are older than so long. Somebody who reads them is not waited for: it is done
@@ -722,17 +744,13 @@ EXCEPTION WHEN lock_not_available THEN
 END $$;
 
 -- Keeps the batch, as far as it is young enough. The partitions (of 100,000 serials: some days) are made when they are needed.
-CREATE FUNCTION events_keep(p_cursor bigint) RETURNS void
+CREATE FUNCTION events_keep(p_cursor bigint, p_retention_ms bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     size constant bigint := 100000;
-    retention_ms bigint := (SELECT event_retention_ms FROM configuration);
-    since bigint := extract(epoch FROM now()) - retention_ms / 1000;
+    since bigint := extract(epoch FROM now()) - p_retention_ms / 1000;
     place bigint;
 BEGIN
-    IF retention_ms = 0 THEN
-        RETURN;
-    END IF;
     FOR place IN SELECT DISTINCT serial / size FROM event_staging WHERE serial > p_cursor AND happened >= since ORDER BY 1 LOOP
         IF to_regclass(format('piwheels.event_%s', place)) IS NULL THEN
             EXECUTE format('CREATE TABLE piwheels.event_%s PARTITION OF piwheels.event FOR VALUES FROM (%s) TO (%s)',
@@ -742,68 +760,87 @@ BEGIN
     -- those of a history that is read a second time may be there
     INSERT INTO event SELECT serial, to_timestamp(happened), kind, name, display, version, file FROM event_staging
         WHERE serial > p_cursor AND happened >= since ORDER BY serial ON CONFLICT DO NOTHING;
-    PERFORM events_expire(retention_ms);
+    PERFORM events_expire(p_retention_ms);
 END $$;
 
--- The pages that the batch makes stale; quiet: only of packages that have something of ours.
+-- The pages that the batch makes stale, in the order of page_stale; quiet: only of packages that have something of ours.
 CREATE FUNCTION events_pages(p_quiet boolean) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    shown text[] := ARRAY (
-        SELECT p.name FROM (SELECT DISTINCT package FROM event_work) w JOIN package p ON p.id = w.package
-            WHERE p.live_files > 0);
 BEGIN
-    PERFORM pages_stale('index', shown);
-    PERFORM pages_stale('project', CASE WHEN p_quiet THEN shown ELSE ARRAY (
-        SELECT p.name FROM (SELECT DISTINCT package FROM event_work) w JOIN package p ON p.id = w.package) END);
-    PERFORM page_stale('home', '');
+    INSERT INTO stale_page (kind, key)
+        SELECT kind, key FROM (
+            SELECT k.place, k.kind, p.name AS key
+                FROM (SELECT DISTINCT package FROM event_work) w JOIN package p ON p.id = w.package
+                    CROSS JOIN (VALUES (1, 'index'), (2, 'project')) k (place, kind)
+                WHERE p.live_files > 0 OR k.kind = 'project' AND NOT p_quiet
+            UNION ALL SELECT 3, 'home', '') pages
+            ORDER BY place, key
+        ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
 END $$;
 
 -- Applies what COPY has put into event_staging: the events after p_from up to p_to. What was applied before is passed over,
 -- so that a repetition changes nothing. p_all: of all packages, else of followed ones; p_quiet: the history is read, and
 -- packages that have nothing of ours get their pages at its end.
 -- `ended`: attempts that somebody must stop, for PyPI does not want what they build to be had; `jobs`: there may be work.
+-- Most of the time one event comes, so that each step is left out that has nothing to do for the kinds of events there are.
 CREATE FUNCTION events_apply(p_from bigint, p_to bigint, p_all boolean, p_quiet boolean)
     RETURNS TABLE (applied bigint, ended bigint[], jobs boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET jit = off SET work_mem = '64MB' SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    cursor bigint;
-    touched bigint[];
-    known bigint[];
+    policy configuration;
+    kinds text;
+    some_known boolean;
+    anew boolean;               -- the server is told how the events lie
+    changed bigint[] := '{}';   -- versions whose jobs may be others now
 BEGIN
-    SELECT pypi_serial INTO cursor FROM configuration FOR NO KEY UPDATE;
+    SELECT * INTO policy FROM configuration FOR NO KEY UPDATE;
     PERFORM staging_check();
-    IF p_from > cursor THEN
-        RAISE EXCEPTION 'events up to % are missing before %', p_from, cursor
+    IF p_from > policy.pypi_serial THEN
+        RAISE EXCEPTION 'events up to % are missing before %', p_from, policy.pypi_serial
             USING ERRCODE = 'object_not_in_prerequisite_state'; -- none of these events is to blame
     END IF;
-    applied := count(*) FROM event_staging WHERE serial > cursor;
-    PERFORM events_size(applied);
-    PERFORM events_analyze('event_staging (name, kind)');
-    ended := events_packages(cursor, p_all);
-    ended := ended || events_releases_gone();
-    PERFORM events_files();
-    PERFORM events_versions(p_all);
-    PERFORM events_wheels();
-    PERFORM events_old_sdists();
-    PERFORM events_flags();
+    SELECT coalesce(sum(events), 0), coalesce(string_agg(kind::text, ''), '') INTO applied, kinds
+        FROM (SELECT kind, count(*) AS events FROM event_staging WHERE serial > policy.pypi_serial GROUP BY kind) k;
+    anew := events_analyze(applied);
+    ended := events_packages(policy.pypi_serial, kinds, p_all, anew);
+    IF kinds LIKE '%R%' THEN
+        ended := ended || events_releases_gone();
+    END IF;
+    IF kinds ~ '[swF]' THEN
+        PERFORM events_files(kinds, anew);
+    END IF;
+    some_known := events_versions(p_all, anew);
+    IF kinds ~ '[wF]' THEN
+        changed := events_wheels(some_known);
+    END IF;
+    IF some_known AND kinds ~ '[sF]' THEN
+        changed := changed || events_old_sdists();
+    END IF;
+    IF kinds ~ '[yuqdQC]' THEN
+        changed := changed || events_flags(kinds);
+    END IF;
     PERFORM events_spellings();
-    touched := ARRAY (SELECT id FROM event_version ORDER BY id);
-    known := ARRAY (SELECT id FROM event_version WHERE NOT fresh);
-    PERFORM FROM version WHERE id = ANY (known) ORDER BY id FOR NO KEY UPDATE;
-    PERFORM skips_strike(touched);
-    PERFORM jobs_settle(touched);
-    IF known <> '{}' THEN
-        ended := ended || attempts_end_unwanted(known);
+    IF changed <> '{}' THEN
+        PERFORM FROM version WHERE id = ANY (changed) ORDER BY id FOR NO KEY UPDATE;
+    END IF;
+    changed := changed || ARRAY (SELECT id FROM event_version WHERE fresh ORDER BY id);
+    IF changed <> '{}' THEN
+        PERFORM skips_strike(changed);
+        PERFORM jobs_settle(changed);
+    END IF;
+    IF kinds ~ '[FyqQ]' THEN
+        ended := ended || attempts_end_unwanted(changed || ARRAY (SELECT id FROM event_version WHERE NOT fresh));
     END IF;
     PERFORM events_pages(p_quiet);
-    PERFORM events_keep(cursor);
-    IF NOT p_quiet AND (SELECT reads_history FROM configuration) THEN
+    IF policy.event_retention_ms > 0 THEN
+        PERFORM events_keep(policy.pypi_serial, policy.event_retention_ms);
+    END IF;
+    IF policy.reads_history AND NOT p_quiet THEN
         PERFORM people_pages_stale();
     END IF;
     UPDATE configuration SET pypi_serial = greatest(pypi_serial, p_to), reads_history = p_quiet;
-    jobs := touched <> '{}';
+    jobs := changed <> '{}';
     RETURN NEXT;
 END $$;
 
