@@ -65,10 +65,13 @@ class Queue:
                  + ", ".join([ones] * 5) + ")")
 
     def apply(self, kind, file=None):
-        self.serial += 1
+        return self.store([EVENT.format(self.serial + 1, kind, file or "\\N")])
+
+    def store(self, lines):
+        before, self.serial = self.serial, self.serial + len(lines)
         self.run("BEGIN; SELECT piwheels.events_open()")
-        self.cursor.copy_expert("COPY pg_temp.event_staging FROM STDIN", Line(EVENT.format(self.serial, kind, file or "\\N")))
-        pages = self.pages(f"SELECT * FROM piwheels.events_apply({self.serial - 1}, {self.serial}, true, false)")
+        self.cursor.copy_expert("COPY pg_temp.event_staging FROM STDIN", Line("\n".join(lines)))
+        pages = self.pages(f"SELECT * FROM piwheels.events_apply({before}, {self.serial}, true, false)")
         self.run("COMMIT")
         return pages
 
@@ -76,6 +79,12 @@ class Queue:
         """How many the statement reads."""
         told = "\n".join(row[0] for row in self.run("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) " + statement))
         return max(int(hit) + int(read or 0) for hit, read in re.findall(r"Buffers: shared hit=(\d+)(?: read=(\d+))?", told))
+
+
+def wheel(serial, version):
+    """An event: PyPI has got one more wheel of a version."""
+    return "\t".join([f"{serial}", "1700000000", "w", "many", "many", f"1.{version}", f"\\\\x{version:08x}", "f", "f",
+                      f"many-1.{version}-{serial}-py3-none-any.whl", "py3-none-any", "1"])
 
 
 class Line:
@@ -90,14 +99,20 @@ class Line:
 @pytest.fixture(scope="module", params=["stale", "true"])
 def queue(request, postgres):
     """With figures about the tables that were taken when these were empty, or that are true."""
-    postgres.createdb("plans")
-    done = piwheels("initdb", "-y", "-d", postgres.dsn("plans"))
+    with a_database(postgres, "plans", FILL + ("ANALYZE;" if request.param == "true" else "")) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def a_database(postgres, name, fill):
+    postgres.createdb(name)
+    done = piwheels("initdb", "-y", "-d", postgres.dsn(name))
     assert done.returncode == 0, done.stderr
-    postgres.psql(FILL + ("ANALYZE;" if request.param == "true" else ""), "plans")
-    with contextlib.closing(psycopg2.connect(postgres.dsn("plans"))) as connection:
+    postgres.psql(fill, name)
+    with contextlib.closing(psycopg2.connect(postgres.dsn(name))) as connection:
         connection.autocommit = True
         yield Queue(postgres, connection)
-    postgres.dropdb("plans")
+    postgres.dropdb(name)
 
 
 @pytest.fixture(params=[False, True], ids=["alone", "beside a snapshot"])
@@ -146,3 +161,14 @@ def test_an_event(dead, kind, file):
     for _ in range(6):
         dead.apply(kind, file and file.format(dead.serial))
     assert dead.apply(kind, file and file.format(dead.serial)) < PAGES
+
+
+def test_a_wheel_right_after_the_history(postgres):
+    """The server has not yet had the time to look how the tables have grown."""
+    fill = "SELECT piwheels.target_add('t0', 'cp311', 'linux_x86_64', ''); UPDATE piwheels.configuration SET follows = 'all', settle_ms = 0"
+    with a_database(postgres, "history", fill) as made:
+        for part in range(4):
+            made.store([wheel(made.serial + n + 1, 10_000 * part + n // 2) for n in range(20_000)])
+        for number in range(3):
+            made.store([wheel(made.serial + 1, number)])
+        assert made.store([wheel(made.serial + 1, 30_000)]) < PAGES
