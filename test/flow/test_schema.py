@@ -1272,9 +1272,17 @@ def test_events_that_leave_a_gap_are_refused(log):
                                             "SELECT * FROM piwheels.events_apply(7, 8, true, false); COMMIT;")
 
 
-def test_nobody_else_can_put_a_table_in_the_place_of_ours(log):
+@pytest.mark.parametrize("name", ["event_package", "event_work", "event_file", "event_version"])
+def test_nobody_else_can_put_a_table_in_the_place_of_ours(log, name):
+    work = "SELECT piwheels.events_open(); SELECT * FROM piwheels.events_apply(0, 1, true, false)"
+    assert "already exists" in log.world.fails(f"CREATE TEMP VIEW {name} AS SELECT 1; {work}")
     assert "temporary tables of its own" in log.world.fails(
-        "CREATE TEMP VIEW event_staging AS SELECT 1; SELECT piwheels.events_open()")
+        f"CREATE TEMP VIEW event_staging AS SELECT 1; CREATE TEMP VIEW {name} AS SELECT 1; {work}")
+
+
+def test_nobody_else_can_put_a_table_in_the_place_of_the_sweeps(log):
+    assert "temporary tables of its own" in log.world.fails(
+        "CREATE TEMP VIEW sweep_staging AS SELECT 1; SELECT piwheels.sweep_open()")
 
 
 # ---- what is kept up, held against what it follows from ----
