@@ -360,11 +360,12 @@ struct db_build_end {
 void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *end, int64_t retry_ms,
                   bool *recorded, void (*done)(struct db_call *c, int error));
 
+#define DB_FILES_MAX 32       /* of a build */
 enum db_verdict { DB_FILE_NEW, DB_FILE_BACK, DB_FILE_LEAVING, DB_FILE_SAME, DB_FILE_OTHER, DB_FILE_AGAIN }; /* see files_begin */
 struct db_verdicts {
     unsigned count;           /* 0: the attempt is no longer the job's */
-    enum db_verdict items[16];
-    unsigned tags[16];        /* with DB_FILE_AGAIN: the build tag that its name may have */
+    enum db_verdict items[DB_FILES_MAX];
+    unsigned tags[DB_FILES_MAX];      /* with DB_FILE_AGAIN: the build tag that its name may have */
 };
 /* `json` as files_begin in schema/functions.sql wants it. Batched, as is db_build_publish. */
 void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,

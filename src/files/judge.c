@@ -21,14 +21,14 @@ static const struct db_target *own_target(const struct receipt *r)
 
 /* A pure wheel serves every target; another those of the same platform and distribution that its tags fit: a name does
  * not tell the distribution. */
-static uint64_t targets_served(const struct receipt *r, const struct wheel_name *name)
+uint64_t receipt_serves(const struct receipt *r, const struct wheel_name *name, const char *platform)
 {
     const struct db_target *own = own_target(r);
     uint64_t serves = 0;
     for (unsigned i = 0; i < r->targets->count; i++) {
         const struct db_target *t = &r->targets->items[i];
         struct python_target tags = {.abi = t->abi, .platform = t->platform};
-        bool at_home = strcmp(t->platform, own->platform) == 0 && strcmp(t->label, own->label) == 0;
+        bool at_home = strcmp(t->platform, platform) == 0 && strcmp(t->label, own->label) == 0;
         if ((at_home || python_wheel_is_pure(name)) && python_wheel_fits(name, &tags))
             serves |= (uint64_t)1 << t->id;
     }
@@ -56,7 +56,7 @@ void receipt_judge(struct receipt *r)
                                r->why, sizeof r->why);
     if (r->work_error)
         return;
-    f->serves = own ? targets_served(r, &f->wheel.name) : 0;
+    f->serves = own ? receipt_serves(r, &f->wheel.name, own->platform) : 0;
     if (!own || !(f->serves >> own->id & 1)) {
         r->work_error = -EBADMSG;
         snprintf(r->why, sizeof r->why, "its tags do not fit the target %s (%s, %s)", own ? own->name : "",

@@ -244,7 +244,7 @@ static int check_report(const struct receipt *r, const struct msg_built *b, char
 static void note_files(struct receipt *r, const struct msg_built *b)
 {
     r->file_count = b->files.count;
-    r->files_made = mem_new(r->file_count + 1, sizeof *r->files_made);
+    r->files_made = mem_new(2 * r->file_count + 1, sizeof *r->files_made); /* with twins */
     for (unsigned i = 0; i < b->files.count; i++) {
         const struct rec_wheel *w = &b->files.items[i];
         struct receipt_file *f = &r->files_made[i];
@@ -389,6 +389,8 @@ void receipt_free(struct receipt *r)
     free(r->packed_log);
     free(r->record);
     for (unsigned i = 0; i < r->file_count; i++) {
+        if (r->files_made[i].twin)
+            continue;
         wheel_release(&r->files_made[i].wheel);
         free(r->files_made[i].apt);
     }

@@ -4,6 +4,7 @@
  *   receipt.c   takes in: the log, then file after file, each verified as it is complete
  *   made_with.c the record of the build, from what its slave tells
  *   judge.c     verifies one file, on a pool thread
+ *   twin.c      what an ARMv6 can run goes by a name for it, too
  *   bundle.c    puts the disk work of many receipts together
  *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
  *   recover.c   undoes what a crash left half-way
@@ -55,6 +56,7 @@ struct receipt_file {
     char path[512];                  /* in staging */
     char public_path[768];           /* below the output directory */
     char *apt;                       /* Debian packages with the libraries it needs, as announced: names, each ended by a newline */
+    const struct receipt_file *twin; /* the same bytes go by another name, too: then the next is the twin's */
     struct wheel wheel;              /* what we read ourselves, as the next */
     struct wheel_code code;
     bool judged;
@@ -127,6 +129,16 @@ char *receipt_compose_record(const struct receipt *r, const struct msg_built *b)
 /* judge.c: reads and judges files_made[at] on a pool thread; sets work_error (0, -EBADMSG the wheel's own fault, else the
  * machine's) and why. */
 void receipt_judge(struct receipt *r);
+
+/* The targets that a file of these tags serves, when it is named for this platform. */
+uint64_t receipt_serves(const struct receipt *r, const struct wheel_name *name, const char *platform);
+
+/* twin.c: before they are announced, adds to the files those that are another's twin. */
+void receipt_add_twins(struct receipt *r);
+/* As the file is called: the twin's own platform, else the name's. */
+const char *receipt_platform(const struct receipt_file *f);
+/* What was read of it. */
+const struct wheel *receipt_wheel(const struct receipt_file *f);
 
 /* record.c: prepares its bundles; drives the receipt to its end and frees it. */
 void files_init_bundles(struct files *f);

@@ -151,13 +151,14 @@ static json_t *lines_of(const char *text)
 static json_t *describe_file(const struct receipt_file *f)
 {
     char sha256[SHA256_HEX_SIZE], metadata_sha256[SHA256_HEX_SIZE];
+    const struct wheel *w = receipt_wheel(f);
     json_t *requires = json_array();
-    for (size_t i = 0; i < f->wheel.metadata.requires_dist_count; i++)
-        json_array_append_new(requires, json_string(f->wheel.metadata.requires_dist[i]));
+    for (size_t i = 0; i < w->metadata.requires_dist_count; i++)
+        json_array_append_new(requires, json_string(w->metadata.requires_dist[i]));
     return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s, s:s}", "path", f->public_path, "name", f->name,
                      "size", (json_int_t)f->size_bytes, "sha256", hash_hex(f->sha256, sha256),
-                     "metadata_sha256", hash_hex(f->wheel.metadata_sha256, metadata_sha256), "requires_python",
-                     f->wheel.metadata.requires_python ? f->wheel.metadata.requires_python : "", "requires", requires,
+                     "metadata_sha256", hash_hex(w->metadata_sha256, metadata_sha256), "requires_python",
+                     w->metadata.requires_python ? w->metadata.requires_python : "", "requires", requires,
                      "apt", lines_of(f->apt), "native", f->code.native, "armv6", f->code.armv6, "glibc", f->code.glibc,
                      "glibcxx", f->code.glibcxx);
 }
@@ -179,15 +180,19 @@ static enum step announce(struct receipt *r)
 static enum step announce_files(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    return step_failed(r, "keeping the log") ? STEP_FAIL : announce(r);
+    if (step_failed(r, "keeping the log"))
+        return STEP_FAIL;
+    receipt_add_twins(r);
+    return announce(r);
 }
 
 /* A published name never changes its bytes: a rebuild goes by the next build tag. False when such a name is too long. */
 static bool tag_name(struct receipt *r, struct receipt_file *f, unsigned tag)
 {
-    const struct wheel_name *n = &f->wheel.name;
+    const struct wheel_name *n = &receipt_wheel(f)->name;
     char name[1600];
-    int len = snprintf(name, sizeof name, "%s-%s-%u-%s-%s-%s.whl", n->dist, n->version, tag, n->python, n->abi, n->platform);
+    int len = snprintf(name, sizeof name, "%s-%s-%u-%s-%s-%s.whl", n->dist, n->version, tag, n->python, n->abi,
+                       receipt_platform(f));
     if (len < 0 || (size_t)len >= sizeof f->name)
         return false;
     text_copy(f->name, sizeof f->name, name);
@@ -242,7 +247,7 @@ static void add_files(struct receipt *r, struct fs_batch *b)
             continue;
         place_path(r, f, path, sizeof path);
         snprintf(metadata, sizeof metadata, "%s.metadata", path);
-        fs_batch_replace(b, metadata, f->wheel.metadata_bytes, f->wheel.metadata_len, true, &f->placing);
+        fs_batch_replace(b, metadata, receipt_wheel(f)->metadata_bytes, receipt_wheel(f)->metadata_len, true, &f->placing);
         fs_batch_publish(b, f->path, path, &f->placing);
     }
 }

@@ -223,6 +223,8 @@ def test_the_record_tells_what_a_build_was_made_with(built, package):
     assert (record["package"], record["version"], record["target"]) == (package, "0.1", "native")
     assert record["libc"].startswith("glibc 2.") and record["compiler"] and record["system"] and record["limits"]["timeout_ms"] == 20000
     assert record["python"].startswith("3.") and record["pip"]
+    assert (record["sandbox"], record["network"]) == ("strict", "index") and record["source_date_epoch"] > 1500000000
+    assert record["limits"]["processes"] == 1024 and all(record["limits"].values())
     assert {one["name"]: len(one["sha256"]) for one in record["required"]} == {"setuptools": 64, "wheel": 64}
     assert record["wall_ms"] > 0 and len(record["sdist_sha256"]) == 64
     assert record["outcome"] == ("success" if package in SUCCESSES else "failed")

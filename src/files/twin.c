@@ -1,0 +1,50 @@
+/*
+ * Wheels for an ARMv7 whose code an ARMv6 can run, too (the Pi Zero), by the attributes of every object in them: they are
+ * published once more, under the name that pip looks for there. The bytes are the same; the tags in WHEEL, which nobody
+ * reads when he installs, stay those of the build. Called by record.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "python.h"
+#include "receipt.h"
+
+#define FROM "linux_armv7l"
+#define TO "linux_armv6l"
+
+const char *receipt_platform(const struct receipt_file *f)
+{
+    return f->twin ? TO : f->wheel.name.platform;
+}
+
+const struct wheel *receipt_wheel(const struct receipt_file *f)
+{
+    return f->twin ? &f->twin->wheel : &f->wheel;
+}
+
+static void add_twin(struct receipt *r, const struct receipt_file *f)
+{
+    struct receipt_file *twin = &r->files_made[r->file_count];
+    struct wheel_name name = f->wheel.name;
+    size_t head = strlen(f->name) - strlen(FROM ".whl");
+
+    *twin = *f;
+    twin->twin = f;
+    memset(&twin->wheel, 0, sizeof twin->wheel);
+    text_copy(name.platform, sizeof name.platform, TO);
+    memcpy(twin->name + head, TO, strlen(TO));
+    snprintf(twin->public_path, sizeof twin->public_path, "simple/%s/%s", r->attempt.package, twin->name);
+    twin->serves = receipt_serves(r, &name, TO);
+    r->file_count++;
+}
+
+void receipt_add_twins(struct receipt *r)
+{
+    unsigned made = r->file_count;
+    for (unsigned i = 0; i < made; i++) {
+        const struct receipt_file *f = &r->files_made[i];
+        if (f->code.armv6 && strcmp(f->wheel.name.platform, FROM) == 0)
+            add_twin(r, f);
+    }
+}
