@@ -199,12 +199,13 @@ class Farm:
                 ON CONFLICT (label) DO NOTHING""")
         self.accepted.update((label, identity) for label in new)
 
-    def start_slave(self, *options, label="slave-a", accepted=True, **environment):
-        """With the key of all slaves, accepted already; or with one that it makes, and a stranger."""
+    def start_slave(self, *options, label="slave-a", accepted=True, within=(), **environment):
+        """With the key of all slaves, accepted already; or with one that it makes, and a stranger. `within`: words before
+        its command."""
         if accepted:
             self.accept(label)
             IDENTITY.store(self.directory / ".local/state/piwheels/slave.key")
-        slave = Process(self.program, "slave", "-v", "--master", self.address, "-L", label, "-d",
+        slave = Process(*within, self.program, "slave", "-v", "--master", self.address, "-L", label, "-d",
                         self.directory / f"build-{label}", *options, env=clean_environment(HOME=self.directory, **environment))
         self.slaves.append(slave)
         return slave

@@ -1,4 +1,6 @@
 """Real builds of piwtest-waits, each of which goes on when its test tells it to."""
+import pathlib
+
 from harness import PIWHEELS, Process
 
 PACKAGE = "piwtest-waits"
@@ -7,11 +9,12 @@ PACKAGE = "piwtest-waits"
 class Waiting:
     """One build on a real slave."""
 
-    def __init__(self, farm, version, label="slave-a", after=0):
+    def __init__(self, farm, version, label="slave-a", after=0, root=""):
+        """Root: where the slave's file system is seen from here."""
         self.farm, self.version = farm, version
         line = farm.master.wait_line(rf"\({label}\): builds {PACKAGE} {version} for (\S+) \(build (\d+)\)", after)
         self.target, self.attempt = line.group(1), int(line.group(2))
-        self.directory = farm.directory / f"build-{label}" / f"attempt-{self.attempt}"
+        self.directory = pathlib.Path(f"{root}{farm.directory}") / f"build-{label}" / f"attempt-{self.attempt}"
 
     def wait(self):
         """Until it has begun to wait."""
