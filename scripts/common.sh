@@ -7,7 +7,7 @@ libseccomp-dev libsqlite3-dev libcmocka-dev libncurses-dev'
 PACKAGES_RUN='postgresql postgresql-client nginx-light python3-pip python3-venv python3-dev python3-setuptools-whl
 bubblewrap python3-wheel-whl libffi-dev g++ make curl ca-certificates procps util-linux'
 PACKAGES_TEST='clang libclang-rt-14-dev python3-pytest python3-pytest-xdist python3-msgpack python3-psycopg2 python3-packaging mandoc
-openssl sqlite3 git tmux python3-jsonschema chromium
+openssl sqlite3 git tmux python3-jsonschema chromium iproute2
 fonts-dejavu-core'
 
 say() { printf '%s: %s\n' "$me" "$*"; }

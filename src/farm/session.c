@@ -295,7 +295,8 @@ static void stop_what_is_lost(struct session *s)
 static enum step welcome(struct task *t)
 {
     struct session *s = container_of(t, struct session, greeting);
-    struct message m = {.verb = VERB_ACK, .ack = {.slave = (uint64_t)s->slave, .index_url = s->farm->index_url}};
+    struct message m = {.verb = VERB_ACK, .ack = {.slave = (uint64_t)s->slave, .index_url = s->farm->index_url,
+                                                   .lease_ms = (uint64_t)s->farm->settings.lease_ms}};
     snprintf(s->name, sizeof s->name, "slave %lld (%s)", (long long)s->slave, s->label);
     s->state = s->standing.trust == DB_ACCEPTED ? SESSION_READY : SESSION_WAITING;
     session_say(s, &m);

@@ -16,6 +16,7 @@
 #include "machine.h"
 
 #define BUSY_EVERY_MS 10000
+#define BUSY_PARTS 3   /* of the lease, if that is less */
 #define OUTPUT_BYTES (64 * 1024)
 
 /* ---- the end of an attempt ---- */
@@ -137,7 +138,9 @@ static void say_more(struct attempt *a, bool flush)
 
 void attempt_tick(struct attempt *a)
 {
-    if (a->wire != NULL && a->state == ATTEMPT_BUILDING && clock_steady_ms() - a->busy_ms >= BUSY_EVERY_MS)
+    int64_t every_ms = a->lease_ms / BUSY_PARTS < BUSY_EVERY_MS ? a->lease_ms / BUSY_PARTS : BUSY_EVERY_MS;
+
+    if (a->wire != NULL && a->state == ATTEMPT_BUILDING && clock_steady_ms() - a->busy_ms >= every_ms)
         say_busy(a);
     say_more(a, true);
 }
@@ -194,9 +197,10 @@ bool attempt_send_file(struct attempt *a, unsigned file)
 
 /* ---- its connection ---- */
 
-void attempt_connected(struct attempt *a, struct wire *w)
+void attempt_connected(struct attempt *a, struct wire *w, int64_t lease_ms)
 {
     a->wire = w;
+    a->lease_ms = lease_ms;
     a->log_sent = 0;
     a->told = false;
     if (a->state == ATTEMPT_BUILDING)

@@ -23,6 +23,7 @@ struct attempt {
     struct build build;
     struct upload upload;
     struct wire *wire;          /* NULL while there is none that knows of the attempt */
+    int64_t lease_ms;           /* that its master gives it */
     size_t log_sent;            /* how much of the log has gone over this connection */
     bool told;                  /* BUILT has gone over this connection */
     bool file_wanted;           /* SEND came; its file is upload's as soon as the last one has ended */
@@ -44,8 +45,8 @@ struct attempt_place {          /* outlives the attempt */
 struct attempt *attempt_start(const struct attempt_place *place, const struct msg_build *m,
                               const char *index_url, void (*gone)(struct attempt *a, void *owner), void *owner);
 
-/* The master has acknowledged us on `w`: says all about the attempt from the start. */
-void attempt_connected(struct attempt *a, struct wire *w);
+/* The master has acknowledged us on `w`, and waits so long for a word: says all about the attempt from the start. */
+void attempt_connected(struct attempt *a, struct wire *w, int64_t lease_ms);
 void attempt_disconnected(struct attempt *a);
 void attempt_drained(struct attempt *a);
 

@@ -50,10 +50,10 @@ struct attempt *attempts_give_up_newest(struct attempts *l, const char *reason, 
     return newest;
 }
 
-void attempts_connected(struct attempts *l, struct wire *w)
+void attempts_connected(struct attempts *l, struct wire *w, int64_t lease_ms)
 {
     for (struct attempt *a = l->first; a != NULL; a = a->next)
-        attempt_connected(a, w);
+        attempt_connected(a, w, lease_ms);
 }
 
 void attempts_disconnected(struct attempts *l)

@@ -23,7 +23,7 @@ unsigned attempts_in(const struct attempts *l, enum attempt_state state);
 struct attempt *attempts_give_up_newest(struct attempts *l, const char *reason, const char *detail);
 
 /* To all of them, as attempt.h has it for one. */
-void attempts_connected(struct attempts *l, struct wire *w);
+void attempts_connected(struct attempts *l, struct wire *w, int64_t lease_ms);
 void attempts_disconnected(struct attempts *l);
 void attempts_drained(struct attempts *l);
 void attempts_tick(struct attempts *l);

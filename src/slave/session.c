@@ -132,11 +132,12 @@ static void be_welcome(struct session *s, const struct msg_ack *m)
              (unsigned long long)m->slave, pythons_tell(s->pythons, targets, sizeof targets), s->jobs);
     free(s->index_url);
     s->index_url = mem_text(m->index_url);
+    s->lease_ms = (int64_t)m->lease_ms;
     s->back_off_ms = 0;
     if (!s->ready)
         notify_ready("connected");
     s->ready = true;
-    attempts_connected(&s->attempts, s->wire);
+    attempts_connected(&s->attempts, s->wire, s->lease_ms);
     ask_if_free(s);
 }
 
@@ -173,7 +174,7 @@ static void begin_build(struct session *s, const struct msg_build *m)
     }
     struct attempt *a = attempt_start(&python->place, m, s->index_url, on_attempt_gone, s);
     attempts_add(&s->attempts, a);
-    attempt_connected(a, s->wire);
+    attempt_connected(a, s->wire, s->lease_ms);
     tell_systemd(s);
     if (--s->asked == 0)
         ask_if_free(s); /* one may have ended meanwhile */

@@ -40,6 +40,7 @@ struct session {
     struct shortage shortage;          /* as the last look found it */
     bool short_told;                   /* our last IDLE said so */
     char *index_url;                   /* that the last ACK told */
+    int64_t lease_ms;                  /* that, too */
     char *waits_for;                   /* what the last SLEEP told that a person must do, or NULL */
     uv_timer_t retry, tick;
     uint64_t back_off_ms;

@@ -140,11 +140,11 @@ def make_history(folder, events, seed=1):
 class LoopbackPyPI:
     """The loopback PyPI; its world is a SQLite file that `sql` changes."""
 
-    def __init__(self, directory, *seeds):
+    def __init__(self, directory, *seeds, host="127.0.0.1", within=()):
         self.database = pathlib.Path(directory) / WORLD
         words = [word for seed in seeds for word in ("--seed", seed)]
-        self.process = Process(LOOPBACK_PYPI, "--db", self.database, "--listen", "127.0.0.1:0", *words, "--print-url")
-        self.url = self.process.wait_line(r"(http://127\.0\.0\.1:\d+)").group(1)
+        self.process = Process(*within, LOOPBACK_PYPI, "--db", self.database, "--listen", f"{host}:0", *words, "--print-url")
+        self.url = self.process.wait_line(r"(http://[0-9.]+:\d+)").group(1)
         self.simple = self.url + "/simple"
         self.json = self.url + "/pypi"
 
@@ -170,6 +170,7 @@ class Farm:
         self.sockets = tempfile.TemporaryDirectory(prefix="piwheels-", dir="/tmp")  # a socket's path must be short
         self.socket = pathlib.Path(self.sockets.name) / "control.sock"
         self.address = "127.0.0.1:0"
+        self.within = ()            # words before the master's command
         self.master = None
         self.slaves = []
         self.accepted = set()
@@ -178,7 +179,7 @@ class Farm:
         """Starts it and does not wait."""
         words = ["--follow", follow, *(["--dev-mode"] if dev_mode else [])]
         self.output.mkdir(exist_ok=True)
-        self.master = Process(self.program, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
+        self.master = Process(*self.within, self.program, "master", "-v", "-d", self.dsn, "-o", self.output, "--control-socket", self.socket,
                               "--slave-listen", self.address, "--pypi-simple", self.pypi.simple, "--pypi-json",
                               self.pypi.json, "--pypi-xmlrpc", self.pypi.json, *words, *options,
                               env=clean_environment(HOME=self.directory, **environment))

@@ -139,7 +139,7 @@ class Slave(Connection):
     def greet(self, attempts=()):
         """HELLO and its ACK; the index to build from."""
         self.hello(attempts)
-        self.number, index = self.expect("ACK")
+        self.number, index, self.lease_ms = self.expect("ACK")
         return index
 
     def means(self, *debian):

@@ -67,9 +67,9 @@ class Connection:
             self.peer.close()
             return said
 
-    def greet(self, index_url, slave=7):
+    def greet(self, index_url, slave=7, lease_ms=300000):
         hello = self.hear("HELLO")
-        self.say("ACK", slave, index_url)
+        self.say("ACK", slave, index_url, lease_ms)
         return hello
 
     def fetch(self, built, file):

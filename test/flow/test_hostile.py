@@ -246,7 +246,7 @@ def test_nobody_can_hoard_the_queue(farm, version):
     with connect(farm, "slaves") as slave:
         slave.greet()
         slave.idle(256)
-        assert [slave.hear()[0] for _ in range(64)] == ["BUILD"] * 64
+        assert [slave.hear()[0] for _ in range(65)] == ["BUILD"] * 64 + ["SLEEP"]
         slave.idle(256)
         slave.expect("SLEEP")
         slave.bye()

@@ -45,8 +45,8 @@ def test_a_whole_build_ends_as_a_wheel_in_the_index(farm):
     begun = farm.master.mark()
     slave = farm.scripted_slave()
     slave.hello()
-    number, index = slave.expect("ACK")
-    assert number > 0 and index == farm.pypi.simple
+    number, index, lease_ms = slave.expect("ACK")
+    assert number > 0 and index == farm.pypi.simple and lease_ms == 300000
 
     slave.idle()
     attempt, package, version, abi, platform, sdist, sdist_sha256, timeout_ms, uploaded_ms, *own = slave.expect("BUILD")

@@ -30,7 +30,7 @@ OF_SLAVES = {
 }
 OF_ATTEMPTS = ("BUSY", "OUTPUT", "BUILT", "CHUNK", "SENT")
 OF_MASTERS = {
-    "ACK": [1, "http://127.0.0.1/simple"],
+    "ACK": [1, "http://127.0.0.1/simple", 300000],
     "BUILD": [1, PACKAGE, "1.0", "cp311", "linux_x86_64", "sdist", b"", 0, 0, [0] * 8, "", [], [], b""],
     "SLEEP": [""],
     "WAKE": [],

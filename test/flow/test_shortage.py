@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from waiting import PACKAGE, Waiting, tried, waiting
+from waiting import PACKAGE, Waiting, wait_tried, waiting
 
 MB = 1000000
 DISK_MB, FILES = 100, 3000
@@ -80,7 +80,7 @@ def test_a_slave_that_is_low_on_room_takes_no_new_builds_until_there_is_more(far
     assert disk.status()["state"] == "building"
     second.let_go()
     second.wait_built()
-    assert tried(farm) == ["1|success|", "2|success|"]
+    wait_tried(farm, "1|success|", "2|success|")
 
 
 def test_a_slave_that_is_low_on_memory_says_so_from_the_start(farm):
@@ -109,5 +109,5 @@ def test_the_newest_build_is_given_up_when_room_gets_too_low_and_the_others_go_o
     disk.slave.wait_line("takes new builds again")  # for what it had written is gone
     older.let_go()
     older.wait_built()
-    assert tried(farm) == ["1|success|", f"2|farm|{reason}"]
+    wait_tried(farm, "1|success|", f"2|farm|{reason}")
     assert b"are wanted" in farm.log_of(newest.attempt)

@@ -454,6 +454,18 @@ def test_a_build_goes_on_while_the_connection_is_lost(master, slaves, index):
     assert len(again.log[7]) == message[LOG_BYTES], "the whole log came again"
 
 
+def test_a_short_lease_is_kept_alive(master, slaves, index):
+    slaves()
+    connection = master.accept()
+    connection.greet(index.simple, lease_ms=3000)
+    connection.hear("IDLE")
+    build(connection, 7, "piwtest-sleeps", timeout_s=6)
+    heard = []
+    while "BUILT" not in heard:
+        heard.append(connection.hear_any()[0])
+    assert heard.count("BUSY") >= 3, "at the start and every second, not only every ten"
+
+
 def test_a_built_attempt_is_told_again_after_a_lost_connection(master, slaves, index):
     slaves()
     connection, message = built(master, index, "piwtest-stdin")
@@ -469,7 +481,7 @@ def test_a_built_attempt_is_told_again_after_a_lost_connection(master, slaves, i
 
 
 @pytest.mark.parametrize("said, state", [
-    (["ACK", 1, "http://127.0.0.1/simple"], "asking"),
+    (["ACK", 1, "http://127.0.0.1/simple", 300000], "asking"),
     (["CHUNK", 1, 0, 0, b"x"], "asking"),
     (["DATA", "{}"], "asking"),
     (["SEND", 9, 0], "not ours"),
@@ -520,7 +532,7 @@ def test_an_index_that_is_no_url_ends_the_connection(master, slaves):
     slave = slaves()
     connection = master.accept()
     connection.hear("HELLO")
-    connection.say("ACK", 1, "--find-links=/etc")
+    connection.say("ACK", 1, "--find-links=/etc", 300000)
     slave.wait_line("the master's index is not an http or https URL")
 
 

@@ -38,6 +38,7 @@ def waiting(farm, *versions, **more):
     return [Waiting(farm, version, after=begun, **more).wait() for version in versions]
 
 
-def tried(farm):
-    """version|outcome|class of every build that has ended, in no order."""
-    return sorted(farm.sql("SELECT v.version, b.outcome, b.class FROM build b JOIN version v ON v.id = b.version").split("\n"))
+def wait_tried(farm, *expected):
+    """Until these are the builds that have ended: version|outcome|class, sorted."""
+    farm.wait_sql("""SELECT string_agg(what, ' ' ORDER BY what COLLATE "C") FROM (SELECT v.version || '|' || b.outcome || '|' || b.class
+                  AS what FROM build b JOIN version v ON v.id = b.version) builds""", " ".join(sorted(expected)))

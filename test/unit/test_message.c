@@ -369,7 +369,7 @@ static void a_text_before_another_field_is_ended_without_harming_it(void **state
 {
     struct message m;
     char why[256], *copy;
-    static const char bytes[] = "\x93\xa3" "ACK" "\x07\xa4http", done[] = "\x94\xa4" "DONE" "\x01\xc3\xa2ok";
+    static const char bytes[] = "\x94\xa3" "ACK" "\x07\xa4http\x05", done[] = "\x94\xa4" "DONE" "\x01\xc3\xa2ok";
     static const char build[] = "\x9f\xa5" "BUILD" "\x01\xa1p\xa1v\xa1" "a\xa1l\xa1s\xc4\x01x\xcd\x01\x00\x07"
                                 "\x98\0\0\0\0\0\0\0\0\xa4none\x90\x90\xc4\0";
 
@@ -696,8 +696,8 @@ static void a_message_is_printed_in_one_line(void **state)
 {
     static const uint8_t data[4096];
     assert_printed(&(struct message){.verb = VERB_SLEEP}, "SLEEP reason=\"\"");
-    assert_printed(&(struct message){.verb = VERB_ACK, .ack = {.slave = 3, .index_url = "a\"b"}},
-                   "ACK slave=3 index_url=\"a\\\"b\"");
+    assert_printed(&(struct message){.verb = VERB_ACK, .ack = {.slave = 3, .index_url = "a\"b", .lease_ms = 5}},
+                   "ACK slave=3 index_url=\"a\\\"b\" lease_ms=5");
     assert_printed(&(struct message){.verb = VERB_CHUNK, .chunk = {7, 0, 512, {data, sizeof data}}},
                    "CHUNK attempt=7 file=0 offset=512 data=<4096 bytes>");
     assert_printed(&(struct message){.verb = VERB_IDLE, .idle = {1, {1500, 8, 4, 2, 1, -5}, "low"}},
