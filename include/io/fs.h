@@ -34,8 +34,8 @@ int fs_replace_gzip(const char *path, const void *data, size_t len);
  * than a symlink is in the way. */
 int fs_replace_link(const char *path, const char *to);
 
-/* link(2) that never overwrites: -EEXIST when `to` exists; then fsyncs the directory of `to`. After another error
- * `to` is not there. */
+/* Syncs `from`, then link(2) that never overwrites: -EEXIST when `to` exists; then fsyncs the directory of `to`. After
+ * another error `to` is not there. */
 int fs_publish(const char *from, const char *to);
 
 /* Changes that are made together, each as by fs_replace, fs_replace_gzip or fs_publish, and together cost the disk
@@ -44,15 +44,16 @@ int fs_publish(const char *from, const char *to);
  *
  * `error` is 0 at first and gets the first error (-errno) of the changes that it was given for, at the latest from
  * fs_batch_end; a change added or a link due after an error is left out. A full batch is ended by the next change. */
-#define FS_BATCH_MAX 64
+#define FS_BATCH_MAX 128
 struct fs_batch {
     unsigned count;
     struct fs_change {
         char *from, *to;    /* the temporary or staged file; its real name */
         int fd, *error;
+        dev_t device;       /* where it lies */
         bool links, failed, synced;
     } changes[FS_BATCH_MAX];
-    struct z_stream_s *packer;
+    struct libdeflate_compressor *packer;
 };
 void fs_batch_init(struct fs_batch *b);
 void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, size_t len, bool keep_same, int *error);

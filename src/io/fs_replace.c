@@ -7,13 +7,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libdeflate.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "core/fault.h"
 #include "core/memory.h"
@@ -21,6 +21,7 @@
 
 #define TEMP_NAME_BYTES 200 /* of the file's name that its temporary name repeats: both must fit NAME_MAX */
 #define GZIP_LEVEL 6
+#define SYNC_TOGETHER 4    /* so many files are made durable by one sync of the file system */
 
 static char scratch[PATH_MAX]; /* a setting: where temporary files go; empty: beside what they replace */
 
@@ -33,6 +34,13 @@ static bool same_file_system(const char *a, const char *b)
 {
     struct stat of_a, of_b;
     return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev;
+}
+
+static bool same_parent(const char *a, const char *b)
+{
+    const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
+    size_t len_a = end_a == NULL ? 0 : (size_t)(end_a - a), len_b = end_b == NULL ? 0 : (size_t)(end_b - b);
+    return len_a == len_b && memcmp(a, b, len_a) == 0;
 }
 
 /* ".NAME.PID.THREAD.N.tmp" in the scratch directory, or beside `path` if a rename cannot lead from there to here. A
@@ -120,7 +128,10 @@ void fs_batch_init(struct fs_batch *b)
 static struct fs_change *new_change(struct fs_batch *b, const char *from, const char *to, int fd, int *error)
 {
     struct fs_change *c = &b->changes[b->count++];
+    struct stat st;
     *c = (struct fs_change){.from = mem_text(from), .to = mem_text(to), .fd = fd, .error = error};
+    if ((fd >= 0 ? fstat(fd, &st) : lstat(from, &st)) == 0)
+        c->device = st.st_dev;
     return c;
 }
 
@@ -133,7 +144,7 @@ void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, si
     if (b->count == FS_BATCH_MAX)
         fs_batch_end(b);
     *error = FAULT("fs_replace");
-    if (*error == 0)
+    if (*error == 0 && (b->count == 0 || !same_parent(b->changes[b->count - 1].to, path)))
         *error = fs_make_parent(path);
     if (*error == 0)
         *error = temp_of(path, b->count, temp);
@@ -148,35 +159,15 @@ void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, si
 }
 
 /* One compressor serves the batch: setting one up costs more than a short text. */
-static z_stream *compressor(struct fs_batch *b)
-{
-    if (b->packer != NULL)
-        return deflateReset(b->packer) == Z_OK ? b->packer : NULL;
-    b->packer = mem_new(1, sizeof *b->packer);
-    if (deflateInit2(b->packer, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) == Z_OK) /* + 16: a gzip header */
-        return b->packer;
-    free(b->packer);
-    b->packer = NULL;
-    return NULL;
-}
-
 int fs_batch_pack(struct fs_batch *b, const void *data, size_t len, char **packed, size_t *packed_len)
 {
-    z_stream *z = len > UINT_MAX ? NULL : compressor(b);
-    if (z == NULL)
-        return len > UINT_MAX ? -EFBIG : -ENOMEM;
-    size_t bound = deflateBound(z, len);
+    if (b->packer == NULL)
+        b->packer = libdeflate_alloc_compressor(GZIP_LEVEL);
+    if (b->packer == NULL)
+        return -ENOMEM;
+    size_t bound = libdeflate_gzip_compress_bound(b->packer, len);
     *packed = mem_resize(NULL, bound, 1);
-    z->next_in = (Bytef *)data;
-    z->avail_in = (uInt)len;
-    z->next_out = (Bytef *)*packed;
-    z->avail_out = (uInt)bound;
-    if (deflate(z, Z_FINISH) != Z_STREAM_END) {
-        free(*packed);
-        *packed = NULL;
-        return -EIO;
-    }
-    *packed_len = z->total_out;
+    *packed_len = libdeflate_gzip_compress(b->packer, data, len, *packed, bound);
     *packed = mem_resize(*packed, *packed_len, 1);
     return 0;
 }
@@ -197,7 +188,11 @@ void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int 
         return;
     if (b->count == FS_BATCH_MAX)
         fs_batch_end(b);
-    new_change(b, from, to, -1, error)->links = true;
+    int fd = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        *error = -errno;
+    else
+        new_change(b, from, to, fd, error)->links = true;
 }
 
 static void note(struct fs_change *c, int rc)
@@ -207,13 +202,39 @@ static void note(struct fs_change *c, int rc)
     c->failed = c->failed || rc != 0;
 }
 
-static void sync_change(struct fs_change *c)
+/* Each sync of a file or directory sends the disk an order to flush its cache, even when one commit of the journal has
+ * served them all. For many of them one order for the whole file system is less; for a few it could be more, for others
+ * write there too. */
+static bool sync_together(int fd, unsigned count, int *error)
 {
-    if (c->fd < 0)
-        return;
-    note(c, fsync(c->fd) < 0 ? -errno : 0);
-    note(c, close(c->fd) < 0 ? -errno : 0);
-    c->fd = -1;
+    if (count < SYNC_TOGETHER)
+        return false;
+    *error = syncfs(fd) < 0 ? -errno : 0;
+    return true;
+}
+
+static bool is_open_on(const struct fs_change *c, dev_t device)
+{
+    return c->fd >= 0 && c->device == device;
+}
+
+/* The files that are still open, and on the device. */
+static void sync_files_on(struct fs_batch *b, unsigned first)
+{
+    dev_t device = b->changes[first].device;
+    unsigned count = 0;
+    int error = 0;
+    for (unsigned i = first; i < b->count; i++)
+        count += is_open_on(&b->changes[i], device);
+    bool together = sync_together(b->changes[first].fd, count, &error);
+    for (unsigned i = first; i < b->count; i++) {
+        struct fs_change *c = &b->changes[i];
+        if (!is_open_on(c, device))
+            continue;
+        note(c, together ? error : fsync(c->fd) < 0 ? -errno : 0);
+        note(c, close(c->fd) < 0 ? -errno : 0);
+        c->fd = -1;
+    }
 }
 
 /* Gives the file its real name, or removes it when something says that it is not to be. */
@@ -244,28 +265,40 @@ static void link_change(struct fs_change *c)
         unlink(c->to);
 }
 
-static bool same_parent(const char *a, const char *b)
+/* How many directories hold what was changed on the device. */
+static unsigned count_directories(const struct fs_batch *b, dev_t device)
 {
-    const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
-    size_t len_a = end_a == NULL ? 0 : (size_t)(end_a - a), len_b = end_b == NULL ? 0 : (size_t)(end_b - b);
-    return len_a == len_b && memcmp(a, b, len_a) == 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < b->count; i++) {
+        bool met = b->changes[i].failed || b->changes[i].device != device;
+        for (unsigned j = 0; j < i && !met; j++)
+            met = !b->changes[j].failed && same_parent(b->changes[i].to, b->changes[j].to);
+        count += !met;
+    }
+    return count;
 }
 
-/* Syncs the directory of changes[first] for all that lie in it. */
-static void sync_directory(struct fs_batch *b, unsigned first)
+/* Makes the names durable that lie in the directory of changes[first], or all those on its device. */
+static void sync_names(struct fs_batch *b, unsigned first)
 {
+    struct fs_change *at = &b->changes[first];
     char parent[PATH_MAX];
-    int rc = fs_parent_of(b->changes[first].to, parent);
-    if (rc == 0)
-        rc = fs_sync_dir(parent);
+    int error = fs_parent_of(at->to, parent), fd = -1;
+    if (error == 0 && (fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        error = -errno;
+    bool together = fd >= 0 && sync_together(fd, count_directories(b, at->device), &error);
+    if (fd >= 0 && !together && fsync(fd) < 0)
+        error = -errno;
+    if (fd >= 0)
+        close(fd);
     for (unsigned i = first; i < b->count; i++) {
         struct fs_change *c = &b->changes[i];
-        if (c->failed || c->synced || !same_parent(b->changes[first].to, c->to))
+        if (c->failed || c->synced || !(together ? c->device == at->device : same_parent(at->to, c->to)))
             continue;
         c->synced = true;
-        if (rc != 0 && c->links)
+        if (error != 0 && c->links)
             unlink(c->to);
-        note(c, rc);
+        note(c, error);
     }
 }
 
@@ -277,15 +310,16 @@ static void forget_changes(struct fs_batch *b)
     }
     b->count = 0;
     if (b->packer != NULL)
-        deflateEnd(b->packer);
-    free(b->packer);
+        libdeflate_free_compressor(b->packer);
     b->packer = NULL;
 }
 
 void fs_batch_end(struct fs_batch *b)
 {
-    for (unsigned i = 0; i < b->count; i++)
-        sync_change(&b->changes[i]);
+    for (unsigned i = 0; i < b->count; i++) {
+        if (b->changes[i].fd >= 0)
+            sync_files_on(b, i);
+    }
     for (unsigned i = 0; i < b->count; i++) {
         if (!b->changes[i].links)
             rename_change(&b->changes[i]);
@@ -296,7 +330,7 @@ void fs_batch_end(struct fs_batch *b)
     }
     for (unsigned i = 0; i < b->count; i++) {
         if (!b->changes[i].failed && !b->changes[i].synced)
-            sync_directory(b, i);
+            sync_names(b, i);
     }
     forget_changes(b);
 }
