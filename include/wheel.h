@@ -35,6 +35,7 @@ struct wheel {
     uint8_t metadata_sha256[SHA256_SIZE];
     uint64_t inflated_bytes;
     unsigned members;
+    bool has_objects;              /* some member is machine code; told only when the wheel was read whole */
 };
 
 /* Reads the archive at `path` as if it bore `file_name`. With `package` (normalised) and `version` not NULL

@@ -38,8 +38,8 @@ uint64_t receipt_serves(const struct receipt *r, const struct wheel_name *name, 
 /* What is not compiled needs no library, whatever the slave says. */
 static int read_code(struct receipt_file *f, char *why, size_t why_size)
 {
-    struct wheel_objects objects;
-    int error = wheel_objects_read(f->path, &objects, why, why_size);
+    struct wheel_objects objects = {0};
+    int error = f->wheel.has_objects ? wheel_objects_read(f->path, &objects, why, why_size) : 0;
     wheel_objects_sum(&objects, &f->code);
     wheel_objects_release(&objects);
     if (!f->code.native)

@@ -22,6 +22,8 @@
 #include "core/text.h"
 
 #define CHUNK_BYTES (128U << 10)
+#define SMALL_BYTES (1U << 20)        /* a file of no more is read at once, */
+#define SMALL_MEMBER_BYTES (4U << 20) /* and those of its members that are no more once inflated */
 #define REASON_BYTES_MAX 512
 #define RATIO_FREE_BYTES (64ULL << 20) /* archives that inflate to less are not judged by ratio */
 
@@ -226,6 +228,19 @@ static void set_limits(struct wheel_limits *to, const struct wheel_limits *from)
         to->max_ratio = 1000;
 }
 
+/* A small wheel is read once, so that neither reader has to ask for it piece by piece. */
+static int read_small(struct archive *a)
+{
+    unsigned char *bytes;
+
+    if (a->size_bytes == 0 || a->size_bytes > SMALL_BYTES)
+        return 0;
+    bytes = mem_new(a->size_bytes, 1);
+    int rc = archive_bytes(a, 0, bytes, a->size_bytes);
+    a->bytes = bytes;
+    return rc;
+}
+
 static int open_file(struct archive *a, const char *path)
 {
     struct stat st;
@@ -236,24 +251,45 @@ static int open_file(struct archive *a, const char *path)
     if (!S_ISREG(st.st_mode))
         return refuse(a->why, "it is not a plain file");
     a->size_bytes = (uint64_t)st.st_size;
-    return 0;
+    return read_small(a);
 }
 
 /* libzip takes the file over only when all is well. */
-static int open_zip(struct archive *a)
+static int open_zip_file(struct archive *a, struct zip_error *error)
 {
-    struct zip_error error;
-    int code, fd = dup(a->fd), rc = 0;
+    int code, fd = dup(a->fd);
 
     if (fd < 0)
         return fail(a->why, -errno, "opening it");
     a->zip = zip_fdopen(fd, ZIP_CHECKCONS, &code);
     if (a->zip)
         return 0;
-    zip_error_init_with_code(&error, code);
-    rc = fail_zip(a->why, &error, "it is no sound zip archive");
-    zip_error_fini(&error);
+    zip_error_init_with_code(error, code);
     close(fd);
+    return fail_zip(a->why, error, "it is no sound zip archive");
+}
+
+/* The same for a source. */
+static int open_zip_bytes(struct archive *a, struct zip_error *error)
+{
+    struct zip_source *source = zip_source_buffer_create(a->bytes, a->size_bytes, 0, error);
+
+    if (source)
+        a->zip = zip_open_from_source(source, ZIP_CHECKCONS | ZIP_RDONLY, error);
+    if (a->zip)
+        return 0;
+    zip_source_free(source);
+    return fail_zip(a->why, error, "it is no sound zip archive");
+}
+
+static int open_zip(struct archive *a)
+{
+    struct zip_error error;
+    int rc;
+
+    zip_error_init(&error);
+    rc = a->bytes ? open_zip_bytes(a, &error) : open_zip_file(a, &error);
+    zip_error_fini(&error);
     return rc;
 }
 
@@ -304,6 +340,8 @@ void archive_close(struct archive *a)
         free(a->members[i].name);
     free(a->members);
     free(a->by_name);
+    small_release(a);
+    free(a->bytes);
     free(a->chunk);
     *a = (struct archive){.fd = -1};
 }
@@ -324,11 +362,13 @@ struct member *archive_find(const struct archive *a, const char *name)
 
 int archive_inflate(struct archive *a, const struct member *m, archive_sink *sink, void *context)
 {
-    struct zip_file *file = zip_fopen_index(a->zip, (zip_uint64_t)(m - a->members), ZIP_FL_UNCHANGED);
     uint64_t left = m->inflated_bytes;
     zip_int64_t got;
     int rc = 0;
 
+    if (a->bytes && left <= SMALL_MEMBER_BYTES)
+        return small_inflate(a, m, sink, context);
+    struct zip_file *file = zip_fopen_index(a->zip, (zip_uint64_t)(m - a->members), ZIP_FL_UNCHANGED);
     if (!file)
         return fail_zip(a->why, zip_get_error(a->zip), m->name);
     while ((got = zip_fread(file, a->chunk, CHUNK_BYTES)) > 0 && (uint64_t)got <= left) {

@@ -38,12 +38,15 @@ struct archive {
     struct wheel_limits limits;
     int fd;
     uint64_t size_bytes;
+    unsigned char *bytes;    /* all of a small file; NULL: it is read from fd as needed */
     struct member *members;  /* in the order of the central directory, as libzip counts them */
     size_t count;
     struct member **by_name; /* the same, sorted */
     uint64_t inflated_bytes; /* of all members, as declared */
+    bool has_objects;        /* record_check has met a member that begins as machine code does */
     struct zip *zip;
     unsigned char *chunk;    /* what was inflated last */
+    struct libdeflate_decompressor *inflater; /* of small.c, made when first needed */
 };
 
 /* Each returns 0, or the error with its reason. archive_close() in any case. */
@@ -60,6 +63,13 @@ int archive_peek(struct archive *a, const struct member *m, void *start, size_t 
 
 /* The whole member, with a NUL after it; refused when longer than `max_bytes`. Free *data in any case. */
 int archive_read(struct archive *a, const struct member *m, size_t max_bytes, char **data, size_t *len);
+
+/* small.c: archive_inflate for a file whose bytes are in memory. */
+int small_inflate(struct archive *a, const struct member *m, archive_sink *sink, void *context);
+void small_release(struct archive *a);
+
+/* layout.c: `len` bytes of the file; refused where it is cut short. */
+int archive_bytes(struct archive *a, uint64_t offset, void *to, size_t len);
 
 /* layout.c: fills `members`, and checks that they and the central directory are all there is in the file. */
 int layout_read(struct archive *a);

@@ -65,10 +65,14 @@ static uint64_t get64(const uint8_t *p)
     return get32(p) | (uint64_t)get32(p + 4) << 32;
 }
 
-static int read_at(struct archive *a, uint64_t offset, void *to, size_t len)
+int archive_bytes(struct archive *a, uint64_t offset, void *to, size_t len)
 {
     uint8_t *p = to;
 
+    if (a->bytes && offset <= a->size_bytes && len <= a->size_bytes - offset) {
+        memcpy(to, a->bytes + offset, len);
+        return 0;
+    }
     while (len > 0) {
         ssize_t got = pread(a->fd, p, len, (off_t)offset);
 
@@ -101,7 +105,7 @@ static int read_end64(struct archive *a, const uint8_t *end, const uint8_t *loca
 
     if (last < END64_SIZE || offset != last - END64_SIZE)
         return refuse(a->why, "its zip64 end record is not where it must be");
-    rc = read_at(a, offset, end64, sizeof end64);
+    rc = archive_bytes(a, offset, end64, sizeof end64);
     if (rc < 0)
         return rc;
     if (get32(end64) != END64_SIGNATURE || get64(end64 + 4) != END64_SIZE - 12)
@@ -128,7 +132,7 @@ static int find_directory(struct archive *a, struct directory *d)
         return refuse(a->why, "the file is empty (0 bytes)");
     if (a->size_bytes < END_SIZE)
         return refuse(a->why, "the file is too short to be a zip archive");
-    rc = read_at(a, a->size_bytes - len, tail + sizeof tail - len, len);
+    rc = archive_bytes(a, a->size_bytes - len, tail + sizeof tail - len, len);
     if (rc < 0)
         return rc;
     if (get32(end) != END_SIGNATURE || get16(end + 20) != 0)
@@ -249,7 +253,7 @@ static int read_directory(struct archive *a, const struct directory *d)
     if (d->size_bytes > DIRECTORY_BYTES_MAX || d->entries > d->size_bytes / ENTRY_SIZE)
         return refuse(a->why, "its central directory is damaged or absurdly large");
     data = mem_new(d->size_bytes, 1);
-    rc = read_at(a, d->offset, data, d->size_bytes);
+    rc = archive_bytes(a, d->offset, data, d->size_bytes);
     if (rc == 0)
         rc = read_entries(a, d, data);
     free(data);
@@ -293,7 +297,7 @@ static int read_local(struct archive *a, const struct member *m, uint64_t limit,
 
     if (m->offset > limit || limit - m->offset < LOCAL_SIZE)
         return refuse(a->why, "\"%s\" lies outside of the archive, or within another member", m->name);
-    rc = read_at(a, m->offset, local, sizeof local);
+    rc = archive_bytes(a, m->offset, local, sizeof local);
     if (rc < 0)
         return rc;
     if (get32(local) != LOCAL_SIGNATURE || get16(local + 26) != strlen(m->name))
@@ -303,7 +307,7 @@ static int read_local(struct archive *a, const struct member *m, uint64_t limit,
     if (*data_end > limit || m->stored_bytes > limit - *data_end)
         return refuse(a->why, "\"%s\" overlaps with what follows it", m->name);
     *data_end += m->stored_bytes;
-    rc = read_at(a, m->offset + LOCAL_SIZE, tail, tail_len);
+    rc = archive_bytes(a, m->offset + LOCAL_SIZE, tail, tail_len);
     return rc < 0 ? rc : compare_local(a, m, local, tail);
 }
 
@@ -317,7 +321,7 @@ static int check_descriptor(struct archive *a, const struct member *m, uint64_t 
 
     if (len != 12 && len != 16 && len != 20 && len != 24)
         return refuse(a->why, "\"%s\" is followed by bytes that belong to no member", m->name);
-    rc = read_at(a, offset, data, len);
+    rc = archive_bytes(a, offset, data, len);
     if (rc < 0)
         return rc;
     matches = true;

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/text.h"
 #include "dist_info.h"
+#include "object.h"
 
 #define RECORD_BYTES_MAX (64U << 20)
 #define HASH_TEXT_SIZE 96 /* base64 of 64 bytes, and a NUL */
@@ -111,15 +112,26 @@ static const EVP_MD *find_algorithm(const char **text)
     return NULL;
 }
 
+/* What is hashed; and whether it begins as machine code does. */
+struct hashed {
+    EVP_MD_CTX *context;
+    bool begun, object;
+};
+
 static void add_to_hash(void *context, const void *data, size_t len)
 {
-    EVP_DigestUpdate(context, data, len);
+    struct hashed *h = context;
+
+    h->object = h->object || (!h->begun && object_is_magic(data, len));
+    h->begun = true;
+    EVP_DigestUpdate(h->context, data, len);
 }
 
 static int check_hash(struct record *r, const struct member *m, const char *hash)
 {
     struct archive *a = r->archive;
     const EVP_MD *algorithm = find_algorithm(&hash);
+    struct hashed hashed = {.context = r->context};
     unsigned char digest[EVP_MAX_MD_SIZE];
     char text[HASH_TEXT_SIZE];
     unsigned len;
@@ -128,9 +140,10 @@ static int check_hash(struct record *r, const struct member *m, const char *hash
     if (!algorithm)
         return refuse(a->why, "its RECORD has a hash for \"%s\" that is not SHA-256, 384 or 512", m->name);
     EVP_DigestInit_ex(r->context, algorithm, NULL);
-    rc = archive_inflate(a, m, add_to_hash, r->context);
+    rc = archive_inflate(a, m, add_to_hash, &hashed);
     if (rc < 0)
         return rc;
+    r->archive->has_objects = r->archive->has_objects || hashed.object;
     EVP_DigestFinal_ex(r->context, digest, &len);
     write_base64(digest, len, text);
     return strcmp(text, hash) == 0 ? 0 : refuse(a->why, "\"%s\" differs from its hash in RECORD", m->name);

@@ -53,6 +53,7 @@ int wheel_read(const char *path, const char *file_name, const char *package, con
         rc = check_contents(&archive, w, whole);
     w->inflated_bytes = archive.inflated_bytes;
     w->members = (unsigned)archive.count;
+    w->has_objects = archive.has_objects;
     archive_close(&archive);
     return rc;
 }
