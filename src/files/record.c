@@ -2,9 +2,9 @@
  * Ending an attempt: its files become public, or its failure is noted. receipt.c calls it when all that the
  * build brought has been taken in.
  *
- * The order is what makes a crash harmless. Bytes are verified and on the disk before the database names them
- * ('publishing'); they stand under their public name before the database calls them live; only then does an
- * index mention them. A build's log is in place before its record.
+ * The order is what makes a crash harmless. Bytes are verified before the database names them ('publishing'); they are
+ * on the disk before they get their public name, and have it before the database calls them live; only then does an index
+ * mention them. A build's log is in place before its record.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -110,6 +110,8 @@ static enum step pack_log(struct task *t)
 static void add_log(struct receipt *r, struct fs_batch *b)
 {
     char path[512];
+    if (r->work_error)
+        return;
     files_log_path(r->files, r->attempt.attempt, path, sizeof path);
     fs_batch_replace(b, path, r->packed_log, r->packed_bytes, false, &r->work_error);
 }
@@ -132,6 +134,7 @@ static enum step note_kept(struct task *t)
     struct receipt *r = container_of(t, struct receipt, task);
     if (r->work_error)
         return STEP_NEXT;
+    stream_forget(&r->log);
     r->log_kept = true;
     free(r->packed_log);
     r->packed_log = NULL;
@@ -180,8 +183,6 @@ static enum step announce(struct receipt *r)
 static enum step announce_files(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    if (step_failed(r, "keeping the log"))
-        return STEP_FAIL;
     receipt_add_twins(r);
     return announce(r);
 }
@@ -236,10 +237,13 @@ static void place_path(const struct receipt *r, const struct receipt_file *f, ch
     snprintf(path, size, "%s/%s", r->files->output, f->public_path);
 }
 
-/* On a pool thread. */
+/* On a pool thread. The log goes along, for it must be there when the build is recorded; so no build waits twice for the
+ * disk. */
 static void add_files(struct receipt *r, struct fs_batch *b)
 {
     char path[1100], metadata[1200];
+    pack_one(r, b);
+    add_log(r, b);
     for (unsigned i = 0; i < r->file_count; i++) {
         struct receipt_file *f = &r->files_made[i];
         f->placing = 0;
@@ -347,13 +351,11 @@ static enum step check_public(struct task *t)
 
 static const struct task_step publish_steps[] = {
     {"end log", end_log},
-    {"pack log", pack_log},
-    {"keep log", keep_log},
-    {"note that it is kept", note_kept},
     {"announce files", announce_files},
     {"name rebuilds", name_rebuilds},
     {"read verdicts", read_verdicts},
     {"place files", place_files},
+    {"note that the log is kept", note_kept},
     {"make public", make_public},
     {"check public", check_public},
     {NULL, NULL},
@@ -419,7 +421,7 @@ static const struct task_step failure_steps[] = {
     {"end log", end_log},
     {"pack log", pack_log},
     {"keep log", keep_log},
-    {"note that it is kept", note_kept},
+    {"note that the log is kept", note_kept},
     {"note failure", note_failure},
     {"check noted", check_noted},
     {NULL, NULL},

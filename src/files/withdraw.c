@@ -14,11 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "io/fs.h"
 #include "receipt.h"
 
+#define SPACING_MS 200         /* between the beginnings of rounds, when every build that ends wakes us */
 #define WITHHELD "/.withheld"  /* below the output directory; the paths there are those of the tree */
 
 struct withdrawal {
@@ -31,7 +33,9 @@ struct withdrawal {
     struct db_leaving leaving;
     int errors[DB_MOVES_MAX > DB_LEAVING_MAX ? DB_MOVES_MAX : DB_LEAVING_MAX]; /* of each move, of each path */
     int64_t returned;
-    bool woken, moved;         /* moved: something was done in this round */
+    int64_t begun_ms;          /* the round */
+    bool woken, spacing;
+    bool moved;                /* something was done in this round */
 };
 
 static struct withdrawal *of(struct task *t)
@@ -158,7 +162,8 @@ static bool succeeded(struct withdrawal *d, unsigned i, const char *path, const 
 static enum step look_for_moves(struct task *t)
 {
     struct withdrawal *d = of(t);
-    d->woken = d->moved = false;
+    d->woken = d->moved = d->spacing = false;
+    d->begun_ms = clock_steady_ms();
     db_moves(d->files->db, &d->call, d->after, &d->moves, on_answer);
     return STEP_WAIT;
 }
@@ -271,8 +276,12 @@ static enum step rest(struct task *t)
 {
     struct withdrawal *d = of(t);
     uint64_t look_ms = d->files->settings.look_ms, again_ms = (uint64_t)d->leaving.again_ms + 1;
-    if (d->woken || d->moved || d->after != 0)
+    int64_t left_ms = d->begun_ms + SPACING_MS - clock_steady_ms();
+    if (d->moved || d->after != 0 || (d->woken && left_ms <= 0))
         return STEP_AGAIN;
+    d->spacing = d->woken;
+    if (d->woken)
+        return task_pause(t, (uint64_t)left_ms);
     return task_pause(t, d->leaving.again_ms >= 0 && again_ms < look_ms ? again_ms : look_ms);
 }
 
@@ -335,5 +344,6 @@ void files_wake(struct files *f)
     if (!f->withdrawal)
         return;
     f->withdrawal->woken = true;
-    task_wake(&f->withdrawal->task);
+    if (!f->withdrawal->spacing)
+        task_wake(&f->withdrawal->task);
 }
