@@ -142,7 +142,8 @@ END $$;
 -- Jobs whose time has come: they can be handed out, or PyPI can be asked about them. At most a thousand a call; answers
 -- their versions.
 CREATE FUNCTION jobs_due() RETURNS bigint[]
-LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     due tid[] := ARRAY (
         SELECT ctid FROM job WHERE attempt IS NULL AND need = 'later' AND ready_at <= now()
@@ -325,7 +326,9 @@ SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_me
 SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     RETURN QUERY
-        SELECT f.* FROM version v JOIN file f ON f.version = v.id WHERE v.package = p_package AND f.state = 'live';
+        SELECT f.* FROM version v
+            CROSS JOIN LATERAL (SELECT * FROM file WHERE file.version = v.id AND state = 'live' OFFSET 0) f
+            WHERE v.package = p_package;
 END $$;
 
 CREATE FUNCTION package_builds(p_package bigint)
@@ -338,7 +341,8 @@ BEGIN
     RETURN QUERY
         SELECT l.id, l.version, l.target, l.outcome, l.log_bytes > 0
             FROM (SELECT b.*, row_number() OVER (PARTITION BY b.version, b.target ORDER BY b.id DESC) AS nth
-                FROM version v JOIN build b ON b.version = v.id WHERE v.package = p_package) l
+                FROM version v CROSS JOIN LATERAL (SELECT * FROM build WHERE build.version = v.id OFFSET 0) b
+                WHERE v.package = p_package) l
             WHERE l.nth = 1 OR l.outcome = 'failed' AND l.nth <= 5;
 END $$;
 
@@ -873,7 +877,8 @@ END $$;
 -- The queue's round: jobs whose time has come become ready; then the targets for which a job could be claimed, as a mask.
 -- Looked for from the queue's end: at its front stands what was handed out, if somebody holds an old snapshot.
 CREATE FUNCTION targets_ready() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM projects_stale(jobs_due());
     RETURN (SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t

@@ -11,7 +11,7 @@
 
 /* The index goes first, for installers need it; but a long run of its pages does not hold up those for people. */
 #define INDEX_AT_ONCE 48
-#define PROJECTS_AT_ONCE 15
+#define PROJECTS_AT_ONCE 5
 
 static void decode_stale(struct db_call *c, const struct pg_result *result)
 {

@@ -19,6 +19,8 @@
 
 #define PAGES_AT_ONCE 2        /* one reads or tells while the other is written */
 #define SPACING_MS 250         /* between the beginnings of rounds: a page is written once for all that changed meanwhile */
+#define SHARE 5                /* while builds go on, rounds take a fifth of the time, */
+#define SPACING_MOST_MS 5000   /* but begin at least so often */
 #define POLL_MS 1000           /* while pages wait for their time */
 #define IDLE_MS 5000           /* nobody may have woken us: another program can make pages stale */
 #define FIRST_RETRY_MS 2000
@@ -240,11 +242,19 @@ static enum step write_pages(struct task *t)
     return start_pages(of(t)) ? STEP_WAIT : STEP_NEXT;
 }
 
+/* From the beginning of a round that took so long to that of the next. */
+static int64_t spacing_ms(int64_t took_ms)
+{
+    if (took_ms * SHARE < SPACING_MS)
+        return SPACING_MS;
+    return took_ms * SHARE < SPACING_MOST_MS ? took_ms * SHARE : SPACING_MOST_MS;
+}
+
 static enum step rest(struct task *t)
 {
     struct web *web = of(t);
-
-    int64_t left_ms = web->begun_ms + SPACING_MS - clock_steady_ms();
+    int64_t took_ms = clock_steady_ms() - web->begun_ms;
+    int64_t left_ms = spacing_ms(took_ms) - took_ms;
 
     if (web->written > 0 && web->stale.full && !web->woken)
         return STEP_AGAIN; /* it is quiet: time to catch up; else builds come first */
