@@ -15,7 +15,7 @@
 #include "core/memory.h"
 
 /* One thread more than all lanes together may take is left for name look-ups. */
-#define POOL_THREADS "13"
+#define POOL_THREADS "15"
 #define WINDOW_MS 60000
 
 struct lane {
@@ -38,7 +38,7 @@ void lane_setup(uv_loop_t *loop)
         unsigned limit;
     } plan[LANE_COUNT] = {
         [LANE_DISK] = {"disk", 8},
-        [LANE_VERIFY] = {"verify", 2},
+        [LANE_VERIFY] = {"verify", 4},
         [LANE_PAGES] = {"pages", 2},
     };
 

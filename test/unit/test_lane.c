@@ -119,30 +119,30 @@ static void a_work_runs_and_completes_later_on_the_loop(void **state)
 static void no_more_works_run_at_once_than_the_lane_allows(void **state)
 {
     struct gate *g = *state;
-    struct piece pieces[6] = {{.ran = 0}};
+    struct piece pieces[10] = {{.ran = 0}};
     struct lane_figures figures;
     unsigned order = 0;
 
-    for (unsigned i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < 10; i++) {
         pieces[i].gate = g;
         pieces[i].order = &order;
         lane_submit(LANE_VERIFY, &pieces[i].work, pass_gate, on_done);
     }
-    wait_for_inside(g, 2);
+    wait_for_inside(g, 4);
     lane_figures(LANE_VERIFY, &figures);
     assert_string_equal(figures.name, "verify");
-    assert_int_equal(figures.running, 2);
-    assert_int_equal(figures.waiting, 4);
+    assert_int_equal(figures.running, 4);
+    assert_int_equal(figures.waiting, 6);
     open_gate(g);
     uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(g->most_inside, 2);
+    assert_int_equal(g->most_inside, 4);
     lane_figures(LANE_VERIFY, &figures);
     assert_int_equal(figures.running, 0);
     assert_int_equal(figures.waiting, 0);
-    assert_int_equal(figures.done, 6);
-    for (unsigned i = 0; i < 6; i++)
+    assert_int_equal(figures.done, 10);
+    for (unsigned i = 0; i < 10; i++)
         assert_int_equal(pieces[i].completed, 1);
-    assert_true(pieces[5].place > pieces[1].place);
+    assert_true(pieces[9].place > pieces[1].place);
 }
 
 static void a_full_lane_does_not_hold_up_another(void **state)
@@ -166,7 +166,7 @@ static void a_cancelled_work_that_waits_completes_without_running(void **state)
     struct piece pieces[4] = {{.gate = g}, {.gate = g}, {.gate = g}, {.gate = g}};
 
     for (unsigned i = 0; i < 4; i++)
-        lane_submit(LANE_VERIFY, &pieces[i].work, pass_gate, on_done);
+        lane_submit(LANE_PAGES, &pieces[i].work, pass_gate, on_done);
     wait_for_inside(g, 2);
     lane_cancel(&pieces[3].work);
     assert_int_equal(pieces[3].completed, 0);
@@ -188,9 +188,9 @@ static void the_lane_goes_on_after_its_last_waiting_work_was_cancelled(void **st
     struct piece pieces[4] = {{.gate = g}, {.gate = g}, {.gate = g}, {.gate = g}};
 
     for (unsigned i = 0; i < 3; i++)
-        lane_submit(LANE_VERIFY, &pieces[i].work, pass_gate, on_done);
+        lane_submit(LANE_PAGES, &pieces[i].work, pass_gate, on_done);
     lane_cancel(&pieces[2].work);
-    lane_submit(LANE_VERIFY, &pieces[3].work, pass_gate, on_done);
+    lane_submit(LANE_PAGES, &pieces[3].work, pass_gate, on_done);
     open_gate(g);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(pieces[3].ran, 1);
