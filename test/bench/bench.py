@@ -130,6 +130,12 @@ class Site:
         self.postgres.remove()
 
 
+def scratch(directory):
+    """A directory that stays until the end: an ext4 without a journal does not use the inode of a file again in the minutes after
+    it was removed, and looks for another the longer the more there are, which the next measurement would pay for."""
+    return contextlib.nullcontext(tempfile.mkdtemp(dir=directory))
+
+
 @contextlib.contextmanager
 def site(build, directory, jobs, tls):
     made = Site(build, directory, jobs, tls)
@@ -165,14 +171,14 @@ SMALL_CROWDS = {1: 20, 10: 100}
 
 def dispatch_fail(build, directory, options):
     for count, cycles in (SMALL_CROWDS if options.small else CROWDS).items():
-        with tempfile.TemporaryDirectory(dir=directory) as inner:
+        with scratch(directory) as inner:
             dispatch(f"dispatch-fail-{count}", build, pathlib.Path(inner), options.tls, count, cycles,
                      "failing builds with a log of 20 kB each, two commits a build", l=20000)
 
 
 def dispatch_wheel(build, directory, options):
     for count, cycles in (SMALL_CROWDS if options.small else CROWDS).items():
-        with tempfile.TemporaryDirectory(dir=directory) as inner:
+        with scratch(directory) as inner:
             dispatch(f"dispatch-wheel-{count}", build, pathlib.Path(inner), options.tls, count, cycles // 4 if cycles > 1000 else cycles,
                      "builds of a wheel of 100 kB each, log 1 kB, three commits a build", l=1000, w=100000)
 
@@ -183,7 +189,7 @@ def dispatch_latency(build, directory, options):
     for count in (1, 10) if options.small else (1, 10, 100, 1000):
         build_ms = max(count * 1000 // offered, 10)
         cycles = 40 if options.small else max(offered * 10, count * 6)
-        with tempfile.TemporaryDirectory(dir=directory) as inner, site(build, pathlib.Path(inner), cycles + 2000, options.tls) as farm:
+        with scratch(directory) as inner, site(build, pathlib.Path(inner), cycles + 2000, options.tls) as farm:
             found = farm.slaves(build, count, c=cycles, l=20000, t=build_ms)
             limit = 1000 / farm.commits_per_second(1)
         report(f"dispatch-latency-{count}", found["idle_build_p99_ms"], "ms", limit, "ms",
@@ -223,7 +229,8 @@ def transfer(build, directory, options):
     mb = size / 1e6
     limit = min(sha, disk)
     report("transfer", mb / found["taken_seconds"], "MB/s", limit, "MB/s", f"a damaged wheel of {mb:.0f} MB from SEND to the next "
-           f"SEND: received, hashed, written, synced, refused; limit: the slower of SHA-256 by OpenSSL ({sha:.0f} MB/s) and "
+           f"SEND: received, hashed, written, refused (what is published is synced, too: transfer-whole); limit: the slower of "
+           f"SHA-256 by OpenSSL ({sha:.0f} MB/s) and "
            f"write with fsync ({disk:.0f} MB/s), same file system, one thread each")
     whole = 1 / (1 / limit + 1 / inflate)
     report("transfer-whole", mb / found["send_seconds"], "MB/s", whole, "MB/s", "the same from SEND to DONE: with verification and "
@@ -259,7 +266,7 @@ def dispatch_tls(build, directory, options):
     count, cycles = (10, 200) if options.small else (100, 20000)
     found = {}
     for tls in (False, True):
-        with tempfile.TemporaryDirectory(dir=directory) as inner, site(build, pathlib.Path(inner), cycles + 1000, tls) as farm:
+        with scratch(directory) as inner, site(build, pathlib.Path(inner), cycles + 1000, tls) as farm:
             found[tls] = farm.slaves(build, count, c=cycles, l=20000)
     report("dispatch-tls", found[True]["rate"], "builds/s", found[False]["rate"], "builds/s", f"dispatch-fail with TLS: {count} scripted slaves, "
            f"{cycles} failing builds with a log of 20 kB each; limit: the same without TLS (--insecure), just before; CPU a build: master {found[True]['master_us']:.0f} us, without "
@@ -316,9 +323,10 @@ def main():
     if unknown:
         sys.exit(f"bench: no benchmark is called {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    for name in arguments.names or BENCHMARKS:
-        with tempfile.TemporaryDirectory(prefix="piwheels-bench-", dir=os.environ.get("PIW_TEST_TMP", "/var/tmp")) as directory:
-            BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(directory), arguments)
+    with tempfile.TemporaryDirectory(prefix="piwheels-bench-", dir=os.environ.get("PIW_TEST_TMP", "/var/tmp")) as directory:
+        for name in arguments.names or BENCHMARKS:
+            with scratch(directory) as inner:
+                BENCHMARKS[name](arguments.build.resolve(), pathlib.Path(inner), arguments)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Builds:
         """Seconds from BUILD to the last byte of the wheel."""
         self.attempts += 1
         begun = time.monotonic()
-        self.connection.say("BUILD", self.attempts, package, "0.1", *native_words, f"{package}-0.1.tar.gz", b"", 600000)
+        self.connection.build(self.attempts, package, "0.1", native_words)
         built = self.connection.hear("BUILT")
         if built[2] != "success":
             raise SystemExit(f"bench: {package} was not built: {built[2:5]}")

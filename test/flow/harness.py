@@ -250,10 +250,10 @@ class Farm:
                       f"(SELECT oid FROM pg_database WHERE datname = '{self.database}')", "t")
 
     @contextlib.contextmanager
-    def locked(self, table):
-        """Nobody else can read or write the table meanwhile."""
+    def locked(self, table, mode="ACCESS EXCLUSIVE"):
+        """Nobody else can read or write the table meanwhile; or only not write it: mode EXCLUSIVE."""
         connection = psycopg2.connect(self.postgres.dsn(self.database))
-        connection.cursor().execute(f"LOCK TABLE piwheels.{table} IN ACCESS EXCLUSIVE MODE")
+        connection.cursor().execute(f"LOCK TABLE piwheels.{table} IN {mode} MODE")
         try:
             yield
         finally:

@@ -72,6 +72,13 @@ class Connection:
         self.say("ACK", slave, index_url, lease_ms)
         return hello
 
+    def build(self, attempt, package, version, target, sha256=b"", timeout_s=600, uploaded_s=0, limits=(0,) * 8, network="",
+              variables=(), constraints=(), override=b""):
+        """BUILD; `target`: ABI and platform."""
+        self.say("BUILD", attempt, package, version, *target, f"{package}-{version}.tar.gz", sha256, timeout_s * 1000,
+                 uploaded_s * 1000, list(limits), network, [list(one) for one in variables], [[line] for line in constraints],
+                 override)
+
     def fetch(self, built, file):
         """Asks for a file and returns its bytes, checked against what BUILT said of it."""
         attempt, files = built[1], built[9]

@@ -108,11 +108,12 @@ def test_quickstart_ends_with_pip_installing_our_wheels(tmp_path):
 
 
 def test_a_benchmark_prints_its_figure_beside_a_limit(tmp_path):
-    done = run("/usr/bin/python3", ROOT / "test" / "bench" / "bench.py", "--build", BUILD, "--small", "dispatch-fail",
+    done = run("/usr/bin/python3", ROOT / "test" / "bench" / "bench.py", "--build", BUILD, "--small", "dispatch-fail", "slave-overhead",
                env=clean_environment(PIW_TEST_TMP=tmp_path), limit_s=300)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^bench: dispatch-fail-(\d+) [\d.]+ builds/s \(limit [\d.]+ commits/s, ratio [\d.]+; .*\)$", done.stdout,
                       re.M) == ["1", "10"]
+    assert len(re.findall(r"^bench: slave-overhead [-\d.]+ ms \(limit 150.0 ms, ", done.stdout, re.M)) == 2
 
 
 def test_an_unknown_benchmark_is_told_the_known_ones():

@@ -270,7 +270,7 @@ def test_only_the_file_is_heard_while_it_is_sent(receiving, refused, verb):
 @pytest.mark.parametrize("verb", OF_ATTEMPTS)
 def test_nothing_is_heard_while_a_success_is_recorded(farm, receiving, refused, verb):
     slave, attempt, (_, data) = receiving
-    with farm.locked("file"):
+    with farm.locked("file", "EXCLUSIVE"):
         slave.send_file(attempt, 0, data)
         farm.wait_sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%files_begin%'", "t")
         say(slave, verb, attempt)

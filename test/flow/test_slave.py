@@ -93,11 +93,8 @@ def slaves(master, folder):
         slave.stop()
 
 
-def build(connection, attempt, package, version="0.1", sha256=b"", timeout_s=600, abi=ABI, platform=PLATFORM, uploaded_s=0,
-          limits=(0,) * 8, network="", variables=(), constraints=(), override=b""):
-    connection.say("BUILD", attempt, package, version, abi, platform, f"{package}-{version}.tar.gz", sha256,
-                   timeout_s * 1000, uploaded_s * 1000, list(limits), network, [list(one) for one in variables],
-                   [[line] for line in constraints], override)
+def build(connection, attempt, package, version="0.1", abi=ABI, platform=PLATFORM, **more):
+    connection.build(attempt, package, version, (abi, platform), **more)
 
 
 def begin(master, index):
