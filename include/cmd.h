@@ -27,7 +27,7 @@ struct command {
 
 extern const struct command command_master, command_slave, command_initdb, command_target, command_add,
     command_status, command_logs, command_monitor, command_slaves, command_explain, command_queue, command_rebuild,
-    command_skip, command_unskip, command_remove;
+    command_skip, command_unskip, command_remove, command_check;
 
 /* All commands, NULL-terminated, in the order of `piwheels help`. */
 extern const struct command *const commands[];

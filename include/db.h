@@ -550,6 +550,10 @@ void db_explain(struct db *db, struct db_call *c, const struct db_subject *s, ch
                 void (*done)(struct db_call *c, int error));
 void db_queue(struct db *db, struct db_call *c, const char *target, char **json,
               void (*done)(struct db_call *c, int error));
+/* Holds what is kept up about some packages, from the id `from` on, against what it follows from, and mends it if told so:
+ * see facts_go_through in schema/check.sql, whose answer tells where to go on. */
+void db_facts(struct db *db, struct db_call *c, int64_t from, bool repair, char **json,
+              void (*done)(struct db_call *c, int error));
 /* Until `sure` this and db_remove only tell what they would do. */
 void db_rebuild(struct db *db, struct db_call *c, const struct db_subject *s, bool sure, char **json,
                 void (*done)(struct db_call *c, int error));

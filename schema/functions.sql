@@ -16,7 +16,7 @@ SET LOCAL search_path = piwheels, pg_temp;
 CREATE FUNCTION version_open(v version, p package, p_builds text) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
-        WHEN NOT v.wanted OR v.sdist IS NULL OR v.skip IS NOT NULL OR p.skip IS NOT NULL
+        WHEN NOT v.wanted OR v.sdist IS NULL OR p.skip IS NOT NULL
              OR v.quarantined OR p.quarantined OR ((v.yanked OR v.legacy) AND NOT v.by_hand) THEN 0
         ELSE ~(v.built_mask | v.failed_mask | v.na_mask | v.skipped_mask
                | CASE WHEN p_builds = 'missing' AND NOT v.yanked THEN v.covered_mask ELSE 0 END)
@@ -174,8 +174,6 @@ BEGIN
             || ' as build ' || j.attempt;
     ELSIF p.skip IS NOT NULL THEN
         state := 'skipped'; reason := 'the package is skipped: ' || p.skip;
-    ELSIF v.skip IS NOT NULL THEN
-        state := 'skipped'; reason := 'the version is skipped: ' || v.skip;
     ELSIF t.skip IS NOT NULL THEN
         state := 'skipped'; reason := 'the target is skipped: ' || t.skip;
     ELSIF v.skipped_mask & bit <> 0 AND NOT forced THEN

@@ -120,7 +120,7 @@ BEGIN
     SELECT * INTO s FROM state_of(p, v, t, j);
     RETURN jsonb_build_object('target', t.name, 'state', s.state, 'reason', s.reason, 'place', job_place(j),
         'skipped_by', CASE WHEN s.state = 'skipped' THEN
-            CASE WHEN p.skip IS NOT NULL THEN 'rule' WHEN v.skip IS NOT NULL THEN 'version' WHEN t.skip IS NOT NULL THEN 'target'
+            CASE WHEN p.skip IS NOT NULL THEN 'rule' WHEN t.skip IS NOT NULL THEN 'target'
                  WHEN (v.skipped_mask >> t.id) & 1 = 1 THEN 'rule' ELSE 'pep440' END END,
         'build', j.attempt, 'since', CASE WHEN j.attempt IS NOT NULL THEN utc(j.started) END,
         'attempts', attempts_told(v.id, t.id, CASE WHEN p_whole THEN 5 ELSE 2 END, p_whole),
@@ -380,7 +380,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM job USING version v JOIN package p ON p.id = v.package
             WHERE job.version = v.id AND v.id = ANY (p_versions) AND job.attempt IS NOT NULL
-                AND (p.skip IS NOT NULL OR v.skip IS NOT NULL
+                AND (p.skip IS NOT NULL
                      OR ((v.skipped_mask & ~v.forced_mask) >> job.target) & 1 = 1)
             RETURNING job.attempt)
     SELECT coalesce(array_agg(attempt), '{}') INTO ended FROM gone;

@@ -81,7 +81,6 @@ CREATE TABLE version (
     prerelease      boolean NOT NULL DEFAULT false,
     yanked          boolean NOT NULL DEFAULT false,
     yanked_reason   text NOT NULL DEFAULT '',
-    skip            text,                    -- why it is not built anywhere
     wanted          boolean NOT NULL DEFAULT false, -- followed or asked for
     by_hand         boolean NOT NULL DEFAULT false, -- asked for by a person
     requires_python text NOT NULL DEFAULT '',

@@ -1,4 +1,4 @@
--- Level 5: packages with settings of their own, which not every slave can meet.
+-- Level 5: packages with settings of their own, which not every slave can meet; a version has no skip of its own any more.
 
 CREATE TABLE piwheels.override (
     package text PRIMARY KEY,
@@ -11,3 +11,5 @@ CREATE INDEX job_picky ON piwheels.job (target, rank, version)
 ALTER TABLE piwheels.slave
     ADD COLUMN has   text NOT NULL DEFAULT '',
     ADD COLUMN lacks text[] NOT NULL DEFAULT '{}';
+-- nothing ever set it: skips are rules
+ALTER TABLE piwheels.version DROP COLUMN skip;

@@ -23,6 +23,7 @@ enum option_commands { /* which commands offer an option */
     FOR_MONITOR = 1 << 6,
     FOR_LOGS = 1 << 7,
     FOR_SLAVES = 1 << 8,
+    FOR_CHECK = 1 << 9,
     FOR_EXPLAIN = 1 << 10,
     FOR_QUEUE = 1 << 11,
     FOR_REBUILD = 1 << 12,

@@ -19,7 +19,7 @@
 const struct command *const commands[] = {
     &command_master, &command_slave, &command_initdb, &command_target, &command_add, &command_remove,
     &command_rebuild, &command_skip, &command_unskip, &command_explain, &command_queue, &command_status,
-    &command_slaves, &command_logs, &command_monitor, NULL,
+    &command_slaves, &command_logs, &command_monitor, &command_check, NULL,
 };
 
 static const char *const overview_words[] = {"help", "--help", "--version"};

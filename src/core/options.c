@@ -42,6 +42,7 @@ static const struct {
     {FOR_MONITOR, "monitor"}, {FOR_LOGS, "logs"},
     {FOR_EXPLAIN, "explain"}, {FOR_QUEUE, "queue"}, {FOR_REBUILD, "rebuild"},
     {FOR_SKIP, "skip"},       {FOR_UNSKIP, "unskip"}, {FOR_REMOVE, "remove"},
+    {FOR_CHECK, "check"},
 };
 
 /* Writes prefix and name with dashes. */

@@ -59,6 +59,17 @@ void db_queue(struct db *db, struct db_call *c, const char *target, char **json,
     ask(db->bulk, c, "SELECT piwheels.queue_facts($1)", &params, json, done);
 }
 
+void db_facts(struct db *db, struct db_call *c, int64_t from, bool repair, char **json,
+              void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, from);
+    pg_add_bool(&params, repair);
+    ask(db->bulk, c, "SELECT piwheels.facts_go_through($1, $2)", &params, json, done);
+}
+
 /* ---- orders ---- */
 
 void db_rebuild(struct db *db, struct db_call *c, const struct db_subject *s, bool sure, char **json,

@@ -193,11 +193,6 @@ def skipped_package(s):
     s.skip()
 
 
-def skipped_version(s):
-    s.release()
-    s.sql("UPDATE version SET skip = 'broken upload'; SELECT versions_settle(array_agg(id)) FROM version")
-
-
 def skipped_target(s):
     s.release()
     s.sql(f"SELECT target_skip('{FIRST}', 'Debian 12 is old')")
@@ -258,7 +253,7 @@ STATES = [queued, queued_behind_others, queued_without_slaves, queued_for_a_slav
           queued_for_what_one_slave_has, queued_until_its_settings_are_mended, waiting_to_settle,
           waiting_to_be_tried_again, waiting_for_pypi, waiting_for_the_target_to_be_judged, parked,
           parked_after_lost_slaves, building, built, failed, failed_often, failed_without_words, skipped_package,
-          skipped_version, skipped_target, skipped_by_rules, skipped_for_its_version, binary_only, not_applicable,
+          skipped_target, skipped_by_rules, skipped_for_its_version, binary_only, not_applicable,
           not_wanted, yanked, covered, quarantined, forced, without_versions, without_targets]
 
 IN_FULL = [failed_often, parked]  # where the version is named

@@ -8,7 +8,7 @@ import pytest
 from harness import BUILD, PIWHEELS, ROOT, clean_environment, piwheels, run
 
 COMMANDS = ["master", "slave", "initdb", "target", "add", "remove", "rebuild", "skip", "unskip", "explain",
-            "queue", "status", "slaves", "logs", "monitor"]
+            "queue", "status", "slaves", "logs", "monitor", "check"]
 ALIASES = {"piw-master": "master", "piw-slave": "slave", "piw-initdb": "initdb", "piw-init-db": "initdb", "piw-add": "add",
            "piw-monitor": "monitor", "piw-rebuild": "rebuild", "piw-remove": "remove"}
 
