@@ -479,7 +479,7 @@ struct db_project_build {     /* the newest on each target, and failed ones */
 };
 struct db_release {
     char *version, *yanked_reason, *requires_python;
-    char *skip;               /* why it is not built; "" when it is */
+    char *skip;               /* why a person does not want it built for any target; "" when somebody does */
     char released[20];        /* "2026-01-31 14:05:09", or "" */
     bool prerelease, yanked;
     struct db_project_state *states; /* one a target */

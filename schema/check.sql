@@ -36,8 +36,10 @@ BEGIN
         SELECT v.*, v.quarantined OR p.quarantined AS shut, p.skip_due, c.builds,
                (SELECT coalesce(bit_or(s.mask), 0) FROM version_wheel w JOIN tagset s ON s.id = w.tagset WHERE w.version = v.id)
                    AS covered,
-               coalesce(s.mask, 0) | v.skipped_mask & (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE judging) AS skipped
-            FROM p JOIN version v ON v.package = p.id CROSS JOIN configuration c
+               coalesce(s.mask, 0) | (v.skipped_mask & c.judging) AS skipped
+            FROM p JOIN version v ON v.package = p.id CROSS JOIN (
+                    SELECT builds, (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE judging) AS judging
+                        FROM configuration) c
                 LEFT JOIN (SELECT version, bit_or(1::bigint << target) AS mask FROM struck WHERE due GROUP BY version) s
                     ON s.version = v.id),
     pair AS MATERIALIZED (

@@ -154,6 +154,19 @@ def test_a_skipped_package_leaves_the_queue_until_the_skip_is_taken_back(farm):
     assert "Nothing is skipped" in do(farm, "skip", "--list")
 
 
+def test_the_projects_json_tells_why_a_release_is_skipped(farm):
+    farm.add("--all", "piwtest-pure")
+    def reasons():
+        farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+        page = json.loads((farm.output / "project/piwtest-pure/json/index.json").read_text())
+        return {version: release["skip_reason"] for version, release in page["releases"].items()}
+    do(farm, "skip", "piwtest-pure<0.2", "--reason", "old")
+    assert {reason for version, reason in reasons().items() if version < "0.2"} == {"old"}
+    assert reasons()["0.2"] is None
+    do(farm, "skip", "piwtest-pure", "--reason", "it is pure")
+    assert set(reasons().values()) == {"it is pure"}
+
+
 def test_a_specifier_strikes_the_versions_that_it_fits(farm):
     farm.add("--all", "piwtest-pure")
     rule = told(farm, "skip", "piwtest-pure<0.2", "--reason", "old")

@@ -286,11 +286,12 @@ def test_a_new_target_is_skipped_where_all_are(several):
 
 def test_rules_are_listed_with_what_they_strike(several):
     skip(several, target="t0")
-    skip(several, name="", prereleases=True)
+    everywhere = skip(several, name="", prereleases=True)["rule"]["rule"]
     rules = asked(several, "skips_list", "''")["rules"]
     assert [(r["package"], r["target"], r["prereleases"], r["reason"], r["versions"]) for r in rules] == [
         ("x", "t0", False, "legal", 3), (None, None, True, "legal", 0)]
     assert len(asked(several, "skips_list", "'x'")["rules"]) == 1
+    asked(several, "skip_spread", everywhere, 0)
 
 
 def test_a_removed_package_is_forgotten_and_its_files_are_withdrawn(several):
