@@ -105,7 +105,7 @@ static const char *task_without_build(enum model_state state)
     case STATE_WAITING: return "waits to be accepted";
     case STATE_SLEEPING: return "waits for work";
     case STATE_IDLE: return "asks for work";
-    case STATE_LOW: return "takes no new builds";
+    case STATE_LOW: return "is short of room";
     case STATE_PAUSED: return "is paused by hand";
     default: return "";
     }

@@ -116,6 +116,18 @@ def test_the_pane_shows_the_selected_slave(watched):
     check_golden("monitor-slave", shown)
 
 
+def test_the_pane_tells_how_many_builds_a_slave_has_and_why_it_takes_no_more(watched, farm):
+    with farm.scripted_slave("broad") as slave:
+        slave.hello(jobs=4)
+        slave.expect("ACK")
+        slave.idle(0, "3 MB of disk are free, 500 are wanted (--min-free)")
+        watched.wait(r"▽ low +broad .* is short of room")
+        for _ in range(len(LABELS) + 1):
+            watched.press("Up")
+        watched.press("Down")  # it is the first
+        watched.wait(r"(?s)slave \d+ \(broad\).* builds +0 of 4 at once.* low +3 MB of disk are free, 500 are wanted")
+
+
 def test_the_menu_says_what_each_action_does(watched):
     select(watched, "pi4-a")
     watched.press("Enter")

@@ -121,6 +121,18 @@ static void the_longest_build_stands_for_all(void **state)
     assert_int_equal(model_building(m), 1);
 }
 
+static void a_slave_that_is_short_of_room_says_why(void **state)
+{
+    struct model *m = *state;
+    model_feed(m, ROUND("{\"slave\":1,\"label\":\"a\",\"state\":\"low\",\"jobs\":4,\"build_count\":0,\"builds\":[],"
+        "\"shortage\":\"3 MB of disk are free\"}"));
+    assert_int_equal(m->slaves[0].state, STATE_LOW);
+    assert_string_equal(m->slaves[0].task, "is short of room");
+    assert_string_equal(m->slaves[0].shortage, "3 MB of disk are free");
+    assert_int_equal(m->slaves[0].jobs, 4);
+    assert_int_equal(model_building(m), 0);
+}
+
 static void control_characters_do_not_reach_the_terminal(void **state)
 {
     struct model *m = *state;
@@ -328,6 +340,7 @@ int main(void)
         TEST(slaves_are_in_the_order_of_their_labels),
         TEST(a_slave_that_leaves_while_it_is_back_is_shown_once),
         TEST(the_longest_build_stands_for_all),
+        TEST(a_slave_that_is_short_of_room_says_why),
         TEST(control_characters_do_not_reach_the_terminal),
         TEST(the_selection_follows_its_slave),
         TEST(the_selection_stays_in_its_row_when_its_slave_goes),
