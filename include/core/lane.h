@@ -40,8 +40,13 @@ struct lane_figures {
     int64_t worst_wait_ms;/* longest wait for a thread in the last minute or so */
 };
 
-/* Once, before the loop runs: sizes the pool (UV_THREADPOOL_SIZE) and the lanes. */
-void lane_setup(uv_loop_t *loop);
+enum lane_scale {
+    LANES_MANY,   /* for a master: what a thousand slaves bring */
+    LANES_FEW     /* for a slave, whose memory is for its builds */
+};
+
+/* Once, before the loop runs: sizes the lanes and the pool (UV_THREADPOOL_SIZE), which has a thread more than they. */
+void lane_setup(uv_loop_t *loop, enum lane_scale scale);
 
 void lane_submit(enum lane_id lane, struct lane_work *w, void (*run)(struct lane_work *w),
                  void (*done)(struct lane_work *w, int status));

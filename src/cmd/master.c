@@ -629,7 +629,7 @@ static int run(const struct options *o)
     raise_file_limit();
     bound_arenas();
     uv_loop_init(&m->loop);
-    lane_setup(&m->loop);
+    lane_setup(&m->loop, LANES_MANY);
     lag_start(&m->loop, &m->lag);
     watch_signal(m, &m->on_term, SIGTERM, on_signal);
     watch_signal(m, &m->on_int, SIGINT, on_signal);

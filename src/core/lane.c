@@ -7,15 +7,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/memory.h"
 
-/* One thread more than all lanes together may take is left for name look-ups. */
-#define POOL_THREADS "15"
 #define WINDOW_MS 60000
 
 struct lane {
@@ -31,22 +31,30 @@ static struct lane lanes[LANE_COUNT];
 static uv_loop_t *lanes_loop;
 
 /* Works that mostly wait for fsync may be many: the file system writes its journal once for all that wait. */
-void lane_setup(uv_loop_t *loop)
+void lane_setup(uv_loop_t *loop, enum lane_scale scale)
 {
     static const struct {
         const char *name;
-        unsigned limit;
+        unsigned limits[2]; /* of LANES_MANY, of LANES_FEW */
     } plan[LANE_COUNT] = {
-        [LANE_DISK] = {"disk", 8},
-        [LANE_VERIFY] = {"verify", 4},
-        [LANE_PAGES] = {"pages", 2},
+        [LANE_DISK] = {"disk", {8, 2}},
+        [LANE_VERIFY] = {"verify", {4, 1}},
+        [LANE_PAGES] = {"pages", {2, 1}},
     };
+    unsigned threads = 1; /* for name look-ups */
+    char text[12];
 
-    setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1);
     lanes_loop = loop;
-    for (unsigned i = 0; i < LANE_COUNT; i++)
-        lanes[i] = (struct lane){.name = plan[i].name, .limit = plan[i].limit, .end = &lanes[i].first,
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        unsigned limit = plan[i].limits[scale];
+        lanes[i] = (struct lane){.name = plan[i].name, .limit = limit, .end = &lanes[i].first,
                                  .window_start_ms = clock_steady_ms()};
+        threads += limit;
+    }
+    snprintf(text, sizeof text, "%u", threads);
+    setenv("UV_THREADPOOL_SIZE", text, 1);
+    if (scale == LANES_FEW)
+        mallopt(M_ARENA_MAX, 1); /* else each thread keeps its own heap */
 }
 
 static void turn_window(struct lane *l)

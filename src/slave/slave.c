@@ -164,7 +164,7 @@ static void fill_places(struct slave *s, const struct slave_settings *settings)
 static int run_loop(struct slave *s, const struct slave_settings *settings)
 {
     uv_loop_init(&s->loop);
-    lane_setup(&s->loop);
+    lane_setup(&s->loop, LANES_FEW);
     watch_signals(s);
     notify_watchdog_start(&s->loop);
     fill_places(s, settings);

@@ -81,7 +81,7 @@ static int setup(void **state)
 
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->turned, NULL);
-    lane_setup(&loop);
+    lane_setup(&loop, LANES_MANY);
     *state = g;
     return 0;
 }

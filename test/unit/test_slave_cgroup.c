@@ -163,7 +163,7 @@ static void run_in_group(void **state, struct run *r, const char *script)
     assert_int_equal(fs_make_dirs(dir, 0755), 0);
     cgroup_open(&g, *state, OWN);
     uv_loop_init(&r->loop);
-    lane_setup(&r->loop);
+    lane_setup(&r->loop, LANES_FEW);
     r->cell = (struct cell){.sandbox = &sandbox, .limits = &limits, .cgroup = &g, .env = env,
                             .what = {.dir = dir, .python = "/usr/bin/python3", .network = NETWORK_ALL, .argv = argv},
                             .output = on_output, .ended = on_ended};
