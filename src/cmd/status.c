@@ -65,9 +65,12 @@ static void print_builds(const json_t *s)
     char span[CLOCK_TEXT_SIZE];
     if (several)
         printf("%lld of %lld", count, number_of(s, "jobs"));
-    json_array_foreach(builds, i, b)
-        printf("%s%s %s, %s", several ? "\n" INDENT : i ? "; " : "", text_of(b, "package"), text_of(b, "version"),
-               clock_span(number_of(b, "for_ms"), span));
+    json_array_foreach(builds, i, b) {
+        printf("%s%s %s, ", several ? "\n" INDENT : i ? "; " : "", text_of(b, "package"), text_of(b, "version"));
+        if (several)
+            printf("build %lld, ", number_of(b, "build")); /* as `piwheels logs` wants it */
+        fputs(clock_span(number_of(b, "for_ms"), span), stdout);
+    }
     if (count > told)
         printf("%s%lld more", several ? "\n" INDENT : "; ", count - told);
     if (text_of(s, "shortage")[0])

@@ -31,7 +31,7 @@ def test_two_builds_run_at_once_and_a_third_waits_for_a_place(farm):
     assert sorted(build["version"] for build in status["builds"]) == ["1", "2"]
     farm.add(PACKAGE, "3")
     told = farm.tool("status").stdout
-    assert re.search(rf"slave-a +building +2 of 2\n +{PACKAGE} [12], .*\n +{PACKAGE} [12], ", told), told
+    assert re.search(rf"slave-a +building +2 of 2\n +{PACKAGE} [12], build \d+, .*\n +{PACKAGE} [12], build \d+, ", told), told
     assert all(len(line) <= 80 for line in told.split("\n")), told
     first.let_go()
     first.wait_built()

@@ -1,10 +1,12 @@
 """The slave with several places against a scripted master: how it asks for them, and what it does with each answer."""
 import pathlib
 import signal
+import time
 
 import pytest
 
-from test_slave import begin, build, folder, index, master, slaves  # noqa: F401 (fixtures)
+from harness import LIMIT_S
+from test_slave import begin, build, folder, index, master, processes_of_builds, slaves  # noqa: F401 (fixtures)
 
 WAITS = b"piwtest-waits: waits for ~/go"
 
@@ -135,6 +137,15 @@ def test_die_ends_all_builds(master, slaves, index):
     assert connection.hear("BYE")[1]
     assert slave.wait_end() == 0
     assert slave.attempts() == []
+
+
+def test_all_builds_die_with_a_slave_that_is_killed(master, slaves, index, folder):
+    slave, _, _ = two_builds(slaves, master, index)
+    assert len(processes_of_builds(folder)) >= 4, "pip and its backend, twice"
+    slave.kill()
+    limit = time.monotonic() + LIMIT_S
+    while processes_of_builds(folder):
+        assert time.monotonic() < limit
 
 
 def test_a_fork_bomb_in_one_place_is_the_end_of_that_build_only(master, slaves, index):
