@@ -37,7 +37,7 @@ void stream_init(struct stream *s, const char *path, void (*written)(struct stre
 /* Appends. True: enough is waiting, the peer should pause until `written`. */
 bool stream_feed(struct stream *s, const void *data, size_t len);
 
-/* Writes what waits, fsyncs and closes; then `ended` on the loop, once, with error and sha256 set. */
+/* Writes what waits and closes, but does not sync; then `ended` on the loop, once, with error and sha256 set. */
 void stream_end(struct stream *s, void (*ended)(struct stream *s));
 
 /* What was fed from `offset` on, as far as it is still in memory: *len bytes at *data, valid until the loop goes on.
