@@ -25,6 +25,7 @@ ABIS = ["cp310", "cp311", "cp312", "cp313"]
 WHEELS = {"py3-none-any": ABIS, "cp311-cp311-linux_x86_64": ["cp311"], "cp312-abi3-linux_x86_64": ["cp312", "cp313"]}
 SDISTS = [".tar.gz", ".zip", "-2.tar.gz"]
 REQUIRES = {"": [], ">=3.12": ["cp310", "cp311"], "<3": ABIS}
+SPECIFIERS = {"<1.1": ["1.0"], "==1.2": ["1.2"], ">=1.1": ["1.1", "1.2"]}   # and what they fit
 KEYS = {version: f"{place:02x}" for place, version in enumerate(VERSIONS)}
 TIMES = [1_500_000_000, int(time.time()) - 2_000]    # of uploads: long ago, or lately
 FRONTS = [[0] * 64] * 2
@@ -160,6 +161,10 @@ class Universe:
         page = {"name": name, "display": name, "serial": self.serial - self.pick([0, 0, 5]), "etag": "",
                 "refresh_s": 600, "follow": self.pick([None, "new", "all"]), "want": want,
                 "versions": [self.a_version(name, number) for number in VERSIONS if self.chance(0.7)]}
+        page["skips"] = [
+            {"rule": rule, "keys": [KEYS[version["version"]] for version in page["versions"] if version["version"] in SPECIFIERS[specifier]]}
+            for rule, specifier in self.run("SELECT r.id, r.specifier FROM piwheels.skip_rule r JOIN piwheels.package p "
+                                            "ON p.id = r.package WHERE p.name = %s AND r.specifier <> '' ORDER BY 1", name)]
         self.run("SELECT * FROM piwheels.project_store(%s)", json.dumps(page))
 
     def a_project_is_gone(self):
@@ -261,9 +266,21 @@ class Universe:
         while package is not None:
             package = self.run("SELECT piwheels.skip_spread(%s, %s)", told["rule"]["rule"], package)[0][0]["next"]
 
+    def a_rule_with_a_specifier_is_made(self):
+        """What it fits the program has found out."""
+        name, specifier = self.pick(NAMES), self.pick(SPECIFIERS)
+        versions = self.run("SELECT v.id, encode(v.sort_key, 'hex') FROM piwheels.version v JOIN piwheels.package p "
+                            "ON p.id = v.package WHERE p.name = %s ORDER BY 1", name)
+        fitting = [KEYS[number] for number in SPECIFIERS[specifier]]
+        self.run("SELECT piwheels.skip_add(%s, %s, %s, %s, 'for a reason', %s::bigint[], %s::bigint[])", name, specifier,
+                 self.pick(["", *self.targets]), self.chance(0.2), [version for version, _ in versions],
+                 [version for version, key in versions if key in fitting])
+
     def a_rule_is_taken_back(self):
+        """By its number, or all of a package."""
         rules = [row[0] for row in self.run("SELECT id FROM piwheels.skip_rule ORDER BY id")]
-        while rules and self.run("SELECT piwheels.skips_remove(%s)", str(rules[0]))[0][0]["more"]:
+        word = str(rules[0]) if rules and self.chance(0.7) else self.pick(NAMES)
+        while self.run("SELECT piwheels.skips_remove(%s)", word)[0][0].get("more"):
             pass
 
     def something_is_to_be_built_again(self):
@@ -276,11 +293,24 @@ class Universe:
         self.run("SELECT piwheels.remove(%s, %s, %s, true)", self.pick(NAMES),
                  self.pick([None, bytes.fromhex(KEYS[self.pick(VERSIONS)])]), self.chance(0.7))
 
+    # ---- the tree ----
+
+    def files_move(self):
+        """Those that PyPI quarantined leave, those that it cleared come back, the withdrawn go."""
+        for state, moved in (("withheld", "files_hidden"), ("returning", "files_returned")):
+            files = [row[0] for row in self.run("SELECT id FROM piwheels.file WHERE state = %s ORDER BY id", state)]
+            if files and self.chance(0.7):
+                self.run(f"SELECT piwheels.{moved}(%s::bigint[])", files)
+        self.run("UPDATE piwheels.withdrawn_file SET leave_at = now() WHERE leave_at IS NULL", by=self.owner)
+        paths = [row[0] for row in self.run("SELECT path FROM piwheels.files_leaving(0)")]
+        self.run("SELECT piwheels.files_gone(%s)", [path for path in paths if path is not None])
+
     HAPPENINGS = collections.Counter({
         events_come: 8, a_page_comes: 9, a_project_is_gone: 1, builds_begin: 9, a_build_fails: 3, a_build_ends: 6,
         a_build_is_given_back: 1, slaves_fall_silent: 2, slaves_fall_one_after_the_other: 1, a_slave_comes_back: 2, time_passes: 3,
         the_policy_changes: 2, target_added: 1, targets_are_judged: 1, a_target_is_skipped: 1, a_rule_is_made: 1,
-        a_rule_is_taken_back: 1, something_is_to_be_built_again: 3, something_is_removed: 1})
+        a_rule_with_a_specifier_is_made: 1, a_rule_is_taken_back: 1, something_is_to_be_built_again: 3, something_is_removed: 1,
+        files_move: 2})
 
     def something_happens(self):
         self.pick(self.HAPPENINGS.elements())(self)
