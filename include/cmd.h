@@ -41,6 +41,15 @@ int commands_main(int argc, char *argv[]);
  * texts stay the options'. */
 struct log_settings command_log_settings(const struct options *o);
 
+/* What a command does that has several doings, the first word chooses: piwheels target add. */
+struct command_action {
+    const char *name, *usage;
+    unsigned min_words, max_words;   /* the action's own name counted */
+    int (*run)(const struct options *o);
+};
+/* Runs the one that the first word names, if it has as many words as it wants; else says which there are. The exit status. */
+int command_act(const struct command *c, const struct command_action *actions, unsigned count, const struct options *o);
+
 /* The command of this name or alias, or NULL. */
 const struct command *command_find(const char *name);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -171,8 +172,14 @@ static int unskip(const struct options *o, const struct rec_wanted *wanted)
     int status = order_ask(&command_add, o, &list, &pieces);
     if (status != EXIT_OK)
         return status;
-    choose_rules(json_object_get(json_array_get(pieces, 0), "rules"), wanted, numbers, &m.unskip);
+    const json_t *rules = json_object_get(json_array_get(pieces, 0), "rules");
+    choose_rules(rules, wanted, numbers, &m.unskip);
+    if (m.unskip.words.count > 0 && isatty(STDIN_FILENO)) /* a script means what it says */
+        status = order_confirm(&command_add, o, "%s: %u of %zu rules that skip it are taken back (piwheels skip --list tells them).",
+                               wanted->name, (unsigned)m.unskip.words.count, json_array_size(rules));
     json_decref(pieces);
+    if (status != EXIT_OK)
+        return status;
     status = order_ask(&command_add, o, &m, &pieces);
     json_decref(pieces);
     return status;
@@ -236,7 +243,7 @@ const struct command command_add = {
                    "come; with --all also every older one. With VERSION just that version is built. With -r FILE "
                    "whatever a requirements file lists is added: name==version builds that version, anything else "
                    "follows the package. With --skip REASON the package, or the version, is made known but not built; "
-                   "--unskip takes that back.",
+                   "--unskip takes that back; on a terminal it asks before.",
     .bit = FOR_ADD,
     .max_words = 2,
     .run = run,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/buf.h"
 #include "core/memory.h"
 #include "core/nearest.h"
 #include "core/text.h"
@@ -81,6 +82,39 @@ static int unknown_command(const char *name)
         fprintf(stderr, "; did you mean %s?", near);
     fputs(" (see piwheels help)\n", stderr);
     return EXIT_USAGE;
+}
+
+/* ---- actions ---- */
+
+static int unknown_action(const struct command *c, const struct command_action *actions, unsigned count, const char *name)
+{
+    const char **known = mem_new(count, sizeof *known);
+    struct buf list;
+
+    buf_init(&list, 1024);
+    for (unsigned i = 0; i < count; i++) {
+        known[i] = actions[i].name;
+        buf_addf(&list, "%s%s", i > 0 ? ", " : "", known[i]);
+    }
+    const char *near = nearest_name(name, known, count);
+    int status = command_usage_error(c, "\"%s\" is none of %s%s%s%s", name, list.data, near != NULL ? "; did you mean " : "",
+                                     near != NULL ? near : "", near != NULL ? "?" : "");
+    buf_release(&list);
+    free(known);
+    return status;
+}
+
+int command_act(const struct command *c, const struct command_action *actions, unsigned count, const struct options *o)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct command_action *a = &actions[i];
+        if (strcmp(o->words[0], a->name) != 0)
+            continue;
+        if (o->word_count < a->min_words || o->word_count > a->max_words)
+            return command_usage_error(c, "usage: piwheels %s %s", c->name, a->usage);
+        return a->run(o);
+    }
+    return unknown_action(c, actions, count, o->words[0]);
 }
 
 /* ---- help ---- */

@@ -113,3 +113,15 @@ void order_print_json(const json_t *value)
     json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
     putchar('\n');
 }
+
+int order_tell(const struct options *o, json_t *pieces, void (*write)(const void *owner, const json_t *told), const void *owner)
+{
+    const json_t *told = json_array_get(pieces, 0);
+
+    if (option_flag(o, OPT_argv_json))
+        order_print_json(told);
+    else
+        write(owner, told);
+    json_decref(pieces);
+    return EXIT_OK;
+}

@@ -30,6 +30,10 @@ int order_ask(const struct command *c, const struct options *o, const struct mes
 int order_confirm(const struct command *c, const struct options *o, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Tells what the master answered, its first piece: as JSON if --json was given, else by `write`, which gets `owner`. Takes
+ * `pieces`; EXIT_OK. */
+int order_tell(const struct options *o, json_t *pieces, void (*write)(const void *owner, const json_t *told), const void *owner);
+
 /* Prints a JSON value on a line of its own. */
 void order_print_json(const json_t *value);
 

@@ -45,12 +45,12 @@ static void write_target(const json_t *t)
     write_first(json_object_get(t, "first"));
 }
 
-static void write_queue(const json_t *targets)
+static void write_queue(const void *owner, const json_t *told)
 {
     const json_t *t;
     size_t i;
 
-    json_array_foreach(targets, i, t)
+    json_array_foreach(json_object_get(told, "targets"), i, t)
         write_target(t);
     if (i == 0)
         puts("There is no target yet; add one: piwheels target add NAME --native");
@@ -63,14 +63,7 @@ static int run(const struct options *o)
     json_t *pieces;
     int status = order_ask(&command_queue, o, &m, &pieces);
 
-    if (status != EXIT_OK)
-        return status;
-    if (option_flag(o, OPT_argv_json))
-        order_print_json(json_array_get(pieces, 0));
-    else
-        write_queue(json_object_get(json_array_get(pieces, 0), "targets"));
-    json_decref(pieces);
-    return EXIT_OK;
+    return status == EXIT_OK ? order_tell(o, pieces, write_queue, NULL) : status;
 }
 
 static const char *const aliases[] = {NULL};

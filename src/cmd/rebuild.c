@@ -11,6 +11,11 @@
 
 /* ---- pages ---- */
 
+static void write_pages(const void *owner, const json_t *told)
+{
+    printf("Pages to be written again: %lld\n", order_number(told, "pages"));
+}
+
 static int rewrite_pages(const struct options *o)
 {
     static const char *const kinds[] = {"index", "project", "root", "home", "all"};
@@ -25,20 +30,14 @@ static int rewrite_pages(const struct options *o)
         return command_usage_error(&command_rebuild, "--pages takes the name of one package, or none for all");
     struct message m = {.verb = VERB_REWRITE, .rewrite = {.version = PIWHEELS_VERSION, .kind = kind, .package = name}};
     int status = order_ask(&command_rebuild, o, &m, &pieces);
-    if (status != EXIT_OK)
-        return status;
-    if (option_flag(o, OPT_argv_json))
-        order_print_json(json_array_get(pieces, 0));
-    else
-        printf("Pages to be written again: %lld\n", order_number(json_array_get(pieces, 0), "pages"));
-    json_decref(pieces);
-    return EXIT_OK;
+    return status == EXIT_OK ? order_tell(o, pieces, write_pages, NULL) : status;
 }
 
 /* ---- builds ---- */
 
-static void write_asked(const struct order_subject *s, const json_t *answer)
+static void write_asked(const void *owner, const json_t *answer)
 {
+    const struct order_subject *s = owner;
     const json_t *asked = json_object_get(answer, "asked"), *a;
     size_t i;
 
@@ -90,14 +89,7 @@ static int rebuild(const struct options *o)
         status = consider(o, &s);
     if (status == EXIT_OK)
         status = ask(o, &s, true, &pieces);
-    if (status != EXIT_OK)
-        return status;
-    if (option_flag(o, OPT_argv_json))
-        order_print_json(json_array_get(pieces, 0));
-    else
-        write_asked(&s, json_array_get(pieces, 0));
-    json_decref(pieces);
-    return EXIT_OK;
+    return status == EXIT_OK ? order_tell(o, pieces, write_asked, &s) : status;
 }
 
 static bool was_a_page(const char *word)

@@ -50,42 +50,41 @@ static int skip(const struct options *o, const struct order_subject *s)
     return status;
 }
 
-static void write_answer(const struct options *o, const struct order_subject *s, const json_t *told)
+struct removal {
+    struct order_subject subject;
+    bool kept;                /* what is known of it */
+};
+
+static void write_answer(const void *owner, const json_t *told)
 {
-    bool kept = option_flag(o, OPT_argv_builds) || option_given(o, OPT_argv_skip);
+    const struct removal *removal = owner;
+    const struct order_subject *s = &removal->subject;
     bool comes_back = strcmp(order_text(told, "follows"), "all") == 0 ||
                       (s->release[0] != '\0' && strcmp(order_text(told, "follow"), "no") != 0);
 
     printf("%s%s%s: %s, %lld file%s withdrawn\n", s->name, s->release[0] != '\0' ? " " : "", s->release,
-           kept ? "its builds are removed" : "removed", order_number(told, "files"),
+           removal->kept ? "its builds are removed" : "removed", order_number(told, "files"),
            order_number(told, "files") == 1 ? "" : "s");
-    if (!kept && comes_back)
+    if (!removal->kept && comes_back)
         printf("It is followed: if PyPI has it still, it comes back. To keep it out: piwheels remove %s%s%s --skip REASON\n",
                s->name, s->release[0] != '\0' ? "==" : "", s->release);
 }
 
 static int run(const struct options *o)
 {
-    struct order_subject s;
+    struct removal r = {.kept = option_flag(o, OPT_argv_builds) || option_given(o, OPT_argv_skip)};
     json_t *pieces;
-    int status = order_subject(&command_remove, o, &s);
+    int status = order_subject(&command_remove, o, &r.subject);
 
     if (status == EXIT_OK && option_given(o, OPT_argv_skip) && strlen(option_text(o, OPT_argv_skip)) > 255)
         status = command_usage_error(&command_remove, "the reason is longer than 255 bytes");
     if (status == EXIT_OK)
-        status = consider(o, &s);
+        status = consider(o, &r.subject);
     if (status == EXIT_OK && option_given(o, OPT_argv_skip))
-        status = skip(o, &s);
+        status = skip(o, &r.subject);
     if (status == EXIT_OK)
-        status = ask(o, &s, true, &pieces);
-    if (status != EXIT_OK)
-        return status;
-    if (option_flag(o, OPT_argv_json))
-        order_print_json(json_array_get(pieces, 0));
-    else
-        write_answer(o, &s, json_array_get(pieces, 0));
-    json_decref(pieces);
-    return EXIT_OK;
+        status = ask(o, &r.subject, true, &pieces);
+    return status == EXIT_OK ? order_tell(o, pieces, write_answer, &r) : status;
 }
 
 static const char *const aliases[] = {"piw-remove", NULL};

@@ -12,7 +12,6 @@
 #include "control.h"
 #include "core/buf.h"
 #include "core/memory.h"
-#include "core/nearest.h"
 #include "core/text.h"
 
 #define LABEL_MAX_BYTES 64
@@ -182,43 +181,19 @@ static int revoke_slave(const struct options *o)
 
 /* ---- the command --------------------------------------------------------------------------------- */
 
-static const struct action {
-    const char *name, *usage;
-    unsigned words;
-    int (*run)(const struct options *o);
-} actions[] = {
-    {"list", "list", 1, list},
-    {"accept", "accept NAME [--targets TARGET,…]", 2, accept_slave},
-    {"revoke", "revoke NAME", 2, revoke_slave},
+static const struct command_action actions[] = {
+    {"list", "list", 1, 1, list},
+    {"accept", "accept NAME [--targets TARGET,…]", 2, 2, accept_slave},
+    {"revoke", "revoke NAME", 2, 2, revoke_slave},
 };
-
-static int unknown_action(const char *name)
-{
-    const char *known[COUNT_OF(actions)];
-
-    for (unsigned i = 0; i < COUNT_OF(actions); i++)
-        known[i] = actions[i].name;
-    const char *near = nearest_name(name, known, COUNT_OF(known));
-    return command_usage_error(&command_slaves, "\"%s\" is none of list, accept, revoke%s%s%s", name,
-                               near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                               near != NULL ? "?" : "");
-}
 
 static int run(const struct options *o)
 {
-    for (unsigned i = 0; i < COUNT_OF(actions); i++) {
-        const struct action *a = &actions[i];
-        if (strcmp(o->words[0], a->name) != 0)
-            continue;
-        if (o->word_count != a->words)
-            return command_usage_error(&command_slaves, "usage: piwheels slaves %s", a->usage);
-        if (option_given(o, OPT_argv_targets) && a->run != accept_slave)
-            return command_usage_error(&command_slaves, "--targets belongs to accept");
-        if (a->words == 2 && (o->words[1][0] == '\0' || strlen(o->words[1]) > LABEL_MAX_BYTES))
-            return command_usage_error(&command_slaves, "\"%s\" is no slave's name", o->words[1]);
-        return a->run(o);
-    }
-    return unknown_action(o->words[0]);
+    if (option_given(o, OPT_argv_targets) && strcmp(o->words[0], "accept") != 0)
+        return command_usage_error(&command_slaves, "--targets belongs to accept");
+    if (o->word_count > 1 && (o->words[1][0] == '\0' || strlen(o->words[1]) > LABEL_MAX_BYTES))
+        return command_usage_error(&command_slaves, "\"%s\" is no slave's name", o->words[1]);
+    return command_act(&command_slaves, actions, COUNT_OF(actions), o);
 }
 
 static const char *const aliases[] = {NULL};

@@ -12,7 +12,6 @@
 #include "core/buf.h"
 #include "core/debian.h"
 #include "core/memory.h"
-#include "core/nearest.h"
 #include "core/text.h"
 #include "python.h"
 #include "slave.h"
@@ -360,11 +359,7 @@ static int preinstalled(const struct options *o)
 
 /* ---- the command ---- */
 
-static const struct action {
-    const char *name, *usage;
-    unsigned min_words, max_words;
-    int (*run)(const struct options *o);
-} actions[] = {
+static const struct command_action actions[] = {
     {"add", "add NAME (--native | --abi ABI --platform TAG)", 2, 2, add},
     {"list", "list", 1, 1, list},
     {"preinstalled", "preinstalled NAME FILE", 3, 3, preinstalled},
@@ -372,29 +367,9 @@ static const struct action {
     {"unskip", "unskip NAME", 2, 2, unskip},
 };
 
-static int unknown_action(const char *name)
-{
-    const char *known[COUNT_OF(actions)];
-
-    for (unsigned i = 0; i < COUNT_OF(actions); i++)
-        known[i] = actions[i].name;
-    const char *near = nearest_name(name, known, COUNT_OF(known));
-    return command_usage_error(&command_target, "\"%s\" is none of add, list, preinstalled, skip, unskip%s%s%s", name,
-                               near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                               near != NULL ? "?" : "");
-}
-
 static int run(const struct options *o)
 {
-    for (unsigned i = 0; i < COUNT_OF(actions); i++) {
-        const struct action *a = &actions[i];
-        if (strcmp(o->words[0], a->name) != 0)
-            continue;
-        if (o->word_count < a->min_words || o->word_count > a->max_words)
-            return command_usage_error(&command_target, "usage: piwheels target %s", a->usage);
-        return a->run(o);
-    }
-    return unknown_action(o->words[0]);
+    return command_act(&command_target, actions, COUNT_OF(actions), o);
 }
 
 static const char *const aliases[] = {NULL};

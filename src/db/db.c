@@ -47,6 +47,18 @@ void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_para
     pg_query(pg, &c->request, sql, params, on_answer);
 }
 
+void call_later(struct db *db, struct db_call *c, const char *sql, const char *name, int64_t in_ms,
+                void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_text(&params, name);
+    pg_add_int(&params, in_ms);
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->bulk, sql, &params);
+}
+
 void call_copy(struct db_call *c, struct pg *pg, const char *sql, struct buf *rows)
 {
     pg_copy(pg, &c->request, sql, rows, on_answer);

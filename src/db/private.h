@@ -27,6 +27,9 @@ void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct
 
 /* Sends the call's statement; `params` (NULL for none) is taken. Its answer goes to decode, then done. */
 void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_params *params);
+/* `sql` puts off what concerns the package by so many milliseconds: $1, $2. */
+void call_later(struct db *db, struct db_call *c, const char *sql, const char *name, int64_t in_ms,
+                void (*done)(struct db_call *c, int error));
 
 /* Sends a script with one COPY … FROM STDIN in it, fed with `rows` (taken); only on `bulk`. */
 void call_copy(struct db_call *c, struct pg *pg, const char *sql, struct buf *rows);

@@ -73,11 +73,5 @@ void db_projects_due(struct db *db, struct db_call *c, struct db_projects *out,
 void db_project_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,
                       void (*done)(struct db_call *c, int error))
 {
-    struct pg_params params;
-
-    pg_params_init(&params);
-    pg_add_text(&params, name);
-    pg_add_int(&params, in_ms);
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, "SELECT piwheels.project_later($1, $2)", &params);
+    call_later(db, c, "SELECT piwheels.project_later($1, $2)", name, in_ms, done);
 }

@@ -42,11 +42,5 @@ void db_summary_store(struct db *db, struct db_call *c, const char *name, const 
 void db_summary_later(struct db *db, struct db_call *c, const char *name, int64_t in_ms,
                       void (*done)(struct db_call *c, int error))
 {
-    struct pg_params params;
-
-    pg_params_init(&params);
-    pg_add_text(&params, name);
-    pg_add_int(&params, in_ms);
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, "SELECT piwheels.summary_later($1, $2)", &params);
+    call_later(db, c, "SELECT piwheels.summary_later($1, $2)", name, in_ms, done);
 }

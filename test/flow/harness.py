@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import sqlite3
@@ -120,6 +121,22 @@ def run(*command, env=None, cwd=None, input_text=None, limit_s=LIMIT_S):
                           capture_output=True, timeout=limit_s, errors="replace")
     assert "Sanitizer" not in done.stderr and "runtime error:" not in done.stderr, done.stderr
     return done
+
+
+def on_a_terminal(answer, *words):
+    """Exit status and output of piwheels when a person answers; b"": nobody does."""
+    leader, follower = pty.openpty()
+    output = []
+    with subprocess.Popen([PIWHEELS, *map(str, words)], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=clean_environment()) as process:
+        os.close(follower)
+        reader = threading.Thread(target=lambda: output.append(process.stdout.read()))
+        reader.start()
+        os.write(leader, answer)
+        status = process.wait(60)
+        reader.join()
+    os.close(leader)
+    return status, output[0].decode()
 
 
 def piwheels(*words, **more):

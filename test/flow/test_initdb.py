@@ -1,14 +1,11 @@
 """`piwheels initdb`: what it refuses, what it asks, what it makes."""
-import os
 import pathlib
-import pty
 import re
 import subprocess
-import threading
 
 import pytest
 
-from harness import PIWHEELS, clean_environment, piwheels
+from harness import PIWHEELS, clean_environment, on_a_terminal, piwheels
 
 VERSION = piwheels("--version").stdout.split()[1]
 LEVEL = 5
@@ -263,19 +260,7 @@ def test_without_a_terminal_and_without_y_nothing_is_done(postgres, empty_databa
 
 
 def answer_on_a_terminal(postgres, name, answer):
-    """Exit status and output of initdb when a person answers."""
-    leader, follower = pty.openpty()
-    output = []
-    with subprocess.Popen([PIWHEELS, "initdb", "-d", postgres.dsn(name)], stdin=follower, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=clean_environment()) as process:
-        os.close(follower)
-        reader = threading.Thread(target=lambda: output.append(process.stdout.read()))
-        reader.start()
-        os.write(leader, answer)
-        status = process.wait(60)
-        reader.join()
-    os.close(leader)
-    return status, output[0].decode()
+    return on_a_terminal(answer, "initdb", "-d", postgres.dsn(name))
 
 
 def test_a_yes_on_the_terminal_goes_on(postgres, empty_database):

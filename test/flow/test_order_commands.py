@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from harness import on_a_terminal
 from wheels import make_wheel
 
 
@@ -207,6 +208,18 @@ def test_a_package_is_made_known_and_skipped_and_taken_up_again_by_add(farm):
     farm.add("-y", "piwtest-pure", "0.2")
     assert state(farm, "piwtest-pure", "0.2") == "queued"
     assert farm.add("--unskip", "piwtest-pure", "0.1") == "piwtest-pure 0.1 for native: queued (waits for a slave)\n"
+
+
+def test_on_a_terminal_add_asks_before_it_takes_skips_back(farm):
+    farm.add("piwtest-pure", "0.1", "--skip", "it hangs")
+    words = ["add", "--unskip", "piwtest-pure", "0.1", "--control-socket", farm.socket]
+    status, shown = on_a_terminal(b"n\n", *words)
+    assert status == 1 and "piwtest-pure: 1 of 1 rules that skip it are taken back" in shown and "nothing has been changed" in shown
+    assert state(farm, "piwtest-pure", "0.1") == "skipped"
+    assert on_a_terminal(b"", *words, "-y") == (0, "piwtest-pure 0.1 for native: queued (waits for a slave)\n")
+    farm.add("piwtest-pure", "0.1", "--skip", "it hangs")
+    status, shown = on_a_terminal(b"y\n", *words)
+    assert status == 0 and "piwtest-pure 0.1 for native: queued" in shown
 
 
 @pytest.mark.parametrize("words, say", [
