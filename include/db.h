@@ -106,6 +106,9 @@ struct db_target_set *db_target_set_of(struct db_target_set *old, const struct d
 struct db_target_set *db_target_set_hold(struct db_target_set *set);
 void db_target_set_release(struct db_target_set *set); /* NULL is fine; the last one frees it */
 
+/* Whether a target of this name has a place of its own in the tree: it must not be one of the tree's. */
+bool db_target_has_place(const char *name);
+
 /* `glibc`: of the distribution, as "2.36"; NULL: unknown, or another libc. `id`: of the target. */
 void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
                    const char *label, const char *glibc, unsigned *id, void (*done)(struct db_call *c, int error));
@@ -361,7 +364,8 @@ void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *e
                   bool *recorded, void (*done)(struct db_call *c, int error));
 
 #define DB_FILES_MAX 32       /* of a build */
-enum db_verdict { DB_FILE_NEW, DB_FILE_BACK, DB_FILE_LEAVING, DB_FILE_SAME, DB_FILE_OTHER, DB_FILE_AGAIN }; /* see files_begin */
+enum db_verdict { DB_FILE_NEW, DB_FILE_BACK, DB_FILE_LEAVING, DB_FILE_SAME, DB_FILE_OTHER, DB_FILE_AGAIN,
+                  DB_FILE_APART }; /* see files_begin */
 struct db_verdicts {
     unsigned count;           /* 0: the attempt is no longer the job's */
     enum db_verdict items[DB_FILES_MAX];
@@ -433,6 +437,8 @@ struct db_index_file {
     uint64_t size_bytes;
     char sha256[SHA256_HEX_SIZE], metadata_sha256[SHA256_HEX_SIZE];
     char uploaded[32];        /* "2026-01-31T14:05:09.123456Z" */
+    char *home;               /* the target that it is apart for: it lies below it; "": it is in the index of all */
+    char *seen_by;            /* the targets whose indexes name it then, each ended by a newline */
 };
 struct db_index {             /* a package's page: its live files in order of version, then name */
     char *display;
@@ -447,7 +453,11 @@ void db_index_release(struct db_index *out);
 
 struct db_root {              /* every package with a live file, in order of name */
     unsigned count;
-    struct { char *name, *display; } *items;
+    struct db_root_item {
+        char *name, *display;
+        bool shared;          /* it has a file in the index of all */
+        char *seen_by;        /* the targets in whose indexes it has others, each ended by a newline */
+    } *items;
 };
 void db_root(struct db *db, struct db_call *c, struct db_root *out,
              void (*done)(struct db_call *c, int error));
@@ -469,6 +479,7 @@ struct db_project_file {
     bool was_native;          /* it has no compiled code, though earlier files of the package had */
     bool armv6;               /* its code is for Arm, and an ARMv6 can run it */
     unsigned target;          /* that it was built on: its place in the list */
+    bool apart;               /* only that target's index names it, and those of its distribution */
 };
 struct db_project_build {     /* the newest on each target, and failed ones */
     int64_t id;

@@ -93,6 +93,11 @@ BEGIN
         UNION ALL
         SELECT p.id, NULL, 'live files', p.live_files::text,
                (SELECT count(*)::text FROM version o JOIN file f ON f.version = o.id WHERE o.package = p.id AND f.state = 'live')
+            FROM p
+        UNION ALL
+        SELECT p.id, NULL, 'apart files', p.apart_files::text,
+               (SELECT count(*)::text FROM version o JOIN file f ON f.version = o.id
+                    WHERE o.package = p.id AND f.state = 'live' AND f.apart)
             FROM p)
     SELECT package, version, what, found, due FROM wrong WHERE found IS DISTINCT FROM due ORDER BY 1, 2 NULLS FIRST, 3;
 END $$;
@@ -124,13 +129,15 @@ BEGIN
     UPDATE file SET state = w.should_be, hidden = false FROM wrong w
         WHERE file.version = w.version AND w.what = 'state of the file ' || file.path AND w.is = file.state;
     UPDATE package SET live_files = (SELECT count(*) FROM version v JOIN file f ON f.version = v.id
-                                         WHERE v.package = package.id AND f.state = 'live')
-        WHERE id IN (SELECT w.package FROM wrong w WHERE w.what = 'live files' OR w.what LIKE 'state of the file %');
+                                         WHERE v.package = package.id AND f.state = 'live'),
+            apart_files = (SELECT count(*) FROM version v JOIN file f ON f.version = v.id
+                               WHERE v.package = package.id AND f.state = 'live' AND f.apart)
+        WHERE id IN (SELECT w.package FROM wrong w WHERE w.what IN ('live files', 'apart files') OR w.what LIKE 'state of the file %');
     versions := ARRAY (SELECT w.version FROM wrong w WHERE w.version IS NOT NULL
         UNION SELECT v.id FROM wrong w JOIN version v ON v.package = w.package WHERE w.what = 'skip');
     names := ARRAY (SELECT p.name FROM package p WHERE p.id IN (SELECT w.package FROM wrong w));
     shown := ARRAY (SELECT p.name FROM package p WHERE p.id IN (
-        SELECT w.package FROM wrong w WHERE w.what = 'live files' OR w.what LIKE 'state of the file %'));
+        SELECT w.package FROM wrong w WHERE w.what IN ('live files', 'apart files') OR w.what LIKE 'state of the file %'));
     PERFORM versions_settle(versions);
     IF shown <> '{}' THEN
         PERFORM pages_stale('index', shown);

@@ -329,6 +329,23 @@ BEGIN
             WHERE v.package = p_package;
 END $$;
 
+-- The targets in whose indexes a file of this one is that is apart, each ended by a newline: those of its distribution. (An
+-- ARMv6 may take an ARMv7's, by another name.)
+CREATE FUNCTION target_kin(p_target smallint) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT coalesce(string_agg(other.name || E'\n', '' ORDER BY other.position), '')
+        FROM target own JOIN target other ON other.label = own.label
+            AND (other.platform = own.platform OR (own.platform, other.platform) = ('linux_armv7l', 'linux_armv6l'))
+        WHERE own.id = p_target
+$$;
+
+-- The same of all of a package's.
+CREATE FUNCTION package_kin(p_package bigint) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT coalesce(string_agg(DISTINCT target_kin(f.target), ''), '') FROM version v JOIN file f ON f.version = v.id
+        WHERE v.package = p_package AND f.apart AND f.state = 'live'
+$$;
+
 CREATE FUNCTION package_builds(p_package bigint)
     RETURNS TABLE (id bigint, version bigint, target smallint, outcome text, logged boolean)
 LANGUAGE plpgsql STABLE ROWS 100 SECURITY DEFINER SET search_path = piwheels, pg_temp
@@ -1070,22 +1087,25 @@ END $$;
 
 -- What attempts want to publish, file by file.
 --   p_files: for each attempt [{"path", "name", "size", "sha256", "metadata_sha256", "requires_python",
---            "requires": [text], "apt": [text], "native", "armv6", "glibc", "glibcxx"}]
+--            "requires": [text], "apt": [text], "native", "armv6", "glibc", "glibcxx", "apart", "fits"}]
+--            "fits": of the targets on its platform those whose Python would take it by its name, as a mask
 CREATE FUNCTION files_announced(p_attempts bigint[], p_files jsonb[])
     RETURNS TABLE (call bigint, attempt bigint, place bigint, path text, name text, size_bytes bigint, sha256 bytea,
                    metadata_sha256 bytea, requires_python text, requires jsonb, apt jsonb, native boolean,
-                   armv6 boolean, glibc text, glibcxx text)
+                   armv6 boolean, glibc text, glibcxx text, apart boolean, fits bigint)
 LANGUAGE sql STABLE AS $$
     SELECT a.call, a.attempt, f.place, f.path, f.name, f.size, decode(f.sha256, 'hex'), decode(f.metadata_sha256, 'hex'),
            coalesce(f.requires_python, ''), coalesce(f.requires, '[]'), coalesce(f.apt, '[]'),
-           coalesce(f.native, false), coalesce(f.armv6, false), coalesce(f.glibc, ''), coalesce(f.glibcxx, '')
+           coalesce(f.native, false), coalesce(f.armv6, false), coalesce(f.glibc, ''), coalesce(f.glibcxx, ''),
+           coalesce(f.apart, false), coalesce(f.fits, 0)
         FROM unnest(p_attempts, p_files) WITH ORDINALITY a (attempt, files, call)
             CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(a.files) AS (
                 path text, name text, size bigint, sha256 text, metadata_sha256 text, requires_python text,
-                requires jsonb, apt jsonb, native boolean, armv6 boolean, glibc text, glibcxx text))
+                requires jsonb, apt jsonb, native boolean, armv6 boolean, glibc text, glibcxx text, apart boolean,
+                fits bigint))
                 WITH ORDINALITY
                 AS f (path, name, size, sha256, metadata_sha256, requires_python, requires, apt, native, armv6,
-                      glibc, glibcxx, place)
+                      glibc, glibcxx, apart, fits, place)
 $$;
 
 -- The build tag (PEP 427) under which another wheel of the version can be published: no name of it has or had one so high.
@@ -1100,10 +1120,38 @@ LANGUAGE sql STABLE AS $$
         WHERE split_part(n, '-', 2) = split_part(p_name, '-', 2)
 $$;
 
--- What becomes of a file in whose place `there` stands with other bytes.
-CREATE FUNCTION file_again(there file, p_attempt bigint, p_sha256 bytea) RETURNS text
+-- "2.34" as numbers, which can be compared.
+CREATE FUNCTION libc_version(p text) RETURNS integer[]
+LANGUAGE sql IMMUTABLE AS $$ SELECT string_to_array(nullif(p, ''), '.')::integer[] $$;
+
+-- Whether code that was built for one target, and needs these versions and Debian packages, runs on another one of the same
+-- platform: its C library is new enough, and it has the others, from a distribution that is no older. (Every machine has the
+-- run-time libraries of the compiler.)
+CREATE FUNCTION code_runs(p_glibc text, p_apt jsonb, own target, other target) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT other.glibc IS NOT NULL AND (p_glibc = '' OR libc_version(p_glibc) <= libc_version(other.glibc))
+        AND NOT EXISTS (
+            SELECT FROM jsonb_array_elements_text(p_apt) a WHERE a <> 'libc6'
+                AND NOT coalesce(libc_version(own.glibc) <= libc_version(other.glibc)
+                                 AND (a IN ('libgcc-s1', 'libstdc++6')
+                                      OR EXISTS (SELECT FROM preinstalled i WHERE i.target = other.id AND i.package = a)), false))
+$$;
+
+-- Whether a file must not be in the index of all: its name does not tell its distribution, and somewhere on its platform
+-- pip would take it and its code would not run.
+CREATE FUNCTION file_misleads(p_target smallint, p_fits bigint, p_glibc text, p_apt jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT p_fits & ~(1::bigint << p_target) <> 0 AND EXISTS (
+        SELECT FROM target own JOIN target other ON (p_fits >> other.id) & 1 = 1 AND other.label <> own.label
+            WHERE own.id = p_target AND NOT code_runs(p_glibc, p_apt, own, other))
+$$;
+
+-- What becomes of a file in whose place `there` stands with other bytes. p_native: it is for one platform.
+CREATE FUNCTION file_again(there file, p_attempt bigint, p_sha256 bytea, p_native boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT CASE
+        WHEN p_native AND EXISTS (SELECT FROM job j JOIN target own ON own.id = j.target JOIN target other ON other.id = there.target
+                                  WHERE j.attempt = p_attempt AND own.label <> other.label) THEN 'apart'
         WHEN NOT EXISTS (SELECT FROM job j WHERE j.attempt = p_attempt AND j.target = there.target
                          AND j.version = there.version) OR there.state <> 'live' THEN 'other'
         WHEN EXISTS (SELECT FROM file f WHERE f.version = there.version AND f.state = 'live' AND f.sha256 = p_sha256)
@@ -1118,6 +1166,7 @@ $$;
 --   'leaving' what had the name is being taken out of the tree: must be announced again when it is
 --   'other'  is public with other bytes, or another attempt is about to publish it: must be discarded
 --   'again N'  the same, but it was built for this very target, or it was withdrawn: the name may have the build tag N
+--   'apart'  is for its own target's index only: by what it needs, or because the name is taken by another distribution's
 -- No row at all: the attempt is not the job's any more.
 CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[])
     RETURNS TABLE (call bigint, verdict text)
@@ -1126,18 +1175,22 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
 #variable_conflict use_column
 BEGIN
     PERFORM attempts_lock(p_attempts);
+    -- what was announced by another name before
+    DELETE FROM file WHERE attempt = ANY (p_attempts) AND state = 'publishing'
+        AND path NOT IN (SELECT f.path FROM files_announced(p_attempts, p_files) f);
     -- files_leaving waits for this, or this for it
     PERFORM FROM withdrawn_file WHERE path IN (SELECT f.path FROM files_announced(p_attempts, p_files) f)
         ORDER BY path FOR SHARE;
     INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
-                      requires_python, native, was_native, armv6, glibc, glibcxx)
+                      requires_python, native, was_native, armv6, glibc, glibcxx, apart)
         SELECT f.path, f.name, f.attempt, j.version, j.target, 'publishing', f.size_bytes, f.sha256,
                f.metadata_sha256, f.requires_python, f.native, p.native AND NOT f.native, f.armv6, f.glibc,
-               f.glibcxx
+               f.glibcxx, f.apart
             FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
                 JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package
             WHERE NOT EXISTS (SELECT FROM withdrawn_file w
                               WHERE w.path = f.path AND (w.leaving OR w.sha256 <> f.sha256))
+                AND (f.apart OR NOT file_misleads(j.target, f.fits, f.glibc, f.apt))
             ORDER BY f.path
         ON CONFLICT (path) DO NOTHING;
     INSERT INTO dependency (file, tool, name)
@@ -1149,9 +1202,11 @@ BEGIN
             WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
         ON CONFLICT DO NOTHING;
     RETURN QUERY
-        SELECT f.call, CASE WHEN w.sha256 <> f.sha256 AND w.named THEN 'again ' || build_tag_next(j.version, f.name)
+        SELECT f.call, CASE WHEN NOT f.apart AND file_misleads(j.target, f.fits, f.glibc, f.apt) THEN 'apart'
+                            WHEN w.sha256 <> f.sha256 AND w.named THEN 'again ' || build_tag_next(j.version, f.name)
                             WHEN w.leaving OR w.sha256 <> f.sha256 THEN 'leaving'
-                            WHEN there.sha256 <> f.sha256 THEN file_again(there, f.attempt, f.sha256)
+                            WHEN there.sha256 <> f.sha256
+                                THEN file_again(there, f.attempt, f.sha256, f.fits <> 0 AND NOT f.apart)
                             WHEN there.state = 'live' THEN 'same'
                             WHEN there.state = 'publishing' AND there.attempt = f.attempt
                                 THEN CASE WHEN NOT w.gone THEN 'back' ELSE 'new' END
@@ -1161,24 +1216,29 @@ BEGIN
             ORDER BY f.call, f.place;
 END $$;
 
--- Makes the announced files of attempts public; answers how much that is, and the packages that have new ones.
-CREATE FUNCTION files_live(p_attempts bigint[], OUT sums tally, OUT names text[])
+-- Makes the announced files of attempts public; answers how much that is, the packages that have new ones, and whether the
+-- lists of all packages change.
+CREATE FUNCTION files_live(p_attempts bigint[], OUT sums tally, OUT names text[], OUT roots boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
     sums := tally_none();
     WITH added AS (
         UPDATE file SET state = 'live', published = now() WHERE attempt = ANY (p_attempts) AND state = 'publishing'
-            RETURNING path, version, size_bytes, native),
+            RETURNING path, version, size_bytes, native, apart),
     back AS (UPDATE withdrawn_file w SET gone = true FROM added WHERE w.path = added.path AND NOT w.gone),
     parts AS (
-        SELECT v.package, count(*) AS files, sum(a.size_bytes) AS size_bytes, bool_or(a.native) AS native
+        SELECT v.package, count(*) AS files, count(*) FILTER (WHERE a.apart) AS apart, sum(a.size_bytes) AS size_bytes,
+               bool_or(a.native) AS native
             FROM added a JOIN version v ON v.id = a.version GROUP BY v.package),
     grown AS (
-        UPDATE package SET live_files = live_files + parts.files, native = package.native OR parts.native FROM parts WHERE package.id = parts.package
-            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first)
+        UPDATE package SET live_files = live_files + parts.files, apart_files = apart_files + parts.apart,
+                native = package.native OR parts.native
+            FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first,
+                      parts.apart > 0 OR live_files - apart_files = parts.files AS in_root)
     SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), count(*) FILTER (WHERE is_first),
-           coalesce(array_agg(name ORDER BY name), '{}')
-        INTO sums.files, sums.size_bytes, sums.packages, names FROM grown;
+           coalesce(array_agg(name ORDER BY name), '{}'), coalesce(bool_or(in_root), false)
+        INTO sums.files, sums.size_bytes, sums.packages, names, roots FROM grown;
 END $$;
 
 -- The attempts' files stand in the tree: makes them public, records the builds, ends the jobs and marks the
@@ -1221,7 +1281,7 @@ BEGIN
         SELECT fresh INTO sums.versions FROM old;
         PERFORM jobs_settle(versions);
         PERFORM pages_stale('index', public.names);
-        IF sums.packages > 0 THEN
+        IF public.roots THEN
             PERFORM page_stale('root', '');
         END IF;
         PERFORM projects_stale(versions);
@@ -1280,25 +1340,28 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable
 DECLARE
     sums tally := tally_none();
     names text[];
+    roots boolean;
 BEGIN
     PERFORM FROM package WHERE id IN (
             SELECT v.package FROM file f JOIN version v ON v.id = f.version WHERE f.id = ANY (p_files))
         ORDER BY id FOR NO KEY UPDATE;
     WITH back AS (
         UPDATE file SET state = 'live', hidden = false WHERE id = ANY (p_files) AND state = 'returning'
-            RETURNING version, size_bytes),
+            RETURNING version, size_bytes, apart),
     parts AS (
-        SELECT v.package, count(*) AS files, sum(b.size_bytes) AS size_bytes
+        SELECT v.package, count(*) AS files, count(*) FILTER (WHERE b.apart) AS apart, sum(b.size_bytes) AS size_bytes
             FROM back b JOIN version v ON v.id = b.version GROUP BY v.package),
     grown AS (
-        UPDATE package SET live_files = live_files + parts.files FROM parts WHERE package.id = parts.package
-            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first)
+        UPDATE package SET live_files = live_files + parts.files, apart_files = apart_files + parts.apart
+            FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first,
+                      parts.apart > 0 OR live_files - apart_files = parts.files AS in_root)
     SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), count(*) FILTER (WHERE is_first),
-           coalesce(array_agg(name), '{}')
-        INTO sums.files, sums.size_bytes, sums.packages, names FROM grown;
+           coalesce(array_agg(name), '{}'), coalesce(bool_or(in_root), false)
+        INTO sums.files, sums.size_bytes, sums.packages, names, roots FROM grown;
     IF names <> '{}' THEN
         PERFORM pages_stale('index', names);
-        IF sums.packages > 0 THEN
+        IF roots THEN
             PERFORM page_stale('root', '');
         END IF;
         PERFORM pages_stale('project', names);

@@ -27,9 +27,10 @@ LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     sums tally := tally_none();
     names text[];
+    roots boolean;
 BEGIN
     WITH gone AS (
-        DELETE FROM file WHERE version = ANY (p_versions) RETURNING path, sha256, version, state, size_bytes),
+        DELETE FROM file WHERE version = ANY (p_versions) RETURNING path, sha256, version, state, size_bytes, apart),
     told AS (
         SELECT g.*, v.package, p.name FROM gone g JOIN version v ON v.id = g.version JOIN package p ON p.id = v.package),
     kept AS (
@@ -39,17 +40,20 @@ BEGIN
             ON CONFLICT (path) DO UPDATE SET sha256 = excluded.sha256, since = now(), leave_at = excluded.leave_at,
                 gone = false, leaving = excluded.leaving, named = w.named OR excluded.named),
     parts AS (
-        SELECT package, count(*) AS files, sum(size_bytes) AS size_bytes FROM told WHERE state = 'live' GROUP BY package),
+        SELECT package, count(*) AS files, count(*) FILTER (WHERE apart) AS apart, sum(size_bytes) AS size_bytes
+            FROM told WHERE state = 'live' GROUP BY package),
     shrunk AS (
-        UPDATE package SET live_files = live_files - parts.files FROM parts WHERE package.id = parts.package
-            RETURNING name, parts.files, parts.size_bytes, live_files = 0 AS is_last)
+        UPDATE package SET live_files = live_files - parts.files, apart_files = apart_files - parts.apart
+            FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = 0 AS is_last,
+                      parts.apart > 0 OR live_files = apart_files AS in_root)
     SELECT -coalesce(sum(files), 0), -coalesce(sum(size_bytes), 0), -count(*) FILTER (WHERE is_last),
-           coalesce(array_agg(name), '{}')
-        INTO sums.files, sums.size_bytes, sums.packages, names FROM shrunk;
+           coalesce(array_agg(name), '{}'), coalesce(bool_or(in_root), false)
+        INTO sums.files, sums.size_bytes, sums.packages, names, roots FROM shrunk;
     -- also where the files are withheld
     sums.versions := -(SELECT count(*) FROM version WHERE id = ANY (p_versions) AND built_mask <> 0);
     PERFORM pages_stale('index', names);
-    IF sums.packages < 0 THEN
+    IF roots THEN
         PERFORM page_stale('root', '');
     END IF;
     IF names <> '{}' OR sums.versions < 0 THEN
@@ -92,6 +96,7 @@ CREATE FUNCTION files_withhold(p_versions bigint[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     names text[];
+    roots boolean;
     sums tally := tally_none();
 BEGIN
     PERFORM FROM file WHERE version = ANY (p_versions) ORDER BY id FOR UPDATE;
@@ -105,17 +110,21 @@ BEGIN
         UPDATE file SET state = 'withheld' FROM version v JOIN package p ON p.id = v.package
             WHERE file.version = v.id AND v.id = ANY (p_versions) AND file.state = 'live'
                 AND (v.quarantined OR p.quarantined)
-            RETURNING v.package, file.size_bytes),
-    parts AS (SELECT package, count(*) AS files, sum(size_bytes) AS size_bytes FROM held GROUP BY package),
+            RETURNING v.package, file.size_bytes, file.apart),
+    parts AS (
+        SELECT package, count(*) AS files, count(*) FILTER (WHERE apart) AS apart, sum(size_bytes) AS size_bytes
+            FROM held GROUP BY package),
     shrunk AS (
-        UPDATE package SET live_files = live_files - parts.files FROM parts WHERE package.id = parts.package
-            RETURNING name, parts.files, parts.size_bytes, live_files = 0 AS is_last)
+        UPDATE package SET live_files = live_files - parts.files, apart_files = apart_files - parts.apart
+            FROM parts WHERE package.id = parts.package
+            RETURNING name, parts.files, parts.size_bytes, live_files = 0 AS is_last,
+                      parts.apart > 0 OR live_files = apart_files AS in_root)
     SELECT -coalesce(sum(files), 0), -coalesce(sum(size_bytes), 0), -count(*) FILTER (WHERE is_last),
-           coalesce(array_agg(name), '{}')
-        INTO sums.files, sums.size_bytes, sums.packages, names FROM shrunk;
+           coalesce(array_agg(name), '{}'), coalesce(bool_or(in_root), false)
+        INTO sums.files, sums.size_bytes, sums.packages, names, roots FROM shrunk;
     IF names <> '{}' THEN
         PERFORM pages_stale('index', names);
-        IF sums.packages < 0 THEN
+        IF roots THEN
             PERFORM page_stale('root', '');
         END IF;
         PERFORM tally_add(sums);

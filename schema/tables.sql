@@ -58,7 +58,8 @@ CREATE TABLE package (
     native     boolean NOT NULL DEFAULT false, -- a file of it had compiled code
     quarantined boolean NOT NULL DEFAULT false,  -- by PyPI: neither built nor shown
     downloads  integer NOT NULL DEFAULT 0,   -- from this site in the last 30 days
-    summary_at timestamptz                   -- when to ask PyPI for the summary; null: not
+    summary_at timestamptz,                  -- when to ask PyPI for the summary; null: not
+    apart_files integer NOT NULL DEFAULT 0   -- of the live files, those in the indexes of single targets only
 );
 CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
 CREATE INDEX package_summary ON package (summary_at) WHERE summary_at IS NOT NULL;
@@ -218,7 +219,7 @@ CREATE INDEX build_version ON build (version);
 -- named in no index, and on its way out of the tree until it is hidden; 'returning': on its way back.
 CREATE TABLE file (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    path            text NOT NULL UNIQUE,    -- below the output directory: simple/cffi/cffi-*.whl
+    path            text NOT NULL UNIQUE,    -- below the output directory: simple/cffi/cffi-*.whl; apart: TARGET/wheels/cffi/cffi-*.whl
     name            text NOT NULL,
     attempt         bigint NOT NULL,         -- that made it
     version         bigint NOT NULL REFERENCES version ON DELETE CASCADE,
@@ -234,7 +235,8 @@ CREATE TABLE file (
     armv6           boolean NOT NULL DEFAULT false, -- its code is for Arm, and an ARMv6 can run it
     glibc           text NOT NULL DEFAULT '', -- the least versions of the libraries that it needs: 2.34
     glibcxx         text NOT NULL DEFAULT '', -- 3.4.30
-    hidden          boolean NOT NULL DEFAULT false   -- withheld, and out of the tree
+    hidden          boolean NOT NULL DEFAULT false,  -- withheld, and out of the tree
+    apart           boolean NOT NULL DEFAULT false   -- only its own target's index names it, and those of its distribution
 );
 CREATE INDEX file_version ON file (version);
 CREATE INDEX file_publishing ON file (attempt) WHERE state = 'publishing';

@@ -1,4 +1,5 @@
--- Level 5: packages with settings of their own, which not every slave can meet; a version has no skip of its own any more.
+-- Level 5: packages with settings of their own, which not every slave can meet; a version has no skip of its own any more;
+-- wheels in the indexes of single targets.
 
 CREATE TABLE piwheels.override (
     package text PRIMARY KEY,
@@ -13,3 +14,6 @@ ALTER TABLE piwheels.slave
     ADD COLUMN lacks text[] NOT NULL DEFAULT '{}';
 -- nothing ever set it: skips are rules
 ALTER TABLE piwheels.version DROP COLUMN skip;
+
+ALTER TABLE piwheels.package ADD COLUMN apart_files integer NOT NULL DEFAULT 0;
+ALTER TABLE piwheels.file ADD COLUMN apart boolean NOT NULL DEFAULT false;

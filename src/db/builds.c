@@ -19,6 +19,8 @@ static enum db_verdict verdict_read(const char *text, unsigned *tag)
 
     if (sscanf(text, "again %u", tag) == 1)
         return DB_FILE_AGAIN;
+    if (strcmp(text, "apart") == 0)
+        return DB_FILE_APART;
     while (verdict < COUNT_OF(words) && strcmp(text, words[verdict]) != 0)
         verdict++;
     return (enum db_verdict)verdict;

@@ -63,20 +63,22 @@ void db_page_written(struct db *db, struct db_call *c, const char *kind, const c
 static const char index_sql[] =
     "SELECT 0 AS part, p.display AS name, '' AS version, '' AS requires_python, false AS yanked, "
     "       '' AS yanked_reason, 0::bigint AS size_bytes, '' AS sha256, '' AS metadata_sha256, "
-    "       '' AS uploaded, ''::bytea AS sort_key "
+    "       '' AS uploaded, ''::bytea AS sort_key, '' AS home, '' AS seen_by "
     "FROM piwheels.package p WHERE p.name = $1 "
     "UNION ALL "
     "SELECT 1, f.name, v.version, f.requires_python, v.yanked, v.yanked_reason, f.size_bytes, "
     "       encode(f.sha256, 'hex'), encode(f.metadata_sha256, 'hex'), "
-    "       to_char(f.published AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), v.sort_key "
+    "       to_char(f.published AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), v.sort_key, "
+    "       CASE WHEN f.apart THEN (SELECT name FROM piwheels.target WHERE id = f.target) ELSE '' END, "
+    "       CASE WHEN f.apart THEN piwheels.target_kin(f.target) ELSE '' END "
     "FROM piwheels.package p CROSS JOIN LATERAL piwheels.package_files(p.id) f "
     "    JOIN piwheels.version v ON v.id = f.version "
     "WHERE p.name = $1 "
     "UNION ALL "
-    "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '' "
+    "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '', '', '' "
     "FROM piwheels.package p JOIN piwheels.package_alias a ON a.package = p.id WHERE p.name = $1 "
     "UNION ALL "
-    "SELECT 2, l, '', '', false, '', 0, '', '', '', '' FROM piwheels.aliases_left($1) l "
+    "SELECT 2, l, '', '', false, '', 0, '', '', '', '', '', '' FROM piwheels.aliases_left($1) l "
     "ORDER BY part, sort_key, name";
 
 enum { PART_PACKAGE, PART_FILE, PART_ALIAS };
@@ -92,6 +94,8 @@ static void index_file_read(struct db_index_file *file, const struct pg_result *
     column_copy(file->sha256, sizeof file->sha256, result, row, 7);
     column_copy(file->metadata_sha256, sizeof file->metadata_sha256, result, row, 8);
     column_copy(file->uploaded, sizeof file->uploaded, result, row, 9);
+    file->home = mem_text(pg_text(result, row, 11));
+    file->seen_by = mem_text(pg_text(result, row, 12));
 }
 
 static void decode_index(struct db_call *c, const struct pg_result *result)
@@ -135,6 +139,8 @@ void db_index_release(struct db_index *out)
         free(out->files[i].version);
         free(out->files[i].requires_python);
         free(out->files[i].yanked_reason);
+        free(out->files[i].home);
+        free(out->files[i].seen_by);
     }
     for (unsigned i = 0; i < out->alias_count; i++)
         free(out->aliases[i]);
@@ -155,6 +161,8 @@ static void decode_root(struct db_call *c, const struct pg_result *result)
     for (unsigned row = 0; row < root->count; row++) {
         root->items[row].name = mem_text(pg_text(result, row, 0));
         root->items[row].display = mem_text(pg_text(result, row, 1));
+        root->items[row].shared = pg_bool(result, row, 2);
+        root->items[row].seen_by = mem_text(pg_text(result, row, 3));
     }
 }
 
@@ -164,7 +172,9 @@ void db_root(struct db *db, struct db_call *c, struct db_root *out,
     memset(out, 0, sizeof *out);
     call_init(c, decode_root, out, done);
     call_send(c, db->pages,
-              "SELECT name, display FROM piwheels.package WHERE live_files > 0 ORDER BY name COLLATE \"C\"",
+              "SELECT name, display, live_files > apart_files, "
+              "       CASE WHEN apart_files > 0 THEN piwheels.package_kin(id) ELSE '' END "
+              "FROM piwheels.package WHERE live_files > 0 ORDER BY name COLLATE \"C\"",
               NULL);
 }
 
@@ -173,6 +183,7 @@ void db_root_release(struct db_root *out)
     for (unsigned i = 0; i < out->count; i++) {
         free(out->items[i].name);
         free(out->items[i].display);
+        free(out->items[i].seen_by);
     }
     free(out->items);
     memset(out, 0, sizeof *out);

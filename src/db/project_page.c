@@ -42,7 +42,7 @@ static const char project_sql[] =
     "                (SELECT FROM piwheels.preinstalled i WHERE i.target = f.target AND i.package = d.name)), "
     "       (SELECT coalesce(string_agg(d.name || E'\\n', '' ORDER BY d.name), '') "
     "            FROM piwheels.dependency d WHERE d.file = f.id AND d.tool = 'pip'), "
-    "       f.was_native, f.armv6, f.size_bytes, concat(f.glibc, '/', f.glibcxx), 0 "
+    "       f.was_native, f.armv6, f.size_bytes, concat(f.glibc, '/', f.glibcxx, CASE WHEN f.apart THEN '/apart' END), 0 "
     "FROM package p CROSS JOIN LATERAL piwheels.package_files(p.id) f "
     "    JOIN release r ON r.id = f.version JOIN target t ON t.id = f.target "
     "UNION ALL "
@@ -112,7 +112,9 @@ static void read_file(struct db_project_page *p, struct db_release *release, con
     file->size_bytes = (uint64_t)pg_int(result, row, COL_N);
     const char *versions = pg_text(result, row, COL_H);
     snprintf(file->glibc, sizeof file->glibc, "%.*s", (int)strcspn(versions, "/"), versions);
-    text_copy(file->glibcxx, sizeof file->glibcxx, versions + strcspn(versions, "/") + 1);
+    versions += strcspn(versions, "/") + 1;
+    snprintf(file->glibcxx, sizeof file->glibcxx, "%.*s", (int)strcspn(versions, "/"), versions);
+    file->apart = versions[strcspn(versions, "/")] == '/';
 }
 
 static void read_build(struct db_project_page *p, struct db_release *release, const struct pg_result *result,

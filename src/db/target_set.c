@@ -7,6 +7,7 @@
 
 #include "core/memory.h"
 #include "db.h"
+#include "python.h"
 
 /* Whole rows: db_targets zeroes what it does not fill of them. */
 static bool is_equal(const struct db_targets *a, const struct db_targets *b)
@@ -35,4 +36,14 @@ void db_target_set_release(struct db_target_set *set)
 {
     if (set && --set->holders == 0)
         free(set);
+}
+
+bool db_target_has_place(const char *name)
+{
+    static const char *const taken[] = {"simple", "project", "logs"};
+
+    for (unsigned i = 0; i < COUNT_OF(taken); i++)
+        if (strcmp(name, taken[i]) == 0)
+            return false;
+    return python_name_valid(name);
 }

@@ -21,18 +21,32 @@ static const struct db_target *own_target(const struct receipt *r)
 
 /* A pure wheel serves every target; another those of the same platform and distribution that its tags fit: a name does
  * not tell the distribution. */
-uint64_t receipt_serves(const struct receipt *r, const struct wheel_name *name, const char *platform)
+void receipt_find_targets(const struct receipt *r, struct receipt_file *f, const struct wheel_name *name, const char *platform)
 {
     const struct db_target *own = own_target(r);
-    uint64_t serves = 0;
+    bool pure = python_wheel_is_pure(name);
+    f->serves = f->fits = 0;
     for (unsigned i = 0; i < r->targets->count; i++) {
         const struct db_target *t = &r->targets->items[i];
         struct python_target tags = {.abi = t->abi, .platform = t->platform};
-        bool at_home = strcmp(t->platform, platform) == 0 && strcmp(t->label, own->label) == 0;
-        if ((at_home || python_wheel_is_pure(name)) && python_wheel_fits(name, &tags))
-            serves |= (uint64_t)1 << t->id;
+        bool near = strcmp(t->platform, platform) == 0;
+        if (!(near || pure) || !python_wheel_fits(name, &tags))
+            continue;
+        if (pure || strcmp(t->label, own->label) == 0)
+            f->serves |= (uint64_t)1 << t->id;
+        if (!pure)
+            f->fits |= (uint64_t)1 << t->id;
     }
-    return serves;
+}
+
+bool receipt_place(const struct receipt *r, struct receipt_file *f)
+{
+    const struct db_target *own = own_target(r);
+    if (f->apart && !db_target_has_place(own->name))
+        return false;
+    snprintf(f->public_path, sizeof f->public_path, "%s%s/%s/%s", f->apart ? own->name : "", f->apart ? "/wheels" : "simple",
+             r->attempt.package, f->name);
+    return true;
 }
 
 /* What is not compiled needs no library, whatever the slave says. */
@@ -56,7 +70,8 @@ void receipt_judge(struct receipt *r)
                                r->why, sizeof r->why);
     if (r->work_error)
         return;
-    f->serves = own ? receipt_serves(r, &f->wheel.name, own->platform) : 0;
+    if (own)
+        receipt_find_targets(r, f, &f->wheel.name, own->platform);
     if (!own || !(f->serves >> own->id & 1)) {
         r->work_error = -EBADMSG;
         snprintf(r->why, sizeof r->why, "its tags do not fit the target %s (%s, %s)", own ? own->name : "",

@@ -61,7 +61,9 @@ struct receipt_file {
     struct wheel_code code;
     bool judged;
     unsigned tries;
-    uint64_t serves;                 /* targets that can use it */
+    uint64_t serves;                 /* targets of its distribution that can use it, or all if it is pure */
+    uint64_t fits;                   /* of other distributions, too, those whose Python takes it by its name; 0: it is pure */
+    bool apart;                      /* it is for its own target's index */
     enum db_verdict verdict;
     int placing;                     /* the error of that, on a pool thread */
     bool placed;                     /* linked into the tree by us */
@@ -130,8 +132,11 @@ char *receipt_compose_record(const struct receipt *r, const struct msg_built *b)
  * machine's) and why. */
 void receipt_judge(struct receipt *r);
 
-/* The targets that a file of these tags serves, when it is named for this platform. */
-uint64_t receipt_serves(const struct receipt *r, const struct wheel_name *name, const char *platform);
+/* Finds the targets that the file serves and fits, when its tags are these and it is named for this platform. */
+void receipt_find_targets(const struct receipt *r, struct receipt_file *f, const struct wheel_name *name, const char *platform);
+
+/* Names the file's place in the tree by its name; false when it is to be apart and its target has no place there. */
+bool receipt_place(const struct receipt *r, struct receipt_file *f);
 
 /* twin.c: before they are announced, adds to the files those that are another's twin. */
 void receipt_add_twins(struct receipt *r);

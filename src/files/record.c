@@ -158,12 +158,12 @@ static json_t *describe_file(const struct receipt_file *f)
     json_t *requires = json_array();
     for (size_t i = 0; i < w->metadata.requires_dist_count; i++)
         json_array_append_new(requires, json_string(w->metadata.requires_dist[i]));
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s, s:s}", "path", f->public_path, "name", f->name,
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s, s:s, s:b, s:I}", "path", f->public_path, "name", f->name,
                      "size", (json_int_t)f->size_bytes, "sha256", hash_hex(f->sha256, sha256),
                      "metadata_sha256", hash_hex(w->metadata_sha256, metadata_sha256), "requires_python",
                      w->metadata.requires_python ? w->metadata.requires_python : "", "requires", requires,
                      "apt", lines_of(f->apt), "native", f->code.native, "armv6", f->code.armv6, "glibc", f->code.glibc,
-                     "glibcxx", f->code.glibcxx);
+                     "glibcxx", f->code.glibcxx, "apart", f->apart, "fits", (json_int_t)f->fits);
 }
 
 static enum step announce(struct receipt *r)
@@ -197,8 +197,30 @@ static bool tag_name(struct receipt *r, struct receipt_file *f, unsigned tag)
     if (len < 0 || (size_t)len >= sizeof f->name)
         return false;
     text_copy(f->name, sizeof f->name, name);
-    snprintf(f->public_path, sizeof f->public_path, "simple/%s/%s", r->attempt.package, f->name);
-    return true;
+    return receipt_place(r, f);
+}
+
+/* A name that means another file on another distribution is for its own target's index, and so is its twin. */
+static bool set_apart(const struct receipt *r, struct receipt_file *f, enum db_verdict verdict)
+{
+    bool before = f->apart;
+    f->apart = before || verdict == DB_FILE_APART || (f->twin && f->twin->apart);
+    if (receipt_place(r, f))
+        return f->apart != before;
+    f->apart = before; /* it is discarded */
+    return false;
+}
+
+/* Announces them once more if some had to find another place. */
+static enum step find_places(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    bool moved = false;
+    if (step_failed(r, "announcing the files"))
+        return STEP_FAIL;
+    for (unsigned i = 0; i < r->file_count && i < r->verdicts.count; i++)
+        moved = set_apart(r, &r->files_made[i], r->verdicts.items[i]) || moved;
+    return moved ? announce(r) : STEP_NEXT;
 }
 
 /* Announces them once more if the names of some had to change. */
@@ -334,7 +356,7 @@ static enum step make_public(struct task *t)
         return STEP_FAIL;
     uint64_t serves = 0;
     for (unsigned i = 0; i < r->file_count; i++)
-        serves |= r->files_made[i].serves;
+        serves |= r->files_made[i].serves | (r->files_made[i].apart ? 0 : r->files_made[i].fits);
     describe_outcome(r);
     db_build_publish(r->files->db, &r->call, &r->end, serves, &r->recorded, on_answer);
     return STEP_WAIT;
@@ -352,6 +374,7 @@ static enum step check_public(struct task *t)
 static const struct task_step publish_steps[] = {
     {"end log", end_log},
     {"announce files", announce_files},
+    {"find places", find_places},
     {"name rebuilds", name_rebuilds},
     {"read verdicts", read_verdicts},
     {"place files", place_files},

@@ -34,8 +34,8 @@ static void add_twin(struct receipt *r, const struct receipt_file *f)
     memset(&twin->wheel, 0, sizeof twin->wheel);
     text_copy(name.platform, sizeof name.platform, TO);
     memcpy(twin->name + head, TO, strlen(TO));
-    snprintf(twin->public_path, sizeof twin->public_path, "simple/%s/%s", r->attempt.package, twin->name);
-    twin->serves = receipt_serves(r, &name, TO);
+    receipt_place(r, twin);
+    receipt_find_targets(r, twin, &name, TO);
     r->file_count++;
 }
 

@@ -16,11 +16,11 @@ static void add_start(struct buf *to, const char *site_url)
                  "<h2>Use it</h2>\n"
                  "<p>For one command:</p>\n"
                  "<pre tabindex=\"0\"><code>pip install --extra-index-url ");
-    html_add_index_url(to, site_url, "");
+    html_add_index_url(to, site_url, "", "");
     html_add(to, " PACKAGE</code></pre>\n"
                  "<p>Or always, in <code>/etc/pip.conf</code>:</p>\n"
                  "<pre tabindex=\"0\"><code>[global]\nextra-index-url=");
-    html_add_index_url(to, site_url, "");
+    html_add_index_url(to, site_url, "", "");
     html_add(to, "</code></pre>\n");
     html_add_index_script(to, site_url);
 }

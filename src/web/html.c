@@ -143,12 +143,12 @@ void html_end(struct buf *to)
                  "</body>\n</html>\n");
 }
 
-void html_add_index_url(struct buf *to, const char *site_url, const char *up)
+void html_add_index_url(struct buf *to, const char *site_url, const char *up, const char *place)
 {
     if (site_url[0] != '\0')
-        html_add(to, "%s/simple", site_url);
+        html_add(to, "%s/%ssimple", site_url, place);
     else
-        html_add(to, "<span data-index=\"%ssimple\">https://HOST/simple</span>", up);
+        html_add(to, "<span data-index=\"%s%ssimple\">https://HOST/%ssimple</span>", up, place, place);
 }
 
 void html_add_index_script(struct buf *to, const char *site_url)

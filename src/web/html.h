@@ -31,8 +31,8 @@ void html_begin(struct buf *to, const char *title, const char *up);
 void html_end(struct buf *to);
 
 /* The address of the index, for commands that people copy. Without a URL of the site a line of script puts in
- * where the page was found; `up` as above. */
-void html_add_index_url(struct buf *to, const char *site_url, const char *up);
+ * where the page was found; `up` as above; `place`: "", or "TARGET/" for that of a target. */
+void html_add_index_url(struct buf *to, const char *site_url, const char *up, const char *place);
 /* What a reader without script is told to put in himself. Nothing with a URL. */
 void html_add_index_script(struct buf *to, const char *site_url);
 

@@ -43,7 +43,7 @@ static void read_root(struct page *p)
     db_root(p->db, &p->call, &p->root, on_answer);
 }
 
-static void read_root_targets(struct page *p)
+static void read_all_targets(struct page *p)
 {
     p->targets = mem_new(1, sizeof *p->targets);
     db_targets(p->db, &p->call, p->targets, on_answer);
@@ -61,7 +61,7 @@ static void read_index(struct page *p)
 
 static int write_index(struct page *p)
 {
-    return tree_write_package(p->output, p->key, &p->index, &p->trouble);
+    return tree_write_package(p->output, p->key, &p->index, p->targets, &p->trouble);
 }
 
 static void read_project(struct page *p)
@@ -85,8 +85,8 @@ static int write_home(struct page *p)
 }
 
 static const struct page_kind kinds[] = {
-    {"root", read_root, write_root, read_root_targets},
-    {"index", read_index, write_index, NULL},
+    {"root", read_root, write_root, read_all_targets},
+    {"index", read_index, write_index, read_all_targets},
     {"project", read_project, write_project, NULL},
     {"home", read_home, write_home, NULL},
 };

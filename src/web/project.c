@@ -96,6 +96,26 @@ static void add_no_wheel(struct buf *to, const struct db_project_page *p)
     html_add(to, "</p>\n");
 }
 
+/* The files in the index of all, or those in the target's own. */
+static unsigned count_files(const struct db_project_page *p, const struct db_project_target *target)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < p->release_count; i++)
+        for (unsigned j = 0; j < p->releases[i].file_count; j++) {
+            const struct db_project_file *file = &p->releases[i].files[j];
+            count += target == NULL ? !file->apart : file->apart && &p->targets[file->target] == target;
+        }
+    return count;
+}
+
+static void add_command(struct buf *to, const char *package, const char *site_url, const char *place)
+{
+    html_add(to, "<pre tabindex=\"0\"><code>pip install --extra-index-url ");
+    html_add_index_url(to, site_url, UP, place);
+    html_add(to, " %s</code></pre>\n", package);
+}
+
 static void add_install(struct buf *to, const char *package, const struct db_project_page *p,
                         const char *site_url)
 {
@@ -104,9 +124,16 @@ static void add_install(struct buf *to, const char *package, const struct db_pro
         add_no_wheel(to, p);
         return;
     }
-    html_add(to, "<pre tabindex=\"0\"><code>pip install --extra-index-url ");
-    html_add_index_url(to, site_url, UP);
-    html_add(to, " %s</code></pre>\n", package);
+    if (count_files(p, NULL) > 0)
+        add_command(to, package, site_url, "");
+    for (unsigned i = 0; i < p->target_count; i++) {
+        if (count_files(p, &p->targets[i]) == 0)
+            continue;
+        char *place = mem_format("%s/", p->targets[i].name);
+        html_add(to, "<p>On machines of the target <b>%s</b>, which has wheels of its own:</p>\n", p->targets[i].name);
+        add_command(to, package, site_url, place);
+        free(place);
+    }
     html_add_index_script(to, site_url);
 }
 
@@ -115,7 +142,7 @@ static void add_links(struct buf *to, const char *package, const struct db_proje
     html_add(to, "<ul class=\"links\">\n<li><a href=\"https://pypi.org/project/");
     html_add_url(to, package);
     html_add(to, "/\">On PyPI</a></li>\n");
-    if (p->file_count > 0) {
+    if (count_files(p, NULL) > 0) {
         html_add(to, "<li><a href=\"" UP "simple/");
         html_add_url(to, package);
         html_add(to, "/\">All files</a></li>\n");
@@ -219,18 +246,24 @@ static void add_needs(struct buf *to, const struct db_project_file *file)
         html_add(to, "<br><span class=\"needs\">has no compiled code, though earlier files of this package had</span>");
 }
 
-static void add_file(struct buf *to, const char *package, const struct db_project_file *file)
+static void add_file(struct buf *to, const char *package, const struct db_project_page *p,
+                     const struct db_project_file *file)
 {
     char digest[SHA256_SHOWN + 1];
 
     text_copy(digest, sizeof digest, file->sha256);
-    html_add(to, "<li><a href=\"" UP "simple/");
+    html_add(to, "<li><a href=\"" UP);
+    if (file->apart)
+        html_add_url(to, p->targets[file->target].name);
+    html_add(to, "%s", file->apart ? "/wheels/" : "simple/");
     html_add_url(to, package);
     html_add(to, "/");
     html_add_url(to, file->name);
     html_add(to, "#sha256=%s\">%s</a> <span class=\"facts\">", file->sha256, file->name);
     html_add_size(to, file->size_bytes);
     html_add(to, ", sha256 <code title=\"%s\">%s…</code></span>", file->sha256, digest);
+    if (file->apart)
+        html_add(to, "<br><span class=\"needs\">only in the index of <b>%s</b></span>", p->targets[file->target].name);
     add_needs(to, file);
     html_add(to, "</li>\n");
 }
@@ -282,7 +315,7 @@ static void add_details(struct buf *to, const char *package, const struct db_pro
 
     html_add(to, "<tr class=\"more\"><td colspan=\"%u\"><ul>\n", p->target_count + 1);
     for (unsigned i = 0; i < r->file_count; i++)
-        add_file(to, package, &r->files[i]);
+        add_file(to, package, p, &r->files[i]);
     if (tell_yank) {
         html_add(to, "<li class=\"reason\"><b>yanked</b> ");
         add_reason(to, r->yanked_reason);

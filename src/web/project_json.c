@@ -5,8 +5,10 @@
  * Addresses are absolute where the site's URL is known; otherwise they are relative to this file.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/memory.h"
 #include "html.h"
 #include "project.h"
 #include "python.h"
@@ -65,8 +67,10 @@ static void add_file(struct buf *to, const char *package, const struct db_projec
     if (python_wheel_name_parse(file->name, &wheel) != 0)
         memset(&wheel, 0, sizeof wheel);
     buf_add_json(to, file->name);
+    char *place = file->apart ? mem_format("%s/wheels", p->targets[file->target].name) : mem_text("simple");
     buf_adds(to, ": {\"file_url\": ");
-    add_address(to, site_url, "simple", package, file->name);
+    add_address(to, site_url, place, package, file->name);
+    free(place);
     add_text(to, "filehash", file->sha256);
     buf_addf(to, ", \"filesize\": %" PRIu64, file->size_bytes);
     add_text(to, "builder_abi", p->targets[file->target].abi);
@@ -80,6 +84,7 @@ static void add_file(struct buf *to, const char *package, const struct db_projec
     add_text(to, "glibcxx", or_null(file->glibcxx));
     add_bool(to, "armv6", file->armv6);
     add_bool(to, "was_native", file->was_native);
+    add_bool(to, "apart", file->apart);
     buf_adds(to, "}");
 }
 

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "core/buf.h"
 #include "core/memory.h"
 #include "core/text.h"
@@ -149,39 +151,103 @@ static int link_aliases(struct tree_trouble *t, const char *output, const char *
 
 /* ---- entry ---------------------------------------------------------------------------------------- */
 
-int tree_write_package(const char *output, const char *package, const struct db_index *facts,
-                       struct tree_trouble *trouble)
+static int write_package_pages(struct tree_trouble *t, const char *output, const char *directory, const char *package,
+                               const struct db_index *facts, const char *target)
 {
-    char directory[PYTHON_NAME_MAX + sizeof "simple/"];
     struct writing w;
-    int error;
 
-    snprintf(directory, sizeof directory, "simple/%s", package);
-    if (facts->count == 0) {
-        error = remove_pages(trouble, output, directory);
-    } else {
-        begin(&w, output, trouble);
-        index_package_html(&w.page, package, facts);
-        write_page(&w, directory, page_names[0]);
-        index_package_json(&w.page, package, facts);
-        write_page(&w, directory, page_names[1]);
-        error = end(&w);
-    }
+    begin(&w, output, t);
+    index_package_html(&w.page, package, facts, target);
+    write_page(&w, directory, page_names[0]);
+    index_package_json(&w.page, package, facts, target);
+    write_page(&w, directory, page_names[1]);
+    return end(&w);
+}
+
+/* The pages are whole before they take the place of the link to those in /simple. */
+static int write_first_pages(struct tree_trouble *t, const char *output, const char *target, const char *package,
+                             const struct db_index *facts)
+{
+    char new[TREE_PATH_SIZE / 2];
+    int len = snprintf(new, sizeof new, "%s/simple/.new-%s", target, package);
+
+    int error = len < 0 || (size_t)len >= sizeof new ? -ENAMETOOLONG : fs_remove_tree(path_in(t, output, new, ""));
     if (error == 0)
-        error = link_aliases(trouble, output, "simple", package, facts->aliases, facts->alias_count,
-                             facts->count > 0);
+        error = write_package_pages(t, output, new, package, facts, target);
+    if (error != 0)
+        return error;
+    char *from = mem_format("%s/%s", output, new), *to = mem_format("%s/%s/simple/%s", output, target, package);
+    error = apart_put(from, to);
+    free(from);
+    free(to);
     return error;
 }
 
-/* A target's name must not take one of the tree's own places. */
-static bool target_fits(const char *name)
+/* In the index of a target that differs from that of all: a page of its own, or a link to the other. */
+static int write_apart(struct tree_trouble *t, const char *output, const char *target, const char *package,
+                       const struct db_index *facts, bool differs)
 {
-    static const char *const taken[] = {"simple", "project", "logs"};
+    char place[TREE_PATH_SIZE / 4], directory[TREE_PATH_SIZE / 2], link[TREE_PATH_SIZE / 2];
+    unsigned count = index_count(facts, target);
+    int error;
 
-    for (unsigned i = 0; i < COUNT_OF(taken); i++)
-        if (strcmp(name, taken[i]) == 0)
-            return false;
-    return python_name_valid(name);
+    snprintf(place, sizeof place, "%s/simple", target);
+    snprintf(directory, sizeof directory, "%s/%s", place, package);
+    snprintf(link, sizeof link, "../../simple/%s", package);
+    if (apart_has_page(output, target, package))
+        error = count > 0 ? write_package_pages(t, output, directory, package, facts, target) : remove_pages(t, output, directory);
+    else if (differs)
+        error = write_first_pages(t, output, target, package, facts);
+    else
+        error = count > 0 ? write_link(path_in(t, output, place, package), link)
+                          : remove_link(path_in(t, output, place, package), link);
+    if (error == 0)
+        error = link_aliases(t, output, place, package, facts->aliases, facts->alias_count, count > 0);
+    return error;
+}
+
+/* Whether the target's index names a file that is not in that of all. */
+static bool has_apart(const struct db_index *facts, const char *target)
+{
+    for (unsigned i = 0; i < facts->count; i++)
+        if (index_names(facts, i, target) && !index_names(facts, i, NULL))
+            return true;
+    return false;
+}
+
+static int write_all_apart(struct tree_trouble *t, const char *output, const char *package, const struct db_index *facts,
+                           const struct db_targets *targets)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < targets->count && error == 0; i++) {
+        const char *target = targets->items[i].name;
+        bool differs = has_apart(facts, target), open = apart_is_open(output, target);
+        if (!db_target_has_place(target) || !(open || differs))
+            continue;
+        path_in(t, output, target, "simple");
+        if (!open)
+            error = apart_open(output, target);
+        if (error == 0)
+            error = write_apart(t, output, target, package, facts, differs);
+    }
+    return error;
+}
+
+int tree_write_package(const char *output, const char *package, const struct db_index *facts,
+                       const struct db_targets *targets, struct tree_trouble *trouble)
+{
+    char directory[PYTHON_NAME_MAX + sizeof "simple/"];
+    unsigned count = index_count(facts, NULL);
+
+    snprintf(directory, sizeof directory, "simple/%s", package);
+    int error = count == 0 ? remove_pages(trouble, output, directory)
+                           : write_package_pages(trouble, output, directory, package, facts, NULL);
+    if (error == 0)
+        error = link_aliases(trouble, output, "simple", package, facts->aliases, facts->alias_count, count > 0);
+    if (error == 0)
+        error = write_all_apart(trouble, output, package, facts, targets);
+    return error;
 }
 
 static int link_targets(struct tree_trouble *t, const char *output, const struct db_targets *targets)
@@ -190,7 +256,7 @@ static int link_targets(struct tree_trouble *t, const char *output, const struct
 
     for (unsigned i = 0; i < targets->count && error == 0; i++) {
         const char *name = targets->items[i].name;
-        if (!target_fits(name))
+        if (!db_target_has_place(name))
             continue;
         path_in(t, output, name, "");
         error = fs_make_dirs(t->path, 0755);
@@ -200,18 +266,60 @@ static int link_targets(struct tree_trouble *t, const char *output, const struct
     return error;
 }
 
-int tree_write_root(const char *output, const struct db_root *facts, const struct db_targets *targets,
-                    struct tree_trouble *trouble)
+static int write_root_pages(struct tree_trouble *t, const char *output, const char *directory, const struct db_root *facts,
+                            const char *target)
 {
     struct writing w;
 
-    begin(&w, output, trouble);
-    index_root_html(&w.page, facts);
-    write_page(&w, "simple", page_names[0]);
-    index_root_json(&w.page, facts);
-    write_page(&w, "simple", page_names[1]);
-    int error = end(&w);
-    return error == 0 ? link_targets(trouble, output, targets) : error;
+    begin(&w, output, t);
+    index_root_html(&w.page, facts, target);
+    write_page(&w, directory, page_names[0]);
+    index_root_json(&w.page, facts, target);
+    write_page(&w, directory, page_names[1]);
+    return end(&w);
+}
+
+/* A package may have come while the target's index was made a directory. */
+static int link_packages(struct tree_trouble *t, const char *output, const char *place, const struct db_root *facts)
+{
+    char link[PYTHON_NAME_MAX + sizeof "../../simple/"];
+    int error = 0;
+
+    for (unsigned i = 0; i < facts->count && error == 0; i++) {
+        const char *package = facts->items[i].name;
+        path_in(t, output, place, package);
+        snprintf(link, sizeof link, "../../simple/%s", package);
+        if (facts->items[i].shared && access(t->path, F_OK) != 0)
+            error = write_link(t->path, link);
+    }
+    return error;
+}
+
+static int write_apart_roots(struct tree_trouble *t, const char *output, const struct db_root *facts,
+                             const struct db_targets *targets)
+{
+    char place[TREE_PATH_SIZE / 4];
+    int error = 0;
+
+    for (unsigned i = 0; i < targets->count && error == 0; i++) {
+        const char *target = targets->items[i].name;
+        if (!db_target_has_place(target) || !apart_is_open(output, target))
+            continue;
+        snprintf(place, sizeof place, "%s/simple", target);
+        error = write_root_pages(t, output, place, facts, target);
+        if (error == 0)
+            error = link_packages(t, output, place, facts);
+    }
+    return error;
+}
+
+int tree_write_root(const char *output, const struct db_root *facts, const struct db_targets *targets,
+                    struct tree_trouble *trouble)
+{
+    int error = write_root_pages(trouble, output, "simple", facts, NULL);
+    if (error == 0)
+        error = link_targets(trouble, output, targets);
+    return error == 0 ? write_apart_roots(trouble, output, facts, targets) : error;
 }
 
 static int remove_project(struct tree_trouble *t, const char *output, const char *directory, const char *json)

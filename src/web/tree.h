@@ -15,10 +15,10 @@ struct tree_trouble {
     char path[TREE_PATH_SIZE]; /* what could not be written */
 };
 
-/* The pages of a package, and links from its other spellings; without a file it has no pages, and they are
- * removed. 0, or -errno with `trouble`. */
+/* The pages of a package, in the index of all and in those of targets that differ, and links from its other spellings;
+ * where it has no file it has no pages, and they are removed. 0, or -errno with `trouble`. */
 int tree_write_package(const char *output, const char *package, const struct db_index *facts,
-                       struct tree_trouble *trouble);
+                       const struct db_targets *targets, struct tree_trouble *trouble);
 
 /* The page about a package for people, its JSON, and links from its other spellings; they are removed when
  * there is no such package. `site_url`: what people reach the site by, or "". 0, or -errno with `trouble`. */

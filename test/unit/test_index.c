@@ -30,6 +30,8 @@
 #define HTML_TAIL "</body>\n</html>\n"
 #define JSON_HEAD "{\"meta\": {\"api-version\": \"1.1\"}, "
 
+static const struct db_targets no_targets;
+
 /* ---- facts ---------------------------------------------------------------------------------------- */
 
 /* The facts are no constants, but nobody here writes to them. */
@@ -54,7 +56,7 @@ static void assert_html(const struct db_index *facts, const char *expected)
     struct buf page;
 
     buf_init(&page, 65536);
-    index_package_html(&page, "ab-c", facts);
+    index_package_html(&page, "ab-c", facts, NULL);
     assert_string_equal(page.data, expected);
     buf_release(&page);
 }
@@ -64,7 +66,7 @@ static void assert_json(const struct db_index *facts, const char *expected)
     struct buf page;
 
     buf_init(&page, 65536);
-    index_package_json(&page, "ab-c", facts);
+    index_package_json(&page, "ab-c", facts, NULL);
     assert_string_equal(page.data, expected);
     buf_release(&page);
 }
@@ -186,7 +188,7 @@ static void files_keep_their_order_and_versions_are_told_once(void **state)
                 "<a href=\"a-1.10-a.whl#sha256=" SHA "\">a-1.10-a.whl</a><br>\n" HTML_TAIL);
     struct buf page;
     buf_init(&page, 65536);
-    index_package_json(&page, "a", &facts);
+    index_package_json(&page, "a", &facts, NULL);
     assert_non_null(strstr(page.data, "\"versions\": [\"1.9\", \"1.10\"], "));
     buf_release(&page);
 }
@@ -199,8 +201,8 @@ static void equal_facts_give_equal_bytes(void **state)
 
     buf_init(&first, 65536);
     buf_init(&second, 65536);
-    index_package_json(&first, "a", &facts);
-    index_package_json(&second, "a", &facts);
+    index_package_json(&first, "a", &facts, NULL);
+    index_package_json(&second, "a", &facts, NULL);
     assert_string_equal(first.data, second.data);
     buf_release(&first);
     buf_release(&second);
@@ -213,7 +215,7 @@ static void a_page_beyond_the_buffer_fills_it(void **state)
     struct buf page;
 
     buf_init(&page, 100);
-    index_package_html(&page, "a", &facts);
+    index_package_html(&page, "a", &facts, NULL);
     assert_true(page.full);
     buf_release(&page);
 }
@@ -227,6 +229,7 @@ static struct db_root two_packages(void)
     root.items[0].display = fact("Ab.C");
     root.items[1].name = fact("b");
     root.items[1].display = fact("<b>");
+    root.items[0].shared = root.items[1].shared = true;
     return root;
 }
 
@@ -236,15 +239,54 @@ static void the_root_lists_every_package(void **state)
     struct buf page;
 
     buf_init(&page, 65536);
-    index_root_html(&page, &root);
+    index_root_html(&page, &root, NULL);
     assert_string_equal(page.data, HTML_HEAD("Simple index") "<a href=\"ab-c/\">Ab.C</a><br>\n"
                         "<a href=\"b/\">&lt;b&gt;</a><br>\n" HTML_TAIL);
     buf_clear(&page);
-    index_root_json(&page, &root);
+    index_root_json(&page, &root, NULL);
     assert_string_equal(page.data, JSON_HEAD "\"projects\": [\n"
                         "{\"name\": \"Ab.C\"},\n{\"name\": \"<b>\"}\n]}\n");
     buf_release(&page);
     free(root.items);
+}
+
+static void of_one_name_the_nearest_file_is_named(void **state)
+{
+    struct db_index_file files[] = {plain_file("a.whl", "1"), plain_file("a.whl", "1"), plain_file("a.whl", "1"),
+                                    plain_file("b.whl", "1")};
+    struct db_index facts = {.count = 4, .files = files};
+
+    files[1].home = fact("near");
+    files[1].seen_by = fact("near\nnext\n");
+    files[2].home = fact("next");
+    files[2].seen_by = fact("near\nnext\n");
+    const struct { const char *target; unsigned named; } cases[] = {
+        {NULL, 0}, {"near", 1}, {"next", 2}, {"far", 0}, {"nea", 0}, {"ne", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (unsigned at = 0; at < 3; at++)
+            assert_int_equal(index_names(&facts, at, cases[i].target), at == cases[i].named);
+        assert_true(index_names(&facts, 3, cases[i].target));
+        assert_int_equal(index_count(&facts, cases[i].target), 2);
+    }
+}
+
+static void a_targets_page_leads_to_where_its_files_lie(void **state)
+{
+    struct db_index_file files[] = {plain_file("a b.whl", "1"), plain_file("c.whl", "2")};
+    struct db_index facts = {.count = 2, .files = files};
+    struct buf page;
+
+    files[1].home = fact("near");
+    files[1].seen_by = fact("near\n");
+    buf_init(&page, 65536);
+    index_package_html(&page, "x", &facts, "near");
+    assert_non_null(strstr(page.data, "<a href=\"../../../simple/x/a%20b.whl#sha256="));
+    assert_non_null(strstr(page.data, "<a href=\"../../../near/wheels/x/c.whl#sha256="));
+    buf_clear(&page);
+    index_package_json(&page, "x", &facts, NULL);
+    assert_non_null(strstr(page.data, "\"versions\": [\"1\"]"));
+    assert_null(strstr(page.data, "c.whl"));
+    buf_release(&page);
 }
 
 static void an_empty_root_is_a_page(void **state)
@@ -253,10 +295,10 @@ static void an_empty_root_is_a_page(void **state)
     struct buf page;
 
     buf_init(&page, 65536);
-    index_root_html(&page, &root);
+    index_root_html(&page, &root, NULL);
     assert_string_equal(page.data, HTML_HEAD("Simple index") HTML_TAIL);
     buf_clear(&page);
-    index_root_json(&page, &root);
+    index_root_json(&page, &root, NULL);
     assert_string_equal(page.data, JSON_HEAD "\"projects\": [\n]}\n");
     buf_release(&page);
 }
@@ -299,7 +341,7 @@ static void assert_link(const char *rest, const char *to)
 static void write_package(struct db_index *facts)
 {
     struct tree_trouble trouble;
-    assert_int_equal(tree_write_package(output, "ab-c", facts, &trouble), 0);
+    assert_int_equal(tree_write_package(output, "ab-c", facts, &no_targets, &trouble), 0);
 }
 
 static void a_package_has_four_files(void **state)
@@ -360,7 +402,7 @@ static void an_alias_never_hides_the_root_page(void **state)
 
     facts.aliases = aliases;
     facts.alias_count = 1;
-    assert_int_equal(tree_write_package(output, "index-html", &facts, &trouble), 0);
+    assert_int_equal(tree_write_package(output, "index-html", &facts, &no_targets, &trouble), 0);
     assert_false(is_there("simple/index.html"));
 }
 
@@ -439,7 +481,7 @@ static void a_page_that_cannot_be_written_is_named(void **state)
     struct tree_trouble trouble;
 
     assert_int_equal(fs_replace(below("simple"), "in the way", 10, false), 0);
-    assert_int_equal(tree_write_package(output, "ab-c", &facts, &trouble), -ENOTDIR);
+    assert_int_equal(tree_write_package(output, "ab-c", &facts, &no_targets, &trouble), -ENOTDIR);
     assert_string_equal(trouble.path, below("simple/ab-c/index.html"));
 }
 
@@ -460,6 +502,8 @@ int main(void)
         cmocka_unit_test(a_page_beyond_the_buffer_fills_it),
         cmocka_unit_test(the_root_lists_every_package),
         cmocka_unit_test(an_empty_root_is_a_page),
+        cmocka_unit_test(of_one_name_the_nearest_file_is_named),
+        cmocka_unit_test(a_targets_page_leads_to_where_its_files_lie),
         IN_TREE(a_package_has_four_files),
         IN_TREE(other_spellings_lead_to_the_package),
         IN_TREE(an_alias_takes_nobody_elses_place),

@@ -1,0 +1,22 @@
+/*
+ * The place of a target's own index in the tree, /TARGET/simple: a link to /simple as long as both are the same, else a
+ * directory with a page of its own for each package that differs, and links for all others. Blocks: for pool threads.
+ */
+#ifndef WEB_APART_H
+#define WEB_APART_H
+
+#include <stdbool.h>
+
+/* Whether it is a directory. */
+bool apart_is_open(const char *output, const char *target);
+
+/* Makes a directory of the link, with links to all that is in /simple. 0 or -errno. */
+int apart_open(const char *output, const char *target);
+
+/* Whether /TARGET/simple/PACKAGE is a directory. */
+bool apart_has_page(const char *output, const char *target, const char *package);
+
+/* Puts the directory `from` in place of whatever stands at `to`, a link or nothing, at once. 0 or -errno. */
+int apart_put(const char *from, const char *to);
+
+#endif

@@ -1,0 +1,217 @@
+"""Wheels whose names do not tell their distribution: each target's index names what runs there, and no name ever means two files
+in one place."""
+import html
+import json
+import re
+import urllib.parse
+
+import pytest
+
+from elf import V7, arm_object
+from harness import PYTHON, Process, piwheels, run
+from protocol import announced
+from wheels import make_wheel, metadata_of
+
+PACKAGE = "piwtest-made"
+STEM = "piwtest_made-1.0"
+OLD, NEW = "bookworm", "trixie"
+ABI3 = "cp311-abi3-linux_armv7l"
+CODE = {"piwtest_made.so": arm_object(V7)}
+
+
+class Site:
+    """A farm with two distributions on one platform; the master runs."""
+
+    def __init__(self, farm):
+        self.farm = farm
+        done = piwheels("target", "skip", "native", "not here", "-d", farm.dsn)
+        assert done.returncode == 0, done.stderr
+        self.add_target(OLD, "cp311", "Debian 12", "2.36")
+        self.add_target(NEW, "cp313", "Debian 13", "2.41")
+        farm.start_master()
+
+    def add_target(self, name, abi, label, glibc, platform="linux_armv7l"):
+        done = piwheels("target", "add", name, "--abi", abi, "--platform", platform, "--label", label, "--glibc", glibc, "-d",
+                        self.farm.dsn)
+        assert done.returncode == 0, done.stderr
+
+    def deliver(self, wheel, abi="cp311", apt=(), order=True):
+        """What DONE says of a wheel that the slave of this ABI builds, when the index is written."""
+        if order:
+            self.farm.order()
+        with self.farm.scripted_slave(label=f"of-{abi}", offers=[[abi, "linux_armv7l", "3"]]) as slave:
+            slave.greet()
+            build = slave.ask()
+            slave.built(build.attempt, files=[(*announced(*wheel), "".join(f"{name}\n" for name in apt))])
+            good, text = slave.hand_over(build.attempt, [wheel])
+        assert good, text
+        self.settle()
+        return text
+
+    def settle(self):
+        self.farm.wait_sql("SELECT count(*) FROM stale_page WHERE kind IN ('index', 'root')", "0")
+
+    def names(self, place):
+        """Link to bytes, as a browser at the place would follow it."""
+        folder = self.farm.output / place / PACKAGE
+        if not (folder / "index.html").exists():
+            return None
+        found = {}
+        for link in re.findall(r'href="([^"#]*)', (folder / "index.html").read_text()):
+            path = urllib.parse.urljoin(f"/{place}/{PACKAGE}/", html.unescape(link))
+            found[path] = (self.farm.output / path.lstrip("/")).read_bytes()
+            assert (self.farm.output / (path + ".metadata").lstrip("/")).read_bytes() == metadata_of(found[path])
+        told = json.loads((folder / "index.v1_json").read_text())["files"]
+        assert [urllib.parse.urljoin(f"/{place}/{PACKAGE}/", one["url"]) for one in told] == list(found)
+        return found
+
+    def built(self):
+        return self.farm.sql("SELECT string_agg(t.name, ' ' ORDER BY t.id) FROM version v JOIN target t "
+                             "ON (v.built_mask >> t.id) & 1 = 1")
+
+
+@pytest.fixture
+def site(farm):
+    return Site(farm)
+
+
+def test_what_runs_everywhere_is_in_the_index_of_all_and_serves_all(site):
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libc6"])
+    for place in ("simple", f"{OLD}/simple", f"{NEW}/simple"):
+        assert list(site.names(place).values()) == [data]
+    assert (site.farm.output / NEW / "simple").is_symlink() and site.built() == f"{OLD} {NEW}"
+
+
+def test_what_needs_a_library_that_another_target_may_not_have_is_for_its_own(site):
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libc6", "libssl3"])
+    assert site.names("simple") is None and site.names(f"{NEW}/simple") is None
+    assert site.names(f"{OLD}/simple") == {f"/{OLD}/wheels/{PACKAGE}/{name}": data}
+    assert site.built() == OLD and PACKAGE not in (site.farm.output / "simple/index.html").read_text()
+    assert f'href="{PACKAGE}/"' in (site.farm.output / OLD / "simple/index.html").read_text()
+
+
+def test_what_is_preinstalled_on_a_newer_distribution_runs_there(site, tmp_path):
+    (tmp_path / "list").write_text("libssl3\n")
+    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+    site.deliver(make_wheel(tag=ABI3, more=CODE), apt=["libc6", "libssl3", "libstdc++6"])
+    assert site.built() == f"{OLD} {NEW}" and len(site.names("simple")) == 1
+
+
+def test_what_was_built_for_a_newer_libc_does_not_mislead_an_older(site):
+    """A name that fits no older Python misleads nobody; one that does is for its own target."""
+    site.add_target("bullseye", "cp313", "Debian 11", "2.31")
+    site.farm.sql("UPDATE target SET skip = 'first the other' WHERE name IN ('bookworm', 'bullseye')")
+    name, data = make_wheel(tag="cp313-cp313-linux_armv7l", more=CODE)
+    site.deliver((name, data), abi="cp313", apt=["libc6", "libstdc++6"])
+    assert site.names("simple") is None and list(site.names(f"{NEW}/simple")) == [f"/{NEW}/wheels/{PACKAGE}/{name}"]
+
+
+def test_each_distribution_has_its_own_bytes_under_one_name(site):
+    name, first = make_wheel(tag=ABI3, more=CODE)
+    _, second = make_wheel(tag=ABI3, more=CODE, content=b"answer = 'trixie'\n")
+    site.deliver((name, first), apt=["libssl3"])
+    site.deliver((name, second), abi="cp313", apt=["libssl3t64"], order=False)
+    assert list(site.names(f"{OLD}/simple").values()) == [first]
+    assert list(site.names(f"{NEW}/simple").values()) == [second]
+    assert site.built() == f"{OLD} {NEW}"
+
+
+def test_a_name_taken_by_another_distribution_never_changes_its_bytes(site):
+    """The first was published when there was no other target of its platform."""
+    site.farm.sql(f"UPDATE target SET platform = 'linux_aarch64' WHERE name = '{NEW}'")
+    name, first = make_wheel(tag=ABI3, more=CODE)
+    _, second = make_wheel(tag=ABI3, more=CODE, content=b"answer = 'trixie'\n")
+    site.deliver((name, first), apt=["libc6"])
+    site.farm.sql(f"UPDATE target SET platform = 'linux_armv7l' WHERE name = '{NEW}'")
+    site.farm.sql("SELECT versions_settle(array_agg(id)) FROM version")
+    assert "published" in site.deliver((name, second), abi="cp313", apt=["libc6"], order=False)
+    assert site.names("simple") == {f"/simple/{PACKAGE}/{name}": first}
+    assert site.names(f"{OLD}/simple") == {f"/{OLD}/simple/{PACKAGE}/{name}": first}, "still a link to the index of all"
+    assert site.names(f"{NEW}/simple") == {f"/{NEW}/wheels/{PACKAGE}/{name}": second}
+
+
+def test_other_packages_are_found_in_an_index_that_differs(site):
+    before, after = make_wheel("piwtest-before"), make_wheel("piwtest-after")
+    for package, wheel in (("piwtest-before", before), (PACKAGE, make_wheel(tag=ABI3, more=CODE)), ("piwtest-after", after)):
+        site.farm.order(package)
+        site.deliver(wheel, apt=[] if wheel in (before, after) else ["libssl3"], order=False)
+    root = (site.farm.output / OLD / "simple/index.html").read_text()
+    for package, (name, data) in (("piwtest-before", before), ("piwtest-after", after)):
+        assert (site.farm.output / OLD / "simple" / package / name).read_bytes() == data
+        assert (site.farm.output / OLD / "simple" / package / "index.html").exists() and f'href="{package}/"' in root
+    assert (site.farm.output / NEW / "simple").is_symlink()
+
+
+def test_what_is_withdrawn_leaves_the_targets_index_and_then_the_tree(site):
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libssl3"])
+    begun = site.farm.master.mark()
+    assert site.farm.tool("remove", "-y", PACKAGE).returncode == 0
+    site.farm.master.wait_line(f"{OLD}/wheels/{PACKAGE}/{name}: taken out of the tree", begun)
+    site.settle()
+    assert site.names(f"{OLD}/simple") is None and not (site.farm.output / OLD / "wheels").exists()
+    assert PACKAGE not in (site.farm.output / OLD / "simple/index.html").read_text()
+
+
+def test_a_rebuild_for_one_target_takes_the_next_build_tag_there(site):
+    first, second = make_wheel(tag=ABI3, more=CODE), make_wheel(tag=ABI3, more=CODE, content=b"answer = 43\n")
+    site.deliver(first, apt=["libssl3"])
+    assert site.farm.tool("rebuild", "-y", f"{PACKAGE}", "--target", OLD).returncode == 0
+    site.deliver(second, apt=["libssl3"], order=False)
+    assert set(site.names(f"{OLD}/simple")) == {f"/{OLD}/wheels/{PACKAGE}/{STEM}-{ABI3}.whl",
+                                                 f"/{OLD}/wheels/{PACKAGE}/{STEM}-1-{ABI3}.whl"}
+
+
+def test_the_page_for_people_says_where_it_is(site):
+    name, _ = make_wheel(tag=ABI3, more=CODE)
+    site.deliver(make_wheel(tag=ABI3, more=CODE), apt=["libssl3"])
+    site.farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    page = (site.farm.output / "project" / PACKAGE / "index.html").read_text()
+    assert f'data-index="../../{OLD}/simple"' in page and f"only in the index of <b>{OLD}</b>" in page
+    assert f'href="../../{OLD}/wheels/{PACKAGE}/{name}#sha256=' in page and 'data-index="../../simple"' not in page
+    told = json.loads((site.farm.output / "project" / PACKAGE / "json/index.json").read_text())
+    file = told["releases"]["1.0"]["files"][name]
+    assert file["apart"] and file["file_url"] == f"../../../{OLD}/wheels/{PACKAGE}/{name}"
+
+
+def test_facts_can_be_worked_out_again(site):
+    site.deliver(make_wheel(tag=ABI3, more=CODE), apt=["libssl3"])
+    site.farm.sql("UPDATE package SET apart_files = 7, live_files = 9")
+    assert "apart files" in site.farm.sql("SELECT what FROM facts_repair(0, 1000)")
+    assert site.farm.sql("SELECT live_files, apart_files FROM package") == "1|1"
+
+
+def test_pip_installs_the_right_bytes_from_each_index(farm, tmp_path):
+    """Two distributions of this very machine."""
+    abi, platform = farm.sql("SELECT abi, platform FROM target").split("|")
+    farm.sql("UPDATE target SET label = 'Debian 12', glibc = '2.31'")
+    done = piwheels("target", "add", "other", "--abi", abi, "--platform", platform, "--label", "Debian 11", "--glibc", "2.31", "-d", farm.dsn)
+    assert done.returncode == 0, done.stderr
+    farm.start_master()
+    tag = f"{abi}-none-{platform}"
+    texts = {"native": b"answer = 'native'\n", "other": b"answer = 'other'\n"}
+    for target in ("native", "other"):
+        farm.sql(f"UPDATE target SET skip = CASE WHEN name = '{target}' THEN NULL ELSE 'its turn will come' END")
+        if target == "native":
+            farm.order()
+        else:
+            farm.sql("SELECT versions_settle(array_agg(id)) FROM version")
+        wheel = make_wheel(tag=tag, content=texts[target], more={"data.so": arm_object(V7)})
+        with farm.scripted_slave(label=target) as slave:
+            slave.greet()
+            build = slave.ask()
+            slave.built(build.attempt, files=[(*announced(*wheel), "libssl3\n")])
+            good, text = slave.hand_over(build.attempt, [wheel])
+            assert good, text
+    farm.wait_sql("SELECT count(*) FROM stale_page WHERE kind IN ('index', 'root')", "0")
+    server = Process(PYTHON, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "-d", farm.output)
+    port = server.wait_line(r"port (\d+)").group(1)
+    for target, text in texts.items():
+        into = tmp_path / target
+        done = run(PYTHON, "-m", "pip", "--isolated", "install", "--no-cache-dir", "--no-deps", "--target", into, "--index-url",
+                   f"http://127.0.0.1:{port}/{target}/simple", PACKAGE, limit_s=120)
+        assert done.returncode == 0, done.stderr
+        assert (into / "piwtest_made.py").read_bytes() == text
+    server.kill()
