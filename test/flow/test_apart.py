@@ -8,8 +8,9 @@ import urllib.parse
 import pytest
 
 from elf import V7, arm_object
-from harness import PYTHON, Process, piwheels, run
+from harness import PYTHON, clean_environment, piwheels, run
 from protocol import announced
+from webserver import nginx_serves, python_serves
 from wheels import make_wheel, metadata_of
 
 PACKAGE = "piwtest-made"
@@ -183,35 +184,39 @@ def test_facts_can_be_worked_out_again(site):
     assert site.farm.sql("SELECT live_files, apart_files FROM package") == "1|1"
 
 
-def test_pip_installs_the_right_bytes_from_each_index(farm, tmp_path):
+def build_on(farm, target, wheel):
+    """Delivered by a slave of the target, the only one that is built for."""
+    farm.sql(f"""UPDATE target SET skip = CASE WHEN name = '{target}' THEN NULL ELSE 'its turn will come' END;
+        SELECT versions_settle(array_agg(id)) FROM version""")
+    with farm.scripted_slave(label=target) as slave:
+        slave.greet()
+        build = slave.ask()
+        slave.built(build.attempt, files=[(*announced(*wheel), "libssl3\n")])
+        good, text = slave.hand_over(build.attempt, [wheel])
+    assert good, text
+
+
+@pytest.fixture(params=["nginx", "python"])
+def serve(request, tmp_path):
+    return lambda output: nginx_serves(output, tmp_path) if request.param == "nginx" else python_serves(output)
+
+
+def test_pip_installs_the_right_bytes_from_each_index(farm, serve, tmp_path):
     """Two distributions of this very machine."""
     abi, platform = farm.sql("SELECT abi, platform FROM target").split("|")
     farm.sql("UPDATE target SET label = 'Debian 12', glibc = '2.31'")
-    done = piwheels("target", "add", "other", "--abi", abi, "--platform", platform, "--label", "Debian 11", "--glibc", "2.31", "-d", farm.dsn)
+    done = piwheels("target", "add", "other", "--abi", abi, "--platform", platform, "--label", "Debian 11", "--glibc", "2.31",
+                    "-d", farm.dsn)
     assert done.returncode == 0, done.stderr
     farm.start_master()
-    tag = f"{abi}-none-{platform}"
+    farm.order()
     texts = {"native": b"answer = 'native'\n", "other": b"answer = 'other'\n"}
-    for target in ("native", "other"):
-        farm.sql(f"UPDATE target SET skip = CASE WHEN name = '{target}' THEN NULL ELSE 'its turn will come' END")
-        if target == "native":
-            farm.order()
-        else:
-            farm.sql("SELECT versions_settle(array_agg(id)) FROM version")
-        wheel = make_wheel(tag=tag, content=texts[target], more={"data.so": arm_object(V7)})
-        with farm.scripted_slave(label=target) as slave:
-            slave.greet()
-            build = slave.ask()
-            slave.built(build.attempt, files=[(*announced(*wheel), "libssl3\n")])
-            good, text = slave.hand_over(build.attempt, [wheel])
-            assert good, text
-    farm.wait_sql("SELECT count(*) FROM stale_page WHERE kind IN ('index', 'root')", "0")
-    server = Process(PYTHON, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "-d", farm.output)
-    port = server.wait_line(r"port (\d+)").group(1)
     for target, text in texts.items():
-        into = tmp_path / target
-        done = run(PYTHON, "-m", "pip", "--isolated", "install", "--no-cache-dir", "--no-deps", "--target", into, "--index-url",
-                   f"http://127.0.0.1:{port}/{target}/simple", PACKAGE, limit_s=120)
-        assert done.returncode == 0, done.stderr
-        assert (into / "piwtest_made.py").read_bytes() == text
-    server.kill()
+        build_on(farm, target, make_wheel(tag=f"{abi}-none-{platform}", content=text, more={"data.so": arm_object(V7)}))
+    farm.wait_sql("SELECT count(*) FROM stale_page WHERE kind IN ('index', 'root')", "0")
+    with serve(farm.output) as url:
+        for target, text in texts.items():
+            done = run(PYTHON, "-m", "pip", "--isolated", "install", "--no-cache-dir", "--no-deps", "--target", tmp_path / target,
+                       "--index-url", f"{url}/{target}/simple", PACKAGE, env=clean_environment(), limit_s=120)
+            assert done.returncode == 0, done.stderr
+            assert (tmp_path / target / "piwtest_made.py").read_bytes() == text

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from harness import LIMIT_S, PYTHON, ROOT, Process, clean_environment, run
+from webserver import nginx_serves, python_serves
 from wheels import metadata_of
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -53,33 +54,14 @@ def built(module_farm):
 
 @pytest.fixture(scope="module")
 def python_server(built):
-    """python3 -m http.server on the tree."""
-    server = Process(sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", built.output, "0")
-    yield server.wait_line(r"(http://127\.0\.0\.1:\d+)").group(1)
-    server.kill()
+    with python_serves(built.output) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def nginx(built, tmp_path_factory):
-    """nginx on the tree, with the configuration that we ship."""
-    folder = tmp_path_factory.mktemp("nginx")
-    site = (ROOT / "scripts" / "piwheels-nginx.conf").read_text()
-    port = free_port()
-    site = site.replace("@LISTEN@", f"127.0.0.1:{port}").replace("@OUTPUT@", str(built.output))
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr notice;\nevents {{}}\nhttp {{\n"
-        + "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        + f"access_log off;\n{site}\n}}\n")
-    server = Process("/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf")
-    server.wait_line("start worker process|using the \"epoll\" event method")
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with nginx_serves(built.output, tmp_path_factory.mktemp("nginx")) as url:
+        yield url
 
 
 def pip(*words):
