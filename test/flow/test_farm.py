@@ -3,13 +3,12 @@ import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 
 import pytest
 
-from harness import LIMIT_S, PYTHON, ROOT, Process, clean_environment, run
+from harness import LIMIT_S, PYTHON, clean_environment, run
 from webserver import nginx_serves, python_serves
 from wheels import metadata_of
 
