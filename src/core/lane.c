@@ -53,8 +53,9 @@ void lane_setup(uv_loop_t *loop, enum lane_scale scale)
     }
     snprintf(text, sizeof text, "%u", threads);
     setenv("UV_THREADPOOL_SIZE", text, 1);
-    if (scale == LANES_FEW)
-        mallopt(M_ARENA_MAX, 1); /* else each thread keeps its own heap */
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, scale == LANES_MANY ? 2 : 1); /* else each thread keeps what a thousand builds once needed */
+#endif
 }
 
 static void turn_window(struct lane *l)
