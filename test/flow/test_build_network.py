@@ -144,3 +144,43 @@ def test_the_whole_network_is_the_slaves_own(master, slaves, index):  # noqa: F8
     slaves("--network", "all")
     connection, message = built(master, index, "piwtest-hostile-loopback")
     assert message[2] == "failed" and b"ESCAPED: create_connection" in connection.log[7]
+
+
+# ---- what the master asks for a single package -----------------------------------------------------------
+
+def test_a_master_opens_no_network_that_the_slave_keeps_closed(master, slaves, index):  # noqa: F811
+    slaves()
+    connection, message = built(master, index, "piwtest-hostile-metadata", network="all")
+    assert message[3] == "needs network 169.254.169.254" and b"ESCAPED" not in connection.log[7]
+    assert b"--network-most of this slave allows index, less than the network all of the package's own settings" in connection.log[7]
+
+
+def test_a_network_for_one_package_is_gone_with_it(master, slaves, index):  # noqa: F811
+    slaves("--network", "none", "--network-most", "index")
+    connection, message = built(master, index, "piwtest-stdin", network="index")
+    assert message[2] == "success" and b"fetched" not in connection.log[7]
+    connection.say("DONE", 7, True, "published")
+    connection.hear("IDLE")
+    build(connection, 8, "piwtest-stdin")
+    assert connection.hear("BUILT")[2] == "success"
+    assert b"fetched piwtest-stdin-0.1.tar.gz" in connection.log[8]
+
+
+def test_the_most_is_not_less_than_what_every_build_reaches(slaves):  # noqa: F811
+    slave = slaves("--network", "all", "--network-most", "index")
+    slave.wait_line("--network-most index is less than --network all")
+    assert slave.wait_end() == 1
+
+
+def test_variables_and_limits_for_one_package_are_gone_with_it(master, slaves, index):  # noqa: F811
+    slaves()
+    connection, message = built(master, index, "piwtest-tells", variables=[("PIWTEST_WORD", "one two"), ("-S", "evil")],
+                                limits=(0, 500, 0, 0, 0, 0, 0, 0), constraints=["piwtest-pure<0.2"], override=b"x" * 32)
+    assert b"PIWTEST_WORD is one two" in connection.log[7] and b"piwtest-pure 0.1" in connection.log[7]
+    assert b'"-S" is no name of a variable' in connection.log[7]
+    assert message[10][-1] == b"x" * 32 and message[12][1] == 500
+    connection.say("DONE", 7, True, "published")
+    connection.hear("IDLE")
+    build(connection, 8, "piwtest-tells")
+    message = connection.hear("BUILT")
+    assert b"PIWTEST_WORD is None" in connection.log[8] and message[10][-1] == b"" and message[12][1] == 1024

@@ -313,6 +313,22 @@ static void lists_of_packages_are_in_order_and_name_none_twice(void **state)
     assert_false(debian_names_valid("libc6\nEvil Name\n"));
 }
 
+static void what_is_installed_is_listed_in_order_and_once(void **state)
+{
+    char answer[] = "installed zlib1g\nnot-installed old\ninstalled bash\nconfig-files gone\ninstalled zlib1g\n"
+                    "installed Evil\ninstalled libc6\n";
+    char nothing[] = "no packages found\n", many[] = "installed aa\ninstalled bb\ninstalled cc\n";
+    char *list = dpkg_read_installed(answer, 1000);
+
+    assert_string_equal(list, "bash\nlibc6\nzlib1g\n");
+    assert_true(debian_names_valid(list));
+    free(list);
+    assert_string_equal(list = dpkg_read_installed(nothing, 1000), "");
+    free(list);
+    assert_string_equal(list = dpkg_read_installed(many, 7), "aa\nbb\n");
+    free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_path_is_asked_for_with_usr_and_without),
         cmocka_unit_test(what_dpkg_would_take_for_a_pattern_is_not_asked_for),
         cmocka_unit_test(dpkgs_answer_names_the_owner),
+        cmocka_unit_test(what_is_installed_is_listed_in_order_and_once),
         cmocka_unit_test(names_of_packages_are_debians),
         cmocka_unit_test(lists_of_packages_are_in_order_and_name_none_twice),
     };
