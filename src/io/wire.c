@@ -55,7 +55,6 @@ void wire_drop(struct wire *w, const char *reason)
     if (w->state == WIRE_CLOSING)
         return;
     bool trying = w->state == WIRE_CONNECTING;
-    wire_no_stranger(w);
     set_reason(w, reason);
     w->state = WIRE_CLOSING;
     if (trying)
@@ -194,7 +193,6 @@ static void keep_key(struct wire *w)
 {
     if (w->peer_key[0] == '\0')
         snprintf(w->peer_key, sizeof w->peer_key, "%s", w->transport->kind->key(w->transport));
-    wire_no_stranger(w);
 }
 
 static void on_received(void *owner, const char *data, size_t len)

@@ -9,18 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "wire_private.h"
 
 #define BACKLOG 4096 /* slaves all come back at once after a restart; who finds no room tries again only after a second */
-
-/* A handshake holds more memory than a connection at rest: of those who have not shown a key yet only so many are
- * served at once, the others wait in the backlog. Who takes its time makes room for them. */
-#define STRANGERS_MAX 64
-#define STRANGER_MS 1000
 
 struct wire_server {
     union {
@@ -34,81 +28,18 @@ struct wire_server {
     void (*accepted)(struct wire *w, void *context);
     void *context;
     struct wire_deadlines deadlines;
-    struct wire *oldest, *newest;    /* strangers */
-    unsigned strangers;
-    bool waiting;                    /* a connection has not been accepted yet, and none after it will be told */
-    uv_timer_t patience;             /* runs out for the oldest stranger while one waits */
-    unsigned open_parts;
     char address[sizeof((struct sockaddr_un *)0)->sun_path];
 };
-
-/* -- accepting ----------------------------------------------------------------------------------- */
-
-static void add_stranger(struct wire_server *s, struct wire *w)
-{
-    w->stranger_to = s;
-    w->accepted_ms = clock_steady_ms();
-    w->stranger_before = s->newest;
-    *(s->newest != NULL ? &s->newest->stranger_after : &s->oldest) = w;
-    s->newest = w;
-    s->strangers++;
-}
-
-static void forget_stranger(struct wire_server *s, struct wire *w)
-{
-    *(w->stranger_before != NULL ? &w->stranger_before->stranger_after : &s->oldest) = w->stranger_after;
-    *(w->stranger_after != NULL ? &w->stranger_after->stranger_before : &s->newest) = w->stranger_before;
-    w->stranger_to = NULL;
-    s->strangers--;
-}
-
-static void accept_one(struct wire_server *s)
-{
-    bool local = s->stream.type == UV_NAMED_PIPE;
-    struct wire *w = wire_accept(s->stream.loop, &s->stream, local, s->key, s->events, &s->deadlines);
-    if (w->key != NULL && w->state == WIRE_OPEN)
-        add_stranger(s, w);
-    s->accepted(w, s->context);
-}
-
-static void on_patience_over(uv_timer_t *timer);
-
-/* What is not accepted stays where it is, and libuv tells of no other until it is. */
-static void accept_or_wait(struct wire_server *s)
-{
-    s->waiting = s->strangers >= STRANGERS_MAX;
-    if (!s->waiting) {
-        accept_one(s);
-        return;
-    }
-    int64_t left_ms = s->oldest->accepted_ms + STRANGER_MS - clock_steady_ms();
-    uv_timer_start(&s->patience, on_patience_over, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
-}
-
-static void on_patience_over(uv_timer_t *timer)
-{
-    struct wire_server *s = timer->data;
-    if (s->waiting && s->oldest != NULL)
-        wire_drop(s->oldest, "it took its time to show a key, and others waited");
-}
-
-void wire_no_stranger(struct wire *w)
-{
-    struct wire_server *s = w->stranger_to;
-    if (s == NULL)
-        return;
-    forget_stranger(s, w);
-    if (s->waiting && !uv_is_closing(&s->handle))
-        accept_or_wait(s);
-}
 
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct wire_server *s = stream->data;
-    if (status < 0)
+    if (status < 0) {
         log_warning("io", "%s: cannot accept a connection: %s", s->address, uv_strerror(status));
-    else
-        accept_or_wait(s);
+        return;
+    }
+    bool local = stream->type == UV_NAMED_PIPE;
+    s->accepted(wire_accept(stream->loop, stream, local, s->key, s->events, &s->deadlines), s->context);
 }
 
 /* -- TCP ----------------------------------------------------------------------------------------- */
@@ -198,15 +129,7 @@ static const char *what_went_wrong(int rc, bool local)
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct wire_server *s = handle->data;
-    if (--s->open_parts == 0)
-        free(s);
-}
-
-static void close_server(struct wire_server *s)
-{
-    uv_close(&s->handle, on_closed); /* which removes a Unix socket, too */
-    uv_close((uv_handle_t *)&s->patience, on_closed);
+    free(handle->data);
 }
 
 int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, const struct wire_events *events,
@@ -224,14 +147,12 @@ int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, con
         uv_pipe_init(loop, &s->pipe, 0);
     else
         uv_tcp_init(loop, &s->tcp);
-    uv_timer_init(loop, &s->patience);
-    s->handle.data = s->patience.data = s;
-    s->open_parts = 2;
+    s->handle.data = s;
 
     int rc = local ? listen_local(s, address) : listen_tcp(s, address);
     if (rc < 0) {
         snprintf(why, why_size, "cannot listen on %s: %s", address, what_went_wrong(rc, local));
-        close_server(s);
+        uv_close(&s->handle, on_closed);
         return rc;
     }
     *server = s;
@@ -245,9 +166,7 @@ const char *wire_server_address(const struct wire_server *server)
 
 void wire_server_close(struct wire_server *server)
 {
-    while (server->oldest != NULL)
-        forget_stranger(server, server->oldest);
-    close_server(server);
+    uv_close(&server->handle, on_closed); /* which removes a Unix socket, too */
 }
 
 void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines)

@@ -36,9 +36,6 @@ struct wire {
     struct wire_deadlines deadlines;
     bool accepted;               /* by a server: the other end is told why it is dropped */
     bool heard;                  /* a whole frame has come */
-    struct wire_server *stranger_to; /* has not shown its key yet to this one; then NULL */
-    struct wire *stranger_before, *stranger_after;
-    int64_t accepted_ms;         /* steady clock */
     size_t max_frame_bytes;      /* that the peer may send now */
     bool paused;
     bool ended;                  /* the peer has closed its side */
@@ -63,9 +60,6 @@ struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_
 /* A wire of a server; one whose connection is gone already closes at once. */
 struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key,
                          const struct wire_events *events, const struct wire_deadlines *deadlines);
-
-/* The peer's key is known, or it leaves: no stranger any more. */
-void wire_no_stranger(struct wire *w);
 
 /* What lies beneath for the next address to try. */
 void wire_new_transport(struct wire *w, bool local);

@@ -107,18 +107,12 @@ static bool turn_until(const unsigned *count, unsigned wanted)
     return *count >= wanted;
 }
 
-static int dial(void)
+static void connect_bare(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     to.sin_port = htons((uint16_t)atoi(strrchr(wire_server_address(world->server), ':') + 1));
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static void connect_bare(void)
-{
-    world->fd = dial();
+    world->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(world->fd, (struct sockaddr *)&to, sizeof to), 0);
     fcntl(world->fd, F_SETFL, O_NONBLOCK);
     assert_true(turn_until(&world->accepted, 1));
 }
@@ -314,24 +308,6 @@ static void who_does_not_show_a_key_is_not_waited_for(void **state)
 }
 
 /* A ClientHello may be 128 KB long by the rules of OpenSSL; by ours not. */
-static void a_crowd_without_keys_makes_room_for_others(void **state)
-{
-    enum { AT_ONCE = 64, MORE = 6 };
-    int fds[AT_ONCE + MORE];
-    for (unsigned i = 0; i < AT_ONCE + MORE; i++)
-        fds[i] = dial();
-    assert_true(turn_until(&world->accepted, AT_ONCE));
-    for (unsigned i = 0; i < 100; i++)
-        uv_run(&world->loop, UV_RUN_NOWAIT);
-    assert_int_equal(world->accepted, AT_ONCE);
-    assert_true(turn_until(&world->closed, MORE));
-    assert_string_equal(world->reason, "it took its time to show a key, and others waited");
-    assert_true(turn_until(&world->accepted, AT_ONCE + MORE));
-    for (unsigned i = 0; i < AT_ONCE + MORE; i++)
-        close(fds[i]);
-    assert_true(turn_until(&world->closed, AT_ONCE + MORE));
-}
-
 static void little_is_taken_before_a_key_is_shown(void **state)
 {
     unsigned char record[5 + 16000] = {22, 3, 1, 16000 >> 8, 16000 & 0xff, 1, 1, 0, 0};
@@ -404,7 +380,6 @@ int main(void)
         TEST(no_session_is_kept_or_resumed),
         TEST(the_end_is_said_before_it_comes),
         TEST(who_does_not_show_a_key_is_not_waited_for),
-        TEST(a_crowd_without_keys_makes_room_for_others),
         TEST(little_is_taken_before_a_key_is_shown),
         TEST(a_flood_of_key_updates_is_borne),
         TEST(a_peer_that_never_reads_is_dropped),
