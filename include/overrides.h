@@ -39,7 +39,8 @@ struct overrides_settings {
     uint64_t look_ms;             /* how often it is looked at */
 };
 
-/* Reads the directory, which may be missing, and sends the database what it must know before anything else is sent. Blocks. */
+/* Reads the directory, which may be missing, and tells the database what builds want; `changed` when it knows, the first time and
+ * after every change. Blocks. */
 struct overrides *overrides_open(uv_loop_t *loop, struct db *db, const struct overrides_settings *settings,
                                  void (*changed)(void *owner), void *owner);
 void overrides_close(struct overrides *o, void (*closed)(void *owner), void *owner);

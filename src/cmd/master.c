@@ -47,7 +47,7 @@ static void close_house(struct master *m)
     notify_stopping("stopping");
     uv_timer_start(&m->stop_timer, on_stop_timer, STOP_MS, 0);
     m->closing.name = "closing";
-    m->closing.steps = master_closing;
+    m->closing.steps = master_closing_steps;
     m->closing.finished = on_closed;
     task_start(&m->loop, &m->closing);
 }
@@ -67,8 +67,8 @@ static void on_opened(struct task *t)
 static void on_opening_cancel(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
-    if (m->waits_for_database) {
-        m->waits_for_database = false;
+    if (m->waits_for_database || m->waits_for_overrides) {
+        m->waits_for_database = m->waits_for_overrides = false;
         task_resume(t);
     } else if (m->recovers) {
         files_recover_cancel(m->files);
@@ -136,7 +136,7 @@ static int run(const struct options *o)
     watch_signal(m, &m->on_hup, SIGHUP, on_hangup);
     uv_timer_init(&m->loop, &m->stop_timer);
     m->opening.name = "opening";
-    m->opening.steps = master_opening;
+    m->opening.steps = master_opening_steps;
     m->opening.finished = on_opened;
     m->opening.cancel = on_opening_cancel;
     task_start(&m->loop, &m->opening);

@@ -32,7 +32,7 @@ struct master {
     uv_timer_t stop_timer;
     struct lag lag;
     struct task opening, closing;
-    bool stopping, waits_for_database, recovers;
+    bool stopping, waits_for_database, recovers, waits_for_overrides;
     int status;
     char why[600];
     char control_path[108], site_url[512];
@@ -52,8 +52,8 @@ struct master {
     struct web *web;
 };
 
-extern const struct task_step master_opening[];
-extern const struct task_step master_closing[];
+extern const struct task_step master_opening_steps[];
+extern const struct task_step master_closing_steps[];
 
 /* Ends what is being opened, or closes the house. */
 void master_stop(struct master *m);

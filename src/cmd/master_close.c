@@ -97,12 +97,12 @@ static enum step close_database(struct task *t)
     return STEP_WAIT;
 }
 
-const struct task_step master_closing[] = {
+const struct task_step master_closing_steps[] = {
     {"close control socket", close_control},
     {"close farm", close_farm},
     {"close queue", close_queue},
-    {"close overrides", close_overrides},
     {"close pypi", close_pypi},
+    {"close overrides", close_overrides},
     {"close files", close_files},
     {"close web", close_web},
     {"close http", close_http},

@@ -228,6 +228,30 @@ static enum step recover_files(struct task *t)
     return STEP_WAIT;
 }
 
+/* What waited for a slave may be built now; the first time, what was waiting is the house. */
+static void on_overrides_changed(void *owner)
+{
+    struct master *m = owner;
+    if (!m->waits_for_overrides) {
+        on_jobs_made(m);
+        return;
+    }
+    m->waits_for_overrides = false;
+    task_resume(&m->opening);
+}
+
+/* Before anybody makes jobs: they must know what they want. */
+static enum step open_overrides(struct task *t)
+{
+    struct master *m = container_of(t, struct master, opening);
+    if (m->recovered)
+        return task_fail(t, m->recovered, "what a crash left could not be cleaned up; the log says why");
+    m->waits_for_overrides = true;
+    struct overrides_settings settings = {option_text(m->options, OPT_master_packages_dir), pace_of(m->options).round_ms};
+    m->overrides = overrides_open(&m->loop, m->db, &settings, on_overrides_changed, m);
+    return STEP_WAIT;
+}
+
 static enum step open_pypi(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
@@ -236,8 +260,6 @@ static enum step open_pypi(struct task *t)
     char agent[256];
     if (strcmp(follow, "all") != 0 && strcmp(follow, "listed") != 0)
         return task_fail(t, -EINVAL, "--follow must be all or listed, not %.100s", follow);
-    if (m->recovered)
-        return task_fail(t, m->recovered, "what a crash left could not be cleaned up; the log says why");
     snprintf(agent, sizeof agent, "piwheels/%s (+%s)", PIWHEELS_VERSION, option_text(o, OPT_master_contact));
     m->http = http_open(&m->loop, agent);
     struct pace pace = pace_of(o);
@@ -249,20 +271,6 @@ static enum step open_pypi(struct task *t)
         .sweep_ms = (uint64_t)option_number(o, OPT_master_sweep),
     };
     m->pypi = pypi_open(&m->loop, m->db, m->http, &settings, &pypi_events, m);
-    return STEP_NEXT;
-}
-
-/* What waited for a slave may be built now. */
-static void on_overrides_changed(void *owner)
-{
-    on_jobs_made(owner);
-}
-
-static enum step open_overrides(struct task *t)
-{
-    struct master *m = container_of(t, struct master, opening);
-    struct overrides_settings settings = {option_text(m->options, OPT_master_packages_dir), pace_of(m->options).round_ms};
-    m->overrides = overrides_open(&m->loop, m->db, &settings, on_overrides_changed, m);
     return STEP_NEXT;
 }
 
@@ -335,7 +343,7 @@ static enum step report_ready(struct task *t)
     return STEP_DONE;
 }
 
-const struct task_step master_opening[] = {
+const struct task_step master_opening_steps[] = {
     {"find control socket", find_control_socket},
     {"open key", open_key},
     {"open database", open_database},
@@ -344,8 +352,8 @@ const struct task_step master_opening[] = {
     {"set policy", set_policy},
     {"open files", open_files},
     {"recover files", recover_files},
-    {"open pypi", open_pypi},
     {"open overrides", open_overrides},
+    {"open pypi", open_pypi},
     {"open farm and queue", open_farm},
     {"open control socket", open_control},
     {"open web", open_web},

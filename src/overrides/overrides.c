@@ -46,6 +46,7 @@ struct overrides {
     bool looking;
     struct db_call call;
     int store_error;              /* -1: what is kept has not been stored yet */
+    bool confirmed;               /* it was stored once more: a job made meanwhile had not seen it */
     /* of the pool thread while `looking` */
     struct set found;
     char *found_fault;            /* the directory cannot be read */
@@ -225,10 +226,11 @@ static void on_stored(struct db_call *c, int error)
 {
     struct overrides *o = container_of(c, struct overrides, call);
 
+    o->confirmed = error == 0 && o->store_error == 0;
     o->store_error = error;
     if (error == -EREMOTEIO)
         log_error("overrides", "overrides: the database refused: %s", c->message);
-    if (error == 0)
+    if (error == 0 && !o->confirmed)
         o->changed(o->owner);
     task_resume(&o->task);
 }
@@ -291,7 +293,7 @@ static enum step tell_database(struct task *t)
 {
     struct overrides *o = container_of(t, struct overrides, task);
 
-    if (o->store_error == 0)
+    if (o->store_error == 0 && o->confirmed)
         return STEP_NEXT;
     send_wants(o);
     return STEP_WAIT;

@@ -27,9 +27,10 @@ def read_tables():
     found = {}
     files = [*ROOT.glob("src/*/*.c")]
     for file in files:
-        if file.parent.name == "cmd" and file.name != "master.c":
+        if file.parent.name == "cmd" and not file.name.startswith("master"):
             continue
-        for name, body in re.findall(r"struct task_step (\w+)_steps\[\] = \{(.*?)\{NULL, NULL\}", file.read_text(), re.DOTALL):
+        for name, body in re.findall(r"struct task_step (?:master_)?(\w+)_steps\[\] = \{(.*?)\{NULL, NULL\}", file.read_text(),
+                                     re.DOTALL):
             assert name not in found
             found[name] = file, re.findall(r'\{"([^"]+)", \w+\}', body)
     return found
