@@ -615,9 +615,12 @@ BEGIN
     DELETE FROM override;
     INSERT INTO override (package, wants)
         SELECT package, string_to_array(wants, E'\n') FROM unnest(p_packages, p_wants) o (package, wants);
-    UPDATE job SET wants = o.wants
-        FROM version v JOIN package p ON p.id = v.package LEFT JOIN override o ON o.package = p.name
-        WHERE job.version = v.id AND v.id = ANY (versions) AND job.wants IS DISTINCT FROM o.wants;
+    WITH changed AS (
+        UPDATE job SET wants = o.wants
+            FROM version v JOIN package p ON p.id = v.package LEFT JOIN override o ON o.package = p.name
+            WHERE job.version = v.id AND v.id = ANY (versions) AND job.wants IS DISTINCT FROM o.wants
+            RETURNING job.version)
+    SELECT coalesce(array_agg(version), '{}') INTO versions FROM changed;
     UPDATE slave SET lacks = slave_lacks(has) WHERE lacks <> slave_lacks(has);
     PERFORM projects_stale(versions);
 END $$;

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* Whether it could name a variable of the environment: letters, digits and '_', and no digit first (POSIX, 8.1). */
+bool text_is_identifier(const char *text);
+
 /* Whether the bytes are valid UTF-8 without NUL (RFC 3629: no overlongs, no surrogates). */
 bool text_is_utf8(const char *data, size_t len);
 

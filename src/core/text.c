@@ -4,6 +4,7 @@
  */
 #include "core/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -44,6 +45,16 @@ bool text_is_control(const char *data, size_t len)
 
     /* U+0080 to U+009F are controls too: a terminal may take U+009B for an escape. */
     return first < 0x20 || first == 0x7f || (len == 2 && first == 0xc2 && (unsigned char)data[1] < 0xa0);
+}
+
+bool text_is_identifier(const char *text)
+{
+    if (!isalpha((unsigned char)text[0]) && text[0] != '_')
+        return false;
+    for (const char *c = text; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_')
+            return false;
+    return true;
 }
 
 bool text_is_utf8(const char *data, size_t len)

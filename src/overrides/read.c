@@ -3,7 +3,6 @@
  */
 #include "read.h"
 
-#include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "python.h"
 
 #define BLANKS " \t,"
+#define VARIABLE_NAME_MAX 64 /* as BUILD takes it: schema/messages.def */
 
 static bool set_amount(struct override *o, size_t offset, const char *text, char why[INI_WHY_SIZE]);
 static bool set_size(struct override *o, size_t offset, const char *text, char why[INI_WHY_SIZE]);
@@ -153,19 +153,9 @@ static bool is_the_slaves(const char *name)
     return text_starts(name, "PIP_");
 }
 
-static bool is_variable(const char *name)
-{
-    if (!isalpha((unsigned char)name[0]) && name[0] != '_')
-        return false;
-    for (const char *c = name; *c != '\0'; c++)
-        if (!isalnum((unsigned char)*c) && *c != '_')
-            return false;
-    return strlen(name) <= 64;
-}
-
 static bool add_variable(struct override *o, const char *name, const char *value, char why[INI_WHY_SIZE])
 {
-    if (!is_variable(name))
+    if (!text_is_identifier(name) || strlen(name) > VARIABLE_NAME_MAX)
         snprintf(why, INI_WHY_SIZE, "\"%.100s\" is no name of a variable", name);
     else if (is_the_slaves(name))
         snprintf(why, INI_WHY_SIZE, "%s is set by the slave itself%s", name,

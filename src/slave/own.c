@@ -6,11 +6,11 @@
  */
 #include "own.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/text.h"
 #include "io/fs.h"
 
 #define TOLD_MAX_BYTES 8192
@@ -53,22 +53,11 @@ static void choose_network(struct own *o, const char *asked, const struct sandbo
         o->network = network;
 }
 
-/* What could not be one would be read as something else by env(1). */
-static bool is_variable(const char *name)
-{
-    if (!isalpha((unsigned char)name[0]) && name[0] != '_')
-        return false;
-    for (const char *c = name; *c != '\0'; c++)
-        if (!isalnum((unsigned char)*c) && *c != '_')
-            return false;
-    return true;
-}
-
 static void add_variables(struct own *o, const struct msg_build *m)
 {
     for (unsigned i = 0; i < m->variables.count; i++) {
         const struct rec_variable *v = &m->variables.items[i];
-        if (is_variable(v->name))
+        if (text_is_identifier(v->name)) /* what could not be one would be read as something else by env(1) */
             words_addf(&o->variables, "%s=%s", v->name, v->value);
         else
             buf_addf(&o->told, "\"%s\" is no name of a variable\n", v->name);

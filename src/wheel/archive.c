@@ -269,7 +269,7 @@ static int open_zip_file(struct archive *a, struct zip_error *error)
     return fail_zip(a->why, error, "it is no sound zip archive");
 }
 
-/* The same for a source. */
+/* libzip frees the source only when all is well; the bytes stay ours. */
 static int open_zip_bytes(struct archive *a, struct zip_error *error)
 {
     struct zip_source *source = zip_source_buffer_create(a->bytes, a->size_bytes, 0, error);

@@ -154,9 +154,21 @@ static void wrapping_keeps_line_ends_and_their_indentation(void **state)
     assert_wrapped("one\n\n  two\nthree", 0, 0, "one\n\n  two\nthree\n");
 }
 
+static void a_name_of_a_variable_is_letters_digits_and_lines(void **state)
+{
+    assert_true(text_is_identifier("CFLAGS"));
+    assert_true(text_is_identifier("_x86_64"));
+    assert_false(text_is_identifier(""));
+    assert_false(text_is_identifier("3D"));
+    assert_false(text_is_identifier("A-B"));
+    assert_false(text_is_identifier("A=B"));
+    assert_false(text_is_identifier("\xc3\xa9"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_of_a_variable_is_letters_digits_and_lines),
         cmocka_unit_test(valid_utf8_is_recognised),
         cmocka_unit_test(nul_overlongs_surrogates_and_fragments_are_not_utf8),
         cmocka_unit_test(cleaning_drops_controls_and_nul_but_keeps_lines_and_tabs),
