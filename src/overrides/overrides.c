@@ -46,6 +46,7 @@ struct overrides {
     bool looking;
     struct db_call call;
     int store_error;              /* -1: what is kept has not been stored yet */
+    bool open;                    /* it was stored for the first time: nobody makes jobs before */
     bool confirmed;               /* it was stored once more: a job made meanwhile had not seen it */
     /* of the pool thread while `looking` */
     struct set found;
@@ -225,12 +226,14 @@ static void take_in(struct overrides *o)
 static void on_stored(struct db_call *c, int error)
 {
     struct overrides *o = container_of(c, struct overrides, call);
+    bool news = error == 0 && o->store_error != 0;
 
-    o->confirmed = error == 0 && o->store_error == 0;
+    o->confirmed = error == 0 && (!news || !o->open);
+    o->open = o->open || error == 0;
     o->store_error = error;
     if (error == -EREMOTEIO)
         log_error("overrides", "overrides: the database refused: %s", c->message);
-    if (error == 0 && !o->confirmed)
+    if (news)
         o->changed(o->owner);
     task_resume(&o->task);
 }
