@@ -267,7 +267,9 @@ def test_a_bad_day_of_pypi_stops_nobody_and_passes(farm, pypi, day):
     behave(pypi)
     farm.master.wait_line(r"changelog: goes on \(\d+ failures in")
     wait_known(farm, OTHER, "2.0")
-    assert farm.master.output().count("changelog: stands still") == 1
+    # a trouble is told when it comes, not again and again; the answer that was under way as the day turned may be one of its own
+    told = re.findall(r"changelog: stands still: (.*)", farm.master.output())
+    assert not [pair for pair in zip(told, told[1:]) if words in pair[0] and words in pair[1]]
 
 
 def test_a_retry_after_is_waited_for(farm, pypi):
