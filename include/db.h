@@ -42,6 +42,9 @@ struct db_call {
  * or db_close. */
 struct db *db_open(uv_loop_t *loop, const char *dsn,
                    void (*on_change)(void *owner, bool ready, const char *why), void *owner);
+/* As db_open, for a tool that asks one thing after the other: one connection does for all. */
+struct db *db_open_as_tool(uv_loop_t *loop, const char *dsn,
+                           void (*on_change)(void *owner, bool ready, const char *why), void *owner);
 /* As db_open, for the one master that a database has. It must be alone: before anything else, and again whenever that
  * connection is a new one, `fast` takes a lock that the server keeps for it. db_taken: another master has it, for
  * some seconds already; db_why tells which. */

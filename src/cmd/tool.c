@@ -144,7 +144,7 @@ int tool_run(struct tool *t)
     t->opening.name = "opening";
     t->opening.steps = opening_steps;
     t->opening.finished = on_opened;
-    t->db = db_open(&t->loop, t->dsn, on_change, t);
+    t->db = db_open_as_tool(&t->loop, t->dsn, on_change, t);
     task_start(&t->loop, &t->opening);
     uv_run(&t->loop, UV_RUN_DEFAULT);
     uv_loop_close(&t->loop);

@@ -168,8 +168,7 @@ void db_cancel_soon(struct db *db, struct db_call *c)
 
 /* ---- opening and closing ---- */
 
-struct db *db_open(uv_loop_t *loop, const char *dsn,
-                   void (*on_change)(void *owner, bool ready, const char *why), void *owner)
+static struct db *make(uv_loop_t *loop, void (*on_change)(void *owner, bool ready, const char *why), void *owner)
 {
     struct db *db = mem_new(1, sizeof *db);
 
@@ -181,10 +180,28 @@ struct db *db_open(uv_loop_t *loop, const char *dsn,
     db->announcements = announcements_new(db);
     db->failures = failures_new(db);
     db->successes = successes_new(db);
+    return db;
+}
+
+struct db *db_open(uv_loop_t *loop, const char *dsn,
+                   void (*on_change)(void *owner, bool ready, const char *why), void *owner)
+{
+    struct db *db = make(loop, on_change, owner);
+
     db->fast = pg_open(loop, dsn, PG_PIPELINED, "fast", on_state, db);
     db->bulk = pg_open(loop, dsn, PG_PLAIN, "bulk", on_state, db);
     db->pages = pg_open(loop, dsn, PG_PIPELINED, "pages", on_state, db);
     db->parts = 3;
+    return db;
+}
+
+struct db *db_open_as_tool(uv_loop_t *loop, const char *dsn,
+                           void (*on_change)(void *owner, bool ready, const char *why), void *owner)
+{
+    struct db *db = make(loop, on_change, owner);
+
+    db->fast = db->bulk = db->pages = pg_open(loop, dsn, PG_PLAIN, "tool", on_state, db);
+    db->parts = 1;
     return db;
 }
 
@@ -221,6 +238,8 @@ void db_close(struct db *db, void (*closed)(void *owner), void *owner)
     db->closed = closed;
     db->closed_owner = owner;
     pg_close(db->fast, on_part_closed);
+    if (db->bulk == db->fast)
+        return;
     pg_close(db->bulk, on_part_closed);
     pg_close(db->pages, on_part_closed);
 }

@@ -244,6 +244,7 @@ def test_a_server_that_is_not_there_is_given_up_after_seconds(tmp_path):
     done = initdb("-y", "-d", f"postgresql:///x?host={tmp_path}", limit_s=20)
     assert done.returncode == 1
     assert "cannot reach the database" in done.stderr and str(tmp_path) in done.stderr
+    assert done.stderr.count("trying again") == 1
 
 
 def test_a_dsn_that_is_none_is_refused_at_once():
