@@ -44,6 +44,10 @@ struct wheel {
  * `why` when the machine is at fault (EIO, EMFILE, …). Release in either case. */
 int wheel_read(const char *path, const char *file_name, const char *package, const char *version, bool whole,
                const struct wheel_limits *limits, struct wheel *w, char *why, size_t why_size);
+
+/* The same, whole, with the default limits, of an archive that is in memory; the bytes must stay during the call. */
+int wheel_read_bytes(const void *bytes, size_t len, const char *file_name, const char *package, const char *version,
+                     struct wheel *w, char *why, size_t why_size);
 void wheel_release(struct wheel *w);
 
 /* -- machine code in a wheel: ELF objects, read as the dynamic linker would, and never run ---------- */

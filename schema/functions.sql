@@ -1140,13 +1140,20 @@ LANGUAGE sql STABLE AS $$
                                       OR EXISTS (SELECT FROM preinstalled i WHERE i.target = other.id AND i.package = a)), false))
 $$;
 
--- Whether a file must not be in the index of all: its name does not tell its distribution, and somewhere on its platform
--- pip would take it and its code would not run.
-CREATE FUNCTION file_misleads(p_target smallint, p_fits bigint, p_glibc text, p_apt jsonb) RETURNS boolean
+-- Whether pip would take a file of this target on another distribution, too, where its code would not run.
+CREATE FUNCTION file_fails_elsewhere(p_target smallint, p_fits bigint, p_glibc text, p_apt jsonb) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-    SELECT p_fits & ~(1::bigint << p_target) <> 0 AND EXISTS (
+    SELECT EXISTS (
         SELECT FROM target own JOIN target other ON (p_fits >> other.id) & 1 = 1 AND other.label <> own.label
             WHERE own.id = p_target AND NOT code_runs(p_glibc, p_apt, own, other))
+$$;
+
+-- Whether a file must not be in the index of all: its name does not tell its distribution, and somewhere on its platform
+-- pip would take it and its code would not run. Most fit no other target; having no query of its own this becomes a part
+-- of the statement that asks, which then runs none for them.
+CREATE FUNCTION file_misleads(p_target smallint, p_fits bigint, p_glibc text, p_apt jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT p_fits & ~(1::bigint << p_target) <> 0 AND file_fails_elsewhere(p_target, p_fits, p_glibc, p_apt)
 $$;
 
 -- What becomes of a file in whose place `there` stands with other bytes. p_native: it is for one platform.

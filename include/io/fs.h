@@ -34,16 +34,16 @@ int fs_replace_gzip(const char *path, const void *data, size_t len);
  * than a symlink is in the way. */
 int fs_replace_link(const char *path, const char *to);
 
-/* Syncs `from`, then link(2) that never overwrites: -EEXIST when `to` exists; then fsyncs the directory of `to`. After
- * another error `to` is not there. */
+/* Syncs `from`, then gives it the name `to`, which never overwrites: -EEXIST when `to` exists; then fsyncs the directory of
+ * `to`. After another error `to` is not there. */
 int fs_publish(const char *from, const char *to);
 
 /* Changes that are made together, each as by fs_replace, fs_replace_gzip or fs_publish, and together cost the disk
  * little more than one. What is to be written is written at once, under a temporary name; the rest happens in
- * fs_batch_end: every file is synced, then renamed, then links are made, then each directory is synced.
+ * fs_batch_end: every file is synced, then renamed, then published, then each directory is synced.
  *
  * `error` is 0 at first and gets the first error (-errno) of the changes that it was given for, at the latest from
- * fs_batch_end; a change added or a link due after an error is left out. A full batch is ended by the next change. */
+ * fs_batch_end; a change added or due to be published after an error is left out. A full batch is ended by the next change. */
 #define FS_BATCH_MAX 128
 struct fs_batch {
     unsigned count;
@@ -51,14 +51,16 @@ struct fs_batch {
         char *from, *to;    /* the temporary or staged file; its real name */
         int fd, *error;
         dev_t device;       /* where it lies */
-        bool links, failed, synced;
+        bool publishes, stays, failed, synced;
     } changes[FS_BATCH_MAX];
+    dev_t scratch_device;   /* where temporary files may go; 0: not asked yet */
     struct libdeflate_compressor *packer;
 };
 void fs_batch_init(struct fs_batch *b);
 void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, size_t len, bool keep_same, int *error);
 void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_t len, int *error);
-void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int *error);
+/* `stays`: the file keeps its name `from`, too, for another is to be made of it. */
+void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, bool stays, int *error);
 void fs_batch_end(struct fs_batch *b);
 
 /* Compresses as fs_batch_gzip does, and writes nothing: 0 with *packed, to be freed, or -errno. */

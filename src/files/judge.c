@@ -1,6 +1,6 @@
 /*
  * Judging a wheel on the master: nothing that the slave said about it counts. Called by receipt.c on a pool
- * thread for each file that has arrived whole.
+ * thread for each file that has arrived whole: for a small one as soon as its last byte is written.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -61,13 +61,15 @@ static int read_code(struct receipt_file *f, char *why, size_t why_size)
     return error;
 }
 
-void receipt_judge(struct receipt *r)
+void receipt_judge(struct receipt *r, const void *bytes)
 {
     struct receipt_file *f = &r->files_made[r->at];
     const struct db_target *own = own_target(r);
     wheel_release(&f->wheel);
-    r->work_error = wheel_read(f->path, f->name, r->attempt.package, r->attempt.version, true, NULL, &f->wheel,
-                               r->why, sizeof r->why);
+    r->work_error = bytes ? wheel_read_bytes(bytes, f->size_bytes, f->name, r->attempt.package, r->attempt.version, &f->wheel,
+                                             r->why, sizeof r->why)
+                          : wheel_read(f->path, f->name, r->attempt.package, r->attempt.version, true, NULL, &f->wheel,
+                                       r->why, sizeof r->why);
     if (r->work_error)
         return;
     if (own)

@@ -66,7 +66,7 @@ struct receipt_file {
     bool apart;                      /* it is for its own target's index */
     enum db_verdict verdict;
     int placing;                     /* the error of that, on a pool thread */
-    bool placed;                     /* linked into the tree by us */
+    bool placed;                     /* brought into the tree by us */
 };
 
 struct receipt {
@@ -128,9 +128,9 @@ bool receipt_requirements_valid(const struct msg_built *b);
 bool receipt_override_right(const struct receipt *r, const struct msg_built *b); /* as far as it is known what is */
 char *receipt_compose_record(const struct receipt *r, const struct msg_built *b); /* JSON; free it */
 
-/* judge.c: reads and judges files_made[at] on a pool thread; sets work_error (0, -EBADMSG the wheel's own fault, else the
- * machine's) and why. */
-void receipt_judge(struct receipt *r);
+/* judge.c: reads and judges files_made[at] on a pool thread, from `bytes`, or from its path where they are NULL; sets
+ * work_error (0, -EBADMSG the wheel's own fault, else the machine's) and why. */
+void receipt_judge(struct receipt *r, const void *bytes);
 
 /* Finds the targets that the file serves and fits, when its tags are these and it is named for this platform. */
 void receipt_find_targets(const struct receipt *r, struct receipt_file *f, const struct wheel_name *name, const char *platform);

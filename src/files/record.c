@@ -259,6 +259,16 @@ static void place_path(const struct receipt *r, const struct receipt_file *f, ch
     snprintf(path, size, "%s/%s", r->files->output, f->public_path);
 }
 
+/* A twin comes behind the file whose bytes it shares. */
+static bool has_twin(const struct receipt *r, unsigned file)
+{
+    for (unsigned i = file + 1; i < r->file_count; i++) {
+        if (r->files_made[i].twin == &r->files_made[file])
+            return true;
+    }
+    return false;
+}
+
 /* On a pool thread. The log goes along, for it must be there when the build is recorded; so no build waits twice for the
  * disk. */
 static void add_files(struct receipt *r, struct fs_batch *b)
@@ -274,7 +284,7 @@ static void add_files(struct receipt *r, struct fs_batch *b)
         place_path(r, f, path, sizeof path);
         snprintf(metadata, sizeof metadata, "%s.metadata", path);
         fs_batch_replace(b, metadata, receipt_wheel(f)->metadata_bytes, receipt_wheel(f)->metadata_len, true, &f->placing);
-        fs_batch_publish(b, f->path, path, &f->placing);
+        fs_batch_publish(b, f->path, path, has_twin(r, i), &f->placing);
     }
 }
 

@@ -90,6 +90,8 @@ static void run_write(struct lane_work *w)
         if (s->error == 0)
             s->error = error;
     }
+    if (s->whole && s->error == 0 && s->inspect)
+        s->inspect(s, s->writing.data, s->writing.len);
 }
 
 static void on_written(struct lane_work *w, int status);
@@ -100,8 +102,9 @@ static void submit(struct stream *s)
     s->writing = s->waiting;
     s->waiting = empty;
     s->closed = s->ending;
+    s->whole = s->closed && s->written_bytes == 0;
     s->busy = true;
-    lane_submit(LANE_DISK, &s->work, run_write, on_written);
+    lane_submit(s->whole && s->inspect ? LANE_VERIFY : LANE_DISK, &s->work, run_write, on_written);
 }
 
 static void on_written(struct lane_work *w, int status)
@@ -125,7 +128,7 @@ bool stream_feed(struct stream *s, const void *data, size_t len)
 {
     s->fed_bytes += len;
     buf_add(&s->waiting, data, len);
-    if (!s->busy && s->waiting.len >= STREAM_BATCH_BYTES)
+    if (!s->busy && s->waiting.len >= STREAM_BATCH_BYTES && s->fed_bytes != s->expected_bytes)
         submit(s);
     return s->waiting.len >= STREAM_PAUSE_BYTES;
 }

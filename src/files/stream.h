@@ -21,6 +21,10 @@ struct stream {
     struct buf waiting, writing;    /* not yet given to a thread; with a thread */
     int error;                      /* of the first write that failed: -errno */
     uint8_t sha256[SHA256_SIZE];    /* after the end */
+    uint64_t expected_bytes;        /* how many are to come, or 0. What is there whole waits for its end: a small file is
+                                       one piece of work */
+    void (*inspect)(struct stream *s, const void *data, size_t len); /* on the pool thread that has just written and hashed
+                                       all of the file at once, for it still is in memory; or NULL */
     /* private */
     void (*written)(struct stream *s);  /* a write is done: there is room again */
     void (*ended)(struct stream *s);
@@ -29,6 +33,7 @@ struct stream {
     int fd;
     uint64_t written_bytes, pushed_bytes; /* to the file; of these, on their way to the disk */
     bool busy, ending, closed;
+    bool whole;                     /* the file is what the thread has now */
 };
 
 /* `written` (may be NULL) is called on the loop after each write. The file is made with the first write. */

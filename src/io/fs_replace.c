@@ -30,12 +30,6 @@ void fs_use_scratch(const char *directory)
     snprintf(scratch, sizeof scratch, "%s", directory);
 }
 
-static bool same_file_system(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev;
-}
-
 static bool same_parent(const char *a, const char *b)
 {
     const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
@@ -43,20 +37,38 @@ static bool same_parent(const char *a, const char *b)
     return len_a == len_b && memcmp(a, b, len_a) == 0;
 }
 
-/* ".NAME.PID.THREAD.N.tmp" in the scratch directory, or beside `path` if a rename cannot lead from there to here. A
- * thread has one batch at a time, and `n` is the change's place in it, so nobody else has this name; what a crash left
- * under it is overwritten. */
-static int temp_of(const char *path, unsigned n, char temp[PATH_MAX])
+/* The directory is looked up but once: most are there, and making it again would keep others waiting. */
+static int look_at_parent(const char *path, char parent[PATH_MAX], struct stat *st)
+{
+    int rc = fs_parent_of(path, parent);
+    if (rc < 0 || stat(parent, st) == 0)
+        return rc;
+    rc = fs_make_dirs(parent, 0755);
+    return rc == 0 && stat(parent, st) < 0 ? -errno : rc;
+}
+
+static bool scratch_is_on(struct fs_batch *b, dev_t device)
+{
+    struct stat st;
+    if (b->scratch_device == 0 && scratch[0] != '\0' && stat(scratch, &st) == 0)
+        b->scratch_device = st.st_dev;
+    return b->scratch_device == device;
+}
+
+/* ".NAME.PID.THREAD.N.tmp" in the scratch directory, or beside `path` if a rename cannot lead from there to here; makes the
+ * directory of `path`. A thread has one batch at a time, and `n` is the change's place in it, so nobody else has this name;
+ * what a crash left under it is overwritten. */
+static int temp_of(struct fs_batch *b, const char *path, char temp[PATH_MAX])
 {
     char parent[PATH_MAX];
-    int rc = fs_parent_of(path, parent);
+    struct stat st;
+    int rc = look_at_parent(path, parent, &st);
     if (rc < 0)
         return rc;
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
-    bool apart = scratch[0] != '\0' && same_file_system(scratch, parent);
-    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.%u.tmp", apart ? scratch : parent, TEMP_NAME_BYTES, name,
-                       (int)getpid(), (int)gettid(), n);
+    int len = snprintf(temp, PATH_MAX, "%s/.%.*s.%d.%d.%u.tmp", scratch_is_on(b, st.st_dev) ? scratch : parent, TEMP_NAME_BYTES,
+                       name, (int)getpid(), (int)gettid(), b->count);
     return len < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -103,14 +115,14 @@ static int outdate(int fd, const char *path)
 }
 
 /* Leaves the file open: it is still to be synced. Its bytes are sent on their way to the disk all the same. */
-static int write_temp(const char *temp, const char *path, const void *data, size_t len, int *fd)
+static int write_temp(const char *temp, const char *path, const void *data, size_t len, int *fd, struct stat *st)
 {
     *fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (*fd < 0)
         return -errno;
     int rc = write_all(*fd, data, len);
-    if (rc == 0 && fchmod(*fd, 0644) < 0)
-        rc = -errno;
+    if (rc == 0 && (fstat(*fd, st) < 0 || ((st->st_mode & 07777) != 0644 && fchmod(*fd, 0644) < 0)))
+        rc = -errno; /* the umask took too much */
     if (rc == 0)
         rc = outdate(*fd, path);
     if (rc == 0)
@@ -125,33 +137,29 @@ void fs_batch_init(struct fs_batch *b)
     memset(b, 0, sizeof *b);
 }
 
-static struct fs_change *new_change(struct fs_batch *b, const char *from, const char *to, int fd, int *error)
+static struct fs_change *new_change(struct fs_batch *b, const char *from, const char *to, int fd, dev_t device, int *error)
 {
     struct fs_change *c = &b->changes[b->count++];
-    struct stat st;
-    *c = (struct fs_change){.from = mem_text(from), .to = mem_text(to), .fd = fd, .error = error};
-    if ((fd >= 0 ? fstat(fd, &st) : lstat(from, &st)) == 0)
-        c->device = st.st_dev;
+    *c = (struct fs_change){.from = mem_text(from), .to = mem_text(to), .fd = fd, .device = device, .error = error};
     return c;
 }
 
 void fs_batch_replace(struct fs_batch *b, const char *path, const void *data, size_t len, bool keep_same, int *error)
 {
     char temp[PATH_MAX];
+    struct stat st;
     int fd = -1;
     if (*error != 0 || (keep_same && holds(path, data, len)))
         return;
     if (b->count == FS_BATCH_MAX)
         fs_batch_end(b);
     *error = FAULT("fs_replace");
-    if (*error == 0 && (b->count == 0 || !same_parent(b->changes[b->count - 1].to, path)))
-        *error = fs_make_parent(path);
     if (*error == 0)
-        *error = temp_of(path, b->count, temp);
+        *error = temp_of(b, path, temp);
     if (*error == 0)
-        *error = write_temp(temp, path, data, len, &fd);
+        *error = write_temp(temp, path, data, len, &fd, &st);
     if (*error == 0) {
-        new_change(b, temp, path, fd, error);
+        new_change(b, temp, path, fd, st.st_dev, error);
     } else if (fd >= 0) {
         close(fd);
         unlink(temp);
@@ -182,17 +190,23 @@ void fs_batch_gzip(struct fs_batch *b, const char *path, const void *data, size_
     free(packed);
 }
 
-void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, int *error)
+void fs_batch_publish(struct fs_batch *b, const char *from, const char *to, bool stays, int *error)
 {
+    struct stat st;
     if (*error != 0)
         return;
     if (b->count == FS_BATCH_MAX)
         fs_batch_end(b);
     int fd = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &st) < 0) {
         *error = -errno;
-    else
-        new_change(b, from, to, fd, error)->links = true;
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    struct fs_change *c = new_change(b, from, to, fd, st.st_dev, error);
+    c->publishes = true;
+    c->stays = stays;
 }
 
 static void note(struct fs_change *c, int rc)
@@ -251,13 +265,27 @@ static void rename_change(struct fs_change *c)
         (void)FAULT("fs_replace renamed");
 }
 
-static void link_change(struct fs_change *c)
+/* A rename that overwrites nothing touches the directories once; not every file system knows it. */
+static int publish(const struct fs_change *c)
+{
+    if (!c->stays && renameat2(AT_FDCWD, c->from, AT_FDCWD, c->to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (!c->stays && errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    if (link(c->from, c->to) < 0)
+        return -errno;
+    if (!c->stays)
+        unlink(c->from);
+    return 0;
+}
+
+static void publish_change(struct fs_change *c)
 {
     c->failed = *c->error != 0;
     if (!c->failed)
         note(c, FAULT("fs_publish"));
-    if (!c->failed && link(c->from, c->to) < 0)
-        note(c, -errno);
+    if (!c->failed)
+        note(c, publish(c));
     if (c->failed)
         return;
     note(c, FAULT("fs_publish linked"));
@@ -296,7 +324,7 @@ static void sync_names(struct fs_batch *b, unsigned first)
         if (c->failed || c->synced || !(together ? c->device == at->device : same_parent(at->to, c->to)))
             continue;
         c->synced = true;
-        if (error != 0 && c->links)
+        if (error != 0 && c->publishes)
             unlink(c->to);
         note(c, error);
     }
@@ -321,12 +349,12 @@ void fs_batch_end(struct fs_batch *b)
             sync_files_on(b, i);
     }
     for (unsigned i = 0; i < b->count; i++) {
-        if (!b->changes[i].links)
+        if (!b->changes[i].publishes)
             rename_change(&b->changes[i]);
     }
     for (unsigned i = 0; i < b->count; i++) {
-        if (b->changes[i].links)
-            link_change(&b->changes[i]);
+        if (b->changes[i].publishes)
+            publish_change(&b->changes[i]);
     }
     for (unsigned i = 0; i < b->count; i++) {
         if (!b->changes[i].failed && !b->changes[i].synced)
@@ -362,7 +390,7 @@ int fs_publish(const char *from, const char *to)
     struct fs_batch b;
     int error = 0;
     fs_batch_init(&b);
-    fs_batch_publish(&b, from, to, &error);
+    fs_batch_publish(&b, from, to, true, &error);
     fs_batch_end(&b);
     return error;
 }
@@ -384,17 +412,15 @@ int fs_replace_link(const char *path, const char *to)
     if (lstat(path, &st) == 0 && !S_ISLNK(st.st_mode))
         return -EEXIST;
     int rc = FAULT("fs_replace_link");
+    fs_batch_init(&b);
     if (rc == 0)
-        rc = fs_make_parent(path);
-    if (rc == 0)
-        rc = temp_of(path, 0, temp);
+        rc = temp_of(&b, path, temp);
     if (rc < 0)
         return rc;
     unlink(temp);
-    if (symlink(to, temp) < 0)
+    if (symlink(to, temp) < 0 || lstat(temp, &st) < 0)
         return -errno;
-    fs_batch_init(&b);
-    new_change(&b, temp, path, -1, &rc);
+    new_change(&b, temp, path, -1, st.st_dev, &rc);
     fs_batch_end(&b);
     return rc;
 }

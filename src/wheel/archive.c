@@ -231,13 +231,11 @@ static void set_limits(struct wheel_limits *to, const struct wheel_limits *from)
 /* A small wheel is read once, so that neither reader has to ask for it piece by piece. */
 static int read_small(struct archive *a)
 {
-    unsigned char *bytes;
-
     if (a->size_bytes == 0 || a->size_bytes > SMALL_BYTES)
         return 0;
-    bytes = mem_new(a->size_bytes, 1);
-    int rc = archive_bytes(a, 0, bytes, a->size_bytes);
-    a->bytes = bytes;
+    a->own_bytes = mem_resize(NULL, a->size_bytes, 1);
+    int rc = archive_bytes(a, 0, a->own_bytes, a->size_bytes);
+    a->bytes = a->own_bytes;
     return rc;
 }
 
@@ -306,15 +304,11 @@ static int compare_with_zip(struct archive *a)
     return same ? 0 : refuse(a->why, "its central directory can be read in two ways");
 }
 
-int archive_open(struct archive *a, const char *path, const struct wheel_limits *limits, struct reason *why)
+/* Everything that does not need a member's bytes. */
+static int read_members(struct archive *a)
 {
-    int rc;
+    int rc = layout_read(a);
 
-    *a = (struct archive){.why = why, .fd = -1};
-    set_limits(&a->limits, limits);
-    rc = open_file(a, path);
-    if (rc == 0)
-        rc = layout_read(a);
     if (rc == 0)
         rc = check_members(a);
     if (rc == 0)
@@ -325,9 +319,22 @@ int archive_open(struct archive *a, const char *path, const struct wheel_limits 
         rc = open_zip(a);
     if (rc == 0)
         rc = compare_with_zip(a);
-    if (rc == 0)
-        a->chunk = mem_new(CHUNK_BYTES, 1);
     return rc;
+}
+
+int archive_open(struct archive *a, const char *path, const struct wheel_limits *limits, struct reason *why)
+{
+    *a = (struct archive){.why = why, .fd = -1};
+    set_limits(&a->limits, limits);
+    int rc = open_file(a, path);
+    return rc == 0 ? read_members(a) : rc;
+}
+
+int archive_open_bytes(struct archive *a, const void *bytes, size_t len, struct reason *why)
+{
+    *a = (struct archive){.why = why, .fd = -1, .bytes = bytes, .size_bytes = len};
+    set_limits(&a->limits, NULL);
+    return read_members(a);
 }
 
 void archive_close(struct archive *a)
@@ -341,7 +348,7 @@ void archive_close(struct archive *a)
     free(a->members);
     free(a->by_name);
     small_release(a);
-    free(a->bytes);
+    free(a->own_bytes);
     free(a->chunk);
     *a = (struct archive){.fd = -1};
 }
@@ -368,6 +375,8 @@ int archive_inflate(struct archive *a, const struct member *m, archive_sink *sin
 
     if (a->bytes && left <= SMALL_MEMBER_BYTES)
         return small_inflate(a, m, sink, context);
+    if (!a->chunk)
+        a->chunk = mem_resize(NULL, CHUNK_BYTES, 1);
     struct zip_file *file = zip_fopen_index(a->zip, (zip_uint64_t)(m - a->members), ZIP_FL_UNCHANGED);
     if (!file)
         return fail_zip(a->why, zip_get_error(a->zip), m->name);

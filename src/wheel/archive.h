@@ -38,7 +38,8 @@ struct archive {
     struct wheel_limits limits;
     int fd;
     uint64_t size_bytes;
-    unsigned char *bytes;    /* all of a small file; NULL: it is read from fd as needed */
+    const unsigned char *bytes; /* all of a small file, or of one in memory; NULL: it is read from fd as needed */
+    unsigned char *own_bytes;   /* these, when they were read here */
     struct member *members;  /* in the order of the central directory, as libzip counts them */
     size_t count;
     struct member **by_name; /* the same, sorted */
@@ -51,6 +52,7 @@ struct archive {
 
 /* Each returns 0, or the error with its reason. archive_close() in any case. */
 int archive_open(struct archive *a, const char *path, const struct wheel_limits *limits, struct reason *why);
+int archive_open_bytes(struct archive *a, const void *bytes, size_t len, struct reason *why); /* which stay until it is closed */
 void archive_close(struct archive *a);
 
 struct member *archive_find(const struct archive *a, const char *name); /* NULL when there is no such file */

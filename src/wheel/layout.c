@@ -74,7 +74,7 @@ int archive_bytes(struct archive *a, uint64_t offset, void *to, size_t len)
         return 0;
     }
     while (len > 0) {
-        ssize_t got = pread(a->fd, p, len, (off_t)offset);
+        ssize_t got = a->fd >= 0 ? pread(a->fd, p, len, (off_t)offset) : 0;
 
         if (got < 0 && errno == EINTR)
             continue;

@@ -37,25 +37,38 @@ static int check_contents(struct archive *a, struct wheel *w, bool whole)
     return rc;
 }
 
+/* The archive has been opened, with this result; closes it. */
+static int read_archive(struct archive *a, int rc, struct wheel *w, bool whole)
+{
+    if (rc == 0)
+        rc = check_contents(a, w, whole);
+    w->inflated_bytes = a->inflated_bytes;
+    w->members = (unsigned)a->count;
+    w->has_objects = a->has_objects;
+    archive_close(a);
+    return rc;
+}
+
 int wheel_read(const char *path, const char *file_name, const char *package, const char *version, bool whole,
                const struct wheel_limits *limits, struct wheel *w, char *why_text, size_t why_size)
 {
     struct reason why = {why_text, why_size};
     struct archive archive;
-    int rc;
 
     memset(w, 0, sizeof *w);
-    rc = check_file_name(w, file_name, package, version, &why);
-    if (rc < 0)
-        return rc;
-    rc = archive_open(&archive, path, limits, &why);
-    if (rc == 0)
-        rc = check_contents(&archive, w, whole);
-    w->inflated_bytes = archive.inflated_bytes;
-    w->members = (unsigned)archive.count;
-    w->has_objects = archive.has_objects;
-    archive_close(&archive);
-    return rc;
+    int rc = check_file_name(w, file_name, package, version, &why);
+    return rc < 0 ? rc : read_archive(&archive, archive_open(&archive, path, limits, &why), w, whole);
+}
+
+int wheel_read_bytes(const void *bytes, size_t len, const char *file_name, const char *package, const char *version,
+                     struct wheel *w, char *why_text, size_t why_size)
+{
+    struct reason why = {why_text, why_size};
+    struct archive archive;
+
+    memset(w, 0, sizeof *w);
+    int rc = check_file_name(w, file_name, package, version, &why);
+    return rc < 0 ? rc : read_archive(&archive, archive_open_bytes(&archive, bytes, len, &why), w, true);
 }
 
 void wheel_release(struct wheel *w)

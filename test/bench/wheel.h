@@ -15,6 +15,8 @@ struct payload {
     size_t packed_len, len;
     uint32_t crc;
     uint8_t sha256[SHA256_SIZE];
+    struct hash begun;    /* of a wheel, after the payload, */
+    size_t begun_len;     /* which is so long and the same in all of them */
 };
 
 struct made_wheel {

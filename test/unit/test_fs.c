@@ -412,7 +412,7 @@ static void changes_made_together_stand_at_the_end_of_their_batch(void **state)
     fs_batch_replace(&b, "1/0001.txt", "one", 3, false, &logs);
     fs_batch_replace(&b, "2/0001.txt", "two", 3, false, &logs); /* the same name elsewhere */
     fs_batch_replace(&b, "3/a.whl.metadata", "metadata", 8, true, &wheel);
-    fs_batch_publish(&b, "staged", "3/a.whl", &wheel);
+    fs_batch_publish(&b, "staged", "3/a.whl", false, &wheel);
     assert_int_equal(access("1/0001.txt", F_OK), -1);
     fs_batch_end(&b);
     assert_int_equal(logs, 0);
@@ -432,7 +432,7 @@ static void a_change_that_fails_spoils_only_those_of_its_owner(void **state)
     fs_make_dirs("out/a.whl.metadata", 0755); /* in the way */
     fs_batch_init(&b);
     fs_batch_replace(&b, "out/a.whl.metadata", "x", 1, false, &mine);
-    fs_batch_publish(&b, "staged", "out/a.whl", &mine);
+    fs_batch_publish(&b, "staged", "out/a.whl", false, &mine);
     fs_batch_replace(&b, "out/other", "y", 1, false, &yours);
     fs_batch_end(&b);
     assert_int_equal(mine, -EISDIR);
