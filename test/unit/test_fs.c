@@ -401,6 +401,20 @@ static void publishing_never_overwrites(void **state)
     assert_int_equal(fs_publish("absent", "b.whl"), -ENOENT);
 }
 
+static void a_published_file_leaves_its_staging_unless_more_is_to_be_made_of_it(void **state)
+{
+    struct fs_batch b;
+    int error = 0;
+    put("staged", "wheel");
+    fs_batch_init(&b);
+    fs_batch_publish(&b, "staged", "a-armv7l.whl", true, &error);
+    fs_batch_publish(&b, "staged", "a-armv6l.whl", false, &error);
+    fs_batch_end(&b);
+    assert_int_equal(error, 0);
+    assert_int_equal(access("staged", F_OK), -1);
+    assert_int_equal(look("a-armv6l.whl").st_ino, look("a-armv7l.whl").st_ino);
+}
+
 /* -- batches ------------------------------------------------------------------------------------- */
 
 static void changes_made_together_stand_at_the_end_of_their_batch(void **state)
@@ -689,6 +703,7 @@ int main(void)
         TEST(what_is_no_link_is_never_replaced_by_one),
         TEST(a_published_file_is_the_same_file),
         TEST(publishing_never_overwrites),
+        TEST(a_published_file_leaves_its_staging_unless_more_is_to_be_made_of_it),
         TEST(changes_made_together_stand_at_the_end_of_their_batch),
         TEST(a_change_that_fails_spoils_only_those_of_its_owner),
         TEST(a_batch_takes_more_than_it_holds_and_many_directories),

@@ -15,6 +15,7 @@
 #include <zip.h>
 
 #include "core/memory.h"
+#include "io/fs.h"
 #include "make_wheel.h"
 #include "wheel.h"
 
@@ -53,11 +54,33 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* What is in memory is judged as the file is, in the same words. */
+static void assert_judged_alike_in_memory(struct world *w, const char *file_name, int rc)
+{
+    struct wheel_limits defaults = {0};
+    struct wheel read;
+    char *bytes, why[sizeof w->why] = "";
+    size_t len;
+
+    if (memcmp(&w->limits, &defaults, sizeof defaults) != 0 || fs_read(w->path, SIZE_MAX / 2, &bytes, &len) != 0)
+        return;
+    assert_int_equal(wheel_read_bytes(bytes, len, file_name, NULL, NULL, &read, why, sizeof why), rc);
+    assert_string_equal(why, w->why);
+    assert_int_equal(read.inflated_bytes, w->read.inflated_bytes);
+    assert_int_equal(read.members, w->read.members);
+    assert_memory_equal(read.metadata_sha256, w->read.metadata_sha256, SHA256_SIZE);
+    wheel_release(&read);
+    free(bytes);
+}
+
 static int judge(struct world *w, const char *file_name, bool whole)
 {
     wheel_release(&w->read);
     w->why[0] = '\0';
-    return wheel_read(w->path, file_name, NULL, NULL, whole, &w->limits, &w->read, w->why, sizeof w->why);
+    int rc = wheel_read(w->path, file_name, NULL, NULL, whole, &w->limits, &w->read, w->why, sizeof w->why);
+    if (whole)
+        assert_judged_alike_in_memory(w, file_name, rc);
+    return rc;
 }
 
 static void assert_accepted(struct world *w, const char *file_name)
