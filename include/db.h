@@ -117,7 +117,7 @@ void db_target_add(struct db *db, struct db_call *c, const char *name, const cha
                    const char *label, const char *glibc, unsigned *id, void (*done)(struct db_call *c, int error));
 
 /* A target that was added to a database with versions is built for only when it has been judged (judging above): every set
- * of wheel tags, and every Requires-Python, must be held against it by whoever added it. */
+ * of wheel tags, of PyPI's and of our own files, and every Requires-Python, must be held against it by whoever added it. */
 struct db_words {
     unsigned count;
     struct db_word { int64_t id; char *text; } *items;
@@ -125,13 +125,22 @@ struct db_words {
 void db_tagsets(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error));
 void db_requires_python(struct db *db, struct db_call *c, struct db_words *out,
                         void (*done)(struct db_call *c, int error));
+void db_file_tags(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error));
 void db_words_release(struct db_words *out);
 /* Notes which sets of tags the target can load. */
 void db_tagsets_judge(struct db *db, struct db_call *c, unsigned target, const int64_t *fits, size_t count,
                       void (*done)(struct db_call *c, int error));
-/* Holds some packages' versions against the target, from the package *next on; *next is then where to go on, or -1. */
-void db_target_judge(struct db *db, struct db_call *c, unsigned target, const char *const *excluded, size_t count,
-                     int64_t *next, void (*done)(struct db_call *c, int error));
+/* What there is to a target: texts that the caller keeps. */
+struct db_judgement {
+    const char **excluded;    /* every Requires-Python that excludes it */
+    size_t excluded_count;
+    const char **loads;       /* of the tags of our own files those that its Python takes */
+    size_t load_count;
+};
+/* Holds some packages' versions and files against the target, from the package *next on; *next is then where to go on, or
+ * -1. */
+void db_target_judge(struct db *db, struct db_call *c, unsigned target, const struct db_judgement *judgement, int64_t *next,
+                     void (*done)(struct db_call *c, int error));
 /* It is judged: makes its jobs, package by package in the same way. */
 void db_target_judged(struct db *db, struct db_call *c, unsigned target, int64_t *next,
                       void (*done)(struct db_call *c, int error));
@@ -440,7 +449,8 @@ struct db_index_file {
     uint64_t size_bytes;
     char sha256[SHA256_HEX_SIZE], metadata_sha256[SHA256_HEX_SIZE];
     char uploaded[32];        /* "2026-01-31T14:05:09.123456Z" */
-    char *home;               /* the target that it is apart for: it lies below it; "": it is in the index of all */
+    char *place;              /* where it lies: "simple", or "TARGET/wheels" */
+    char *home;               /* the target that it is apart for; "": it is in the index of all */
     char *seen_by;            /* the targets whose indexes name it then, each ended by a newline */
 };
 struct db_index {             /* a package's page: its live files in order of version, then name */
@@ -483,6 +493,7 @@ struct db_project_file {
     bool armv6;               /* its code is for Arm, and an ARMv6 can run it */
     unsigned target;          /* that it was built on: its place in the list */
     bool apart;               /* only that target's index names it, and those of its distribution */
+    char *place;              /* where it lies: "simple", or "TARGET/wheels" */
 };
 struct db_project_build {     /* the newest on each target, and failed ones */
     int64_t id;

@@ -469,6 +469,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     SELECT DISTINCT requires_python FROM version WHERE judged_mask <> 0
 $$;
 
+-- The tags in the name of a wheel: "cp311-abi3-linux_armv7l".
+CREATE FUNCTION file_tags(p_name text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT lower(substring(p_name FROM '([^-]+-[^-]+-[^-]+)\.whl$')) $$;
+
+-- Those of our own files, which the program judges too.
+CREATE FUNCTION file_tags_all() RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT DISTINCT file_tags(name) FROM file WHERE state = 'live'
+$$;
+
 -- The sets of tags that the target can load. Until target_judged nothing is built for it.
 CREATE FUNCTION tagsets_judge(p_target integer, p_fits bigint[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
@@ -477,9 +487,46 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         WHERE (mask >> p_target) & 1 <> (id = ANY (p_fits))::integer
 $$;
 
--- Holds the versions of the packages from p_from on, so many packages, against the target, whose sets of tags are judged;
--- p_excluded: every Requires-Python that excludes it. Answers the package to go on from, or null at the end.
-CREATE FUNCTION target_judge(p_target integer, p_excluded text[], p_from bigint, p_packages integer) RETURNS bigint
+-- Holds the public files of the versions against the target; p_loads: the tags that its Python takes. One that runs there
+-- serves it, and nothing is built. One whose name misleads there leaves the index of all, and stays where it lies: who has
+-- noted its address finds the same bytes.
+CREATE FUNCTION files_judge(p_target smallint, p_versions bigint[], p_loads text[]) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    bit bigint := 1::bigint << p_target;
+    serving bigint[];
+    misleading bigint[];
+    names text[];
+BEGIN
+    WITH taken AS (
+        SELECT f.id, f.version, f.apart, file_tags(f.name) LIKE '%-none-any' OR own.label = other.label AS near,
+               code_runs(f.glibc, (SELECT coalesce(jsonb_agg(d.name), '[]') FROM dependency d
+                                   WHERE d.file = f.id AND d.tool = 'apt'), own, other) AS runs
+            FROM unnest(p_versions) v CROSS JOIN LATERAL (SELECT * FROM file WHERE version = v AND state = 'live' OFFSET 0) f
+                JOIN target own ON own.id = f.target JOIN target other ON other.id = p_target
+            WHERE file_tags(f.name) = ANY (p_loads))
+    SELECT array_agg(version) FILTER (WHERE near OR runs AND NOT apart),
+           array_agg(id) FILTER (WHERE NOT (near OR runs OR apart))
+        INTO serving, misleading FROM taken;
+    UPDATE version SET built_mask = built_mask | bit, failed_mask = failed_mask & ~bit
+        WHERE id = ANY (serving) AND na_mask & bit = 0 AND built_mask & bit = 0;
+    WITH moved AS (UPDATE file SET apart = true WHERE id = ANY (misleading) RETURNING version),
+    parts AS (SELECT v.package, count(*) AS files FROM moved m JOIN version v ON v.id = m.version GROUP BY v.package),
+    changed AS (
+        UPDATE package SET apart_files = apart_files + parts.files FROM parts WHERE package.id = parts.package
+            RETURNING name)
+    SELECT array_agg(name ORDER BY name) INTO names FROM changed;
+    IF names IS NOT NULL THEN
+        PERFORM pages_stale('index', names);
+        PERFORM page_stale('root', '');
+    END IF;
+END $$;
+
+-- Holds the versions of the packages from p_from on, so many packages, and their files against the target, whose sets of
+-- tags are judged; p_excluded: every Requires-Python that excludes it; p_loads: as in files_judge. Answers the package to go
+-- on from, or null at the end.
+CREATE FUNCTION target_judge(p_target integer, p_excluded text[], p_loads text[], p_from bigint, p_packages integer)
+    RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     bit bigint := 1::bigint << p_target;
@@ -502,6 +549,7 @@ BEGIN
         FROM facts f
         WHERE v.id = f.id AND ((v.covered_mask & bit <> 0) <> f.covered OR (v.judged_mask & bit <> 0) <> f.judged
                                OR (v.na_mask & bit <> 0) <> f.excluded);
+    PERFORM files_judge(p_target::smallint, versions, p_loads);
     PERFORM skips_widen(p_target::smallint, versions);
     RETURN packages[cardinality(packages)] + 1;
 END $$;

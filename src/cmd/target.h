@@ -19,9 +19,8 @@ struct target {
     bool found;
     struct db_targets targets;
     unsigned id;                         /* of add */
-    struct db_words tags, requires;      /* to judge a new target by */
-    const char **excluded;               /* of `requires` */
-    size_t excluded_count;
+    struct db_words tags, requires, ours; /* to judge a new target by */
+    struct db_judgement judgement;       /* of `requires` and `ours` */
     int64_t next;                        /* package to go on from */
 };
 

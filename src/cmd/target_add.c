@@ -1,7 +1,7 @@
 /*
- * piwheels target add: makes a target. In a farm that knows versions already, what PyPI's wheels and their Requires-Python
- * say about the new target is worked out here, for SQL cannot: until that is done nothing is built for it. Called by
- * target.c, which has checked the words.
+ * piwheels target add: makes a target. In a farm that knows versions already, what PyPI's wheels, our own and their
+ * Requires-Python say about the new target is worked out here, for SQL cannot: until that is done nothing is built for it.
+ * Called by target.c, which has checked the words.
  */
 #include "target.h"
 
@@ -51,8 +51,7 @@ static enum step tell_added(struct task *t)
     return added != NULL && added->judging ? STEP_NEXT : STEP_DONE;
 }
 
-/* The rest is for a farm that knows versions already: what PyPI's wheels and their Requires-Python say about the new
- * target is worked out here, for SQL cannot. If this is cut off, the same command goes on with it. */
+/* The rest is for a farm that knows versions already. If this is cut off, the same command goes on with it. */
 static enum step read_tags(struct task *t)
 {
     struct target *target = target_of(t);
@@ -92,12 +91,34 @@ static enum step judge_tags(struct task *t)
     return STEP_WAIT;
 }
 
-static enum step read_requires_python(struct task *t)
+static enum step read_our_tags(struct task *t)
 {
     struct target *target = target_of(t);
 
     if (target->tool.error != 0)
         return tool_refused(&target->tool);
+    db_file_tags(target->tool.db, &target->tool.call, &target->ours, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static enum step judge_our_tags(struct task *t)
+{
+    struct target *target = target_of(t);
+    struct db_judgement *j = &target->judgement;
+
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    j->loads = mem_new(target->ours.count + 1, sizeof *j->loads);
+    for (unsigned i = 0; i < target->ours.count; i++)
+        if (tags_fit(target, target->ours.items[i].text))
+            j->loads[j->load_count++] = target->ours.items[i].text;
+    return STEP_NEXT;
+}
+
+static enum step read_requires_python(struct task *t)
+{
+    struct target *target = target_of(t);
+
     db_requires_python(target->tool.db, &target->tool.call, &target->requires, tool_on_answer);
     return STEP_WAIT;
 }
@@ -105,6 +126,7 @@ static enum step read_requires_python(struct task *t)
 static enum step judge_requires_python(struct task *t)
 {
     struct target *target = target_of(t);
+    struct db_judgement *j = &target->judgement;
     unsigned major, minor;
     bool free_threaded;
     char python[32];
@@ -113,10 +135,10 @@ static enum step judge_requires_python(struct task *t)
         return tool_refused(&target->tool);
     python_abi_parse(target->abi, &major, &minor, &free_threaded);
     snprintf(python, sizeof python, "%u.%u", major, minor);
-    target->excluded = mem_new(target->requires.count + 1, sizeof *target->excluded);
+    j->excluded = mem_new(target->requires.count + 1, sizeof *j->excluded);
     for (unsigned i = 0; i < target->requires.count; i++)
         if (!python_requires_allows(target->requires.items[i].text, python))
-            target->excluded[target->excluded_count++] = target->requires.items[i].text;
+            j->excluded[j->excluded_count++] = target->requires.items[i].text;
     return STEP_NEXT;
 }
 
@@ -126,6 +148,8 @@ static const struct task_step add_steps[] = {
     {"tell added", tell_added},
     {"read tags", read_tags},
     {"judge tags", judge_tags},
+    {"read our own files' tags", read_our_tags},
+    {"judge our own files' tags", judge_our_tags},
     {"read Requires-Python", read_requires_python},
     {"judge Requires-Python", judge_requires_python},
     {NULL, NULL},
@@ -135,8 +159,7 @@ static enum step judge_versions(struct task *t)
 {
     struct target *target = target_of(t);
 
-    db_target_judge(target->tool.db, &target->tool.call, target->id, target->excluded, target->excluded_count,
-                    &target->next, tool_on_answer);
+    db_target_judge(target->tool.db, &target->tool.call, target->id, &target->judgement, &target->next, tool_on_answer);
     return STEP_WAIT;
 }
 
@@ -180,7 +203,7 @@ static int run_through(struct target *t, const struct options *o, const struct t
 int target_add(struct target *t, const struct options *o)
 {
     int status = target_run(t, o, add_steps);
-    bool judged = t->excluded == NULL;
+    bool judged = t->judgement.excluded == NULL;
 
     if (status == EXIT_OK && !judged)
         status = run_through(t, o, judge_steps);
@@ -188,6 +211,8 @@ int target_add(struct target *t, const struct options *o)
         status = run_through(t, o, make_steps);
     db_words_release(&t->tags);
     db_words_release(&t->requires);
-    free(t->excluded);
+    db_words_release(&t->ours);
+    free(t->judgement.excluded);
+    free(t->judgement.loads);
     return status;
 }

@@ -63,22 +63,22 @@ void db_page_written(struct db *db, struct db_call *c, const char *kind, const c
 static const char index_sql[] =
     "SELECT 0 AS part, p.display AS name, '' AS version, '' AS requires_python, false AS yanked, "
     "       '' AS yanked_reason, 0::bigint AS size_bytes, '' AS sha256, '' AS metadata_sha256, "
-    "       '' AS uploaded, ''::bytea AS sort_key, '' AS home, '' AS seen_by "
+    "       '' AS uploaded, ''::bytea AS sort_key, '' AS home, '' AS seen_by, '' AS place "
     "FROM piwheels.package p WHERE p.name = $1 "
     "UNION ALL "
     "SELECT 1, f.name, v.version, f.requires_python, v.yanked, v.yanked_reason, f.size_bytes, "
     "       encode(f.sha256, 'hex'), encode(f.metadata_sha256, 'hex'), "
     "       to_char(f.published AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), v.sort_key, "
     "       CASE WHEN f.apart THEN (SELECT name FROM piwheels.target WHERE id = f.target) ELSE '' END, "
-    "       CASE WHEN f.apart THEN piwheels.target_kin(f.target) ELSE '' END "
+    "       CASE WHEN f.apart THEN piwheels.target_kin(f.target) ELSE '' END, " FILE_PLACE " "
     "FROM piwheels.package p CROSS JOIN LATERAL piwheels.package_files(p.id) f "
     "    JOIN piwheels.version v ON v.id = f.version "
     "WHERE p.name = $1 "
     "UNION ALL "
-    "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '', '', '' "
+    "SELECT 2, a.name, '', '', false, '', 0, '', '', '', '', '', '', '' "
     "FROM piwheels.package p JOIN piwheels.package_alias a ON a.package = p.id WHERE p.name = $1 "
     "UNION ALL "
-    "SELECT 2, l, '', '', false, '', 0, '', '', '', '', '', '' FROM piwheels.aliases_left($1) l "
+    "SELECT 2, l, '', '', false, '', 0, '', '', '', '', '', '', '' FROM piwheels.aliases_left($1) l "
     "ORDER BY part, sort_key, name";
 
 enum { PART_PACKAGE, PART_FILE, PART_ALIAS };
@@ -96,6 +96,7 @@ static void index_file_read(struct db_index_file *file, const struct pg_result *
     column_copy(file->uploaded, sizeof file->uploaded, result, row, 9);
     file->home = mem_text(pg_text(result, row, 11));
     file->seen_by = mem_text(pg_text(result, row, 12));
+    file->place = mem_text(pg_text(result, row, 13));
 }
 
 static void decode_index(struct db_call *c, const struct pg_result *result)
@@ -141,6 +142,7 @@ void db_index_release(struct db_index *out)
         free(out->files[i].yanked_reason);
         free(out->files[i].home);
         free(out->files[i].seen_by);
+        free(out->files[i].place);
     }
     for (unsigned i = 0; i < out->alias_count; i++)
         free(out->aliases[i]);

@@ -50,6 +50,9 @@ void add_clean(struct pg_params *params, const char *text, size_t max_bytes);
 #define TEXT_OF(n) #n
 #define TEXT(n) TEXT_OF(n)
 
+/* Where in the tree the file `f` lies: "simple", or "TARGET/wheels". */
+#define FILE_PLACE "regexp_replace(f.path, '/[^/]+/[^/]+$', '')"
+
 #define DETAIL_MAX 2000 /* bytes of a build's detail, and of other texts for people */
 #define LABEL_MAX 120   /* bytes of a short one */
 

@@ -42,7 +42,8 @@ static const char project_sql[] =
     "                (SELECT FROM piwheels.preinstalled i WHERE i.target = f.target AND i.package = d.name)), "
     "       (SELECT coalesce(string_agg(d.name || E'\\n', '' ORDER BY d.name), '') "
     "            FROM piwheels.dependency d WHERE d.file = f.id AND d.tool = 'pip'), "
-    "       f.was_native, f.armv6, f.size_bytes, concat(f.glibc, '/', f.glibcxx, CASE WHEN f.apart THEN '/apart' END), 0 "
+    "       f.was_native, f.armv6, f.size_bytes, concat(f.glibc, '/', f.glibcxx, "
+    "           CASE WHEN f.apart THEN '/apart/' ELSE '/all/' END, " FILE_PLACE "), 0 "
     "FROM package p CROSS JOIN LATERAL piwheels.package_files(p.id) f "
     "    JOIN release r ON r.id = f.version JOIN target t ON t.id = f.target "
     "UNION ALL "
@@ -114,7 +115,9 @@ static void read_file(struct db_project_page *p, struct db_release *release, con
     snprintf(file->glibc, sizeof file->glibc, "%.*s", (int)strcspn(versions, "/"), versions);
     versions += strcspn(versions, "/") + 1;
     snprintf(file->glibcxx, sizeof file->glibcxx, "%.*s", (int)strcspn(versions, "/"), versions);
-    file->apart = versions[strcspn(versions, "/")] == '/';
+    versions += strcspn(versions, "/") + 1;
+    file->apart = text_starts(versions, "apart/");
+    file->place = mem_text(versions + strcspn(versions, "/") + 1);
 }
 
 static void read_build(struct db_project_page *p, struct db_release *release, const struct pg_result *result,
@@ -229,6 +232,7 @@ void db_project_page_release(struct db_project_page *p)
         free(p->files[i].requires_python);
         free(p->files[i].apt);
         free(p->files[i].pip);
+        free(p->files[i].place);
     }
     for (unsigned i = 0; i < p->build_count; i++)
         free(p->builds[i].record);

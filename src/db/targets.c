@@ -93,6 +93,11 @@ void db_requires_python(struct db *db, struct db_call *c, struct db_words *out,
     words_ask(db, c, "SELECT 0, r FROM piwheels.requires_python_all() r", NULL, out, done);
 }
 
+void db_file_tags(struct db *db, struct db_call *c, struct db_words *out, void (*done)(struct db_call *c, int error))
+{
+    words_ask(db, c, "SELECT 0, t FROM piwheels.file_tags_all() t", NULL, out, done);
+}
+
 void db_words_release(struct db_words *out)
 {
     for (unsigned i = 0; i < out->count; i++)
@@ -118,18 +123,19 @@ static void decode_next(struct db_call *c, const struct pg_result *result)
     *(int64_t *)c->out = pg_is_null(result, 0, 0) ? -1 : pg_int(result, 0, 0);
 }
 
-void db_target_judge(struct db *db, struct db_call *c, unsigned target, const char *const *excluded, size_t count,
-                     int64_t *next, void (*done)(struct db_call *c, int error))
+void db_target_judge(struct db *db, struct db_call *c, unsigned target, const struct db_judgement *judgement, int64_t *next,
+                     void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
 
     pg_params_init(&params);
     pg_add_int(&params, target);
-    pg_add_texts(&params, excluded, count);
+    pg_add_texts(&params, judgement->excluded, judgement->excluded_count);
+    pg_add_texts(&params, judgement->loads, judgement->load_count);
     pg_add_int(&params, *next);
     pg_add_int(&params, PACKAGES_AT_ONCE);
     call_init(c, decode_next, next, done);
-    call_send(c, db->bulk, "SELECT piwheels.target_judge($1, $2, $3, $4)", &params);
+    call_send(c, db->bulk, "SELECT piwheels.target_judge($1, $2, $3, $4, $5)", &params);
 }
 
 void db_target_judged(struct db *db, struct db_call *c, unsigned target, int64_t *next,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/memory.h"
+#include "core/text.h"
 #include "io/fs.h"
 
 #define NEW ".new-simple"
@@ -38,6 +39,41 @@ bool apart_has_page(const char *output, const char *target, const char *package)
     bool has = is_directory(path);
     free(path);
     return has;
+}
+
+int apart_link_files(const char *output, const char *package, const char *directory)
+{
+    char *shared = mem_format("%s/simple/%s", output, package);
+    DIR *dir = opendir(shared);
+    int error = dir == NULL && errno != ENOENT ? -errno : 0;
+
+    for (const struct dirent *d; error == 0 && dir != NULL && (d = readdir(dir)) != NULL;) {
+        if (!text_ends(d->d_name, ".whl") && !text_ends(d->d_name, ".whl.metadata"))
+            continue;
+        char *link = mem_format("%s/%s", directory, d->d_name), *to = mem_format("../../../simple/%s/%s", package, d->d_name);
+        error = symlink(to, link) == 0 ? 0 : -errno;
+        free(to);
+        free(link);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    free(shared);
+    return error;
+}
+
+int apart_unlink_files(const char *directory, bool all)
+{
+    DIR *dir = opendir(directory);
+    struct stat st;
+    int error = 0;
+
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : -errno;
+    for (const struct dirent *d; error == 0 && (d = readdir(dir)) != NULL;)
+        if (d->d_type == DT_LNK && (all || fstatat(dirfd(dir), d->d_name, &st, 0) != 0))
+            error = unlinkat(dirfd(dir), d->d_name, 0) == 0 ? 0 : -errno;
+    closedir(dir);
+    return error;
 }
 
 int apart_put(const char *from, const char *to)

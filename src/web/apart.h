@@ -16,6 +16,13 @@ int apart_open(const char *output, const char *target);
 /* Whether /TARGET/simple/PACKAGE is a directory. */
 bool apart_has_page(const char *output, const char *target, const char *package);
 
+/* Makes links in the directory, which is to be /TARGET/simple/PACKAGE, to all files of /simple/PACKAGE: while that was a
+ * link they had addresses below it, and whoever has noted one finds the file. 0 or -errno. */
+int apart_link_files(const char *output, const char *package, const char *directory);
+
+/* Removes from the directory the links that lead nowhere, or all of them. 0 or -errno. */
+int apart_unlink_files(const char *directory, bool all);
+
 /* Puts the directory `from` in place of whatever stands at `to`, a link or nothing, at once. 0 or -errno. */
 int apart_put(const char *from, const char *to);
 

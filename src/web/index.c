@@ -114,10 +114,7 @@ static void add_place(struct buf *to, const struct view *v, const struct db_inde
         html_add_url(to, file->name);
         return;
     }
-    buf_adds(to, "../../../");
-    if (is_apart(file))
-        html_add_url(to, file->home);
-    buf_adds(to, is_apart(file) ? "/wheels/" : "simple/");
+    html_add(to, "../../../%s/", file->place);
     html_add_url(to, v->package);
     buf_adds(to, "/");
     html_add_url(to, file->name);

@@ -252,10 +252,7 @@ static void add_file(struct buf *to, const char *package, const struct db_projec
     char digest[SHA256_SHOWN + 1];
 
     text_copy(digest, sizeof digest, file->sha256);
-    html_add(to, "<li><a href=\"" UP);
-    if (file->apart)
-        html_add_url(to, p->targets[file->target].name);
-    html_add(to, "%s", file->apart ? "/wheels/" : "simple/");
+    html_add(to, "<li><a href=\"" UP "%s/", file->place);
     html_add_url(to, package);
     html_add(to, "/");
     html_add_url(to, file->name);

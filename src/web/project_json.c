@@ -67,10 +67,8 @@ static void add_file(struct buf *to, const char *package, const struct db_projec
     if (python_wheel_name_parse(file->name, &wheel) != 0)
         memset(&wheel, 0, sizeof wheel);
     buf_add_json(to, file->name);
-    char *place = file->apart ? mem_format("%s/wheels", p->targets[file->target].name) : mem_text("simple");
     buf_adds(to, ": {\"file_url\": ");
-    add_address(to, site_url, place, package, file->name);
-    free(place);
+    add_address(to, site_url, file->place, package, file->name);
     add_text(to, "filehash", file->sha256);
     buf_addf(to, ", \"filesize\": %" PRIu64, file->size_bytes);
     add_text(to, "builder_abi", p->targets[file->target].abi);

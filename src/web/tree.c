@@ -174,6 +174,8 @@ static int write_first_pages(struct tree_trouble *t, const char *output, const c
     int error = len < 0 || (size_t)len >= sizeof new ? -ENAMETOOLONG : fs_remove_tree(path_in(t, output, new, ""));
     if (error == 0)
         error = write_package_pages(t, output, new, package, facts, target);
+    if (error == 0)
+        error = apart_link_files(output, package, path_in(t, output, new, ""));
     if (error != 0)
         return error;
     char *from = mem_format("%s/%s", output, new), *to = mem_format("%s/%s/simple/%s", output, target, package);
@@ -181,6 +183,17 @@ static int write_first_pages(struct tree_trouble *t, const char *output, const c
     free(from);
     free(to);
     return error;
+}
+
+static int rewrite_pages(struct tree_trouble *t, const char *output, const char *directory, const char *package,
+                         const struct db_index *facts, const char *target)
+{
+    bool empty = index_count(facts, target) == 0;
+    int error = apart_unlink_files(path_in(t, output, directory, ""), empty);
+
+    if (error != 0)
+        return error;
+    return empty ? remove_pages(t, output, directory) : write_package_pages(t, output, directory, package, facts, target);
 }
 
 /* In the index of a target that differs from that of all: a page of its own, or a link to the other. */
@@ -195,7 +208,7 @@ static int write_apart(struct tree_trouble *t, const char *output, const char *t
     snprintf(directory, sizeof directory, "%s/%s", place, package);
     snprintf(link, sizeof link, "../../simple/%s", package);
     if (apart_has_page(output, target, package))
-        error = count > 0 ? write_package_pages(t, output, directory, package, facts, target) : remove_pages(t, output, directory);
+        error = rewrite_pages(t, output, directory, package, facts, target);
     else if (differs)
         error = write_first_pages(t, output, target, package, facts);
     else

@@ -133,6 +133,60 @@ def test_a_name_taken_by_another_distribution_never_changes_its_bytes(site):
     assert site.names(f"{NEW}/simple") == {f"/{NEW}/wheels/{PACKAGE}/{name}": second}
 
 
+def test_an_address_below_a_targets_index_is_good_when_the_index_comes_to_differ(site):
+    """Who has noted it, or has the old page in a cache, has the link to /simple in mind."""
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libc6"])
+    assert list(site.names(f"{OLD}/simple")) == [f"/{OLD}/simple/{PACKAGE}/{name}"]
+    later = make_wheel(tag="cp311-none-linux_armv7l", more=CODE, content=b"answer = 43\n")
+    assert site.farm.tool("rebuild", "-y", PACKAGE, "--target", OLD).returncode == 0
+    site.farm.sql(f"UPDATE target SET abi = 'cp311' WHERE name = '{NEW}'")
+    site.deliver(later, apt=["libssl3"], order=False)
+    assert list(site.names(f"{OLD}/simple")) == [f"/simple/{PACKAGE}/{name}", f"/{OLD}/wheels/{PACKAGE}/{later[0]}"]
+    for path in (name, f"{name}.metadata"):
+        kept = site.farm.output / OLD / "simple" / PACKAGE / path
+        assert kept.read_bytes() == (site.farm.output / "simple" / PACKAGE / path).read_bytes()
+    assert site.farm.tool("remove", "-y", PACKAGE).returncode == 0
+    site.settle()
+    assert not (site.farm.output / OLD / "simple" / PACKAGE).exists()
+
+
+def add_later(site, name="later", abi="cp313", label="Debian 14", glibc="2.43"):
+    """A target that comes when there are files already; the file's own address."""
+    site.add_target(name, abi, label, glibc)
+    site.settle()
+    return site.farm.sql(f"SELECT state FROM target t, package_states((SELECT id FROM package)) s WHERE t.name = '{name}' "
+                         "AND s.target = t.id")
+
+
+def test_a_target_that_comes_later_is_served_by_what_runs_there(site):
+    pure, compiled = make_wheel(), make_wheel(tag=ABI3, more=CODE)
+    for wheel, order in ((pure, True), (compiled, False)):
+        site.farm.sql(f"UPDATE version SET built_mask = 0; UPDATE target SET skip = 'not now' WHERE name = '{NEW}'")
+        site.farm.sql("SELECT versions_settle(array_agg(id)) FROM version")
+        site.deliver(wheel, apt=["libc6"], order=order)
+        assert add_later(site, name=f"later-{wheel[0][-6:-4]}") == "built"
+    assert len(site.names("simple")) == 2 and site.farm.sql("SELECT apart_files FROM package") == "0"
+
+
+def test_what_would_mislead_a_target_that_comes_later_leaves_the_index_of_all_but_not_its_place(farm):
+    site = Site(farm)
+    farm.sql(f"UPDATE target SET platform = 'linux_aarch64' WHERE name = '{NEW}'")
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libssl3"])
+    assert list(site.names("simple")) == [f"/simple/{PACKAGE}/{name}"]
+    assert add_later(site) == "queued"
+    assert site.names("simple") is None and site.names("later/simple") is None
+    assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+    assert PACKAGE not in (farm.output / "simple/index.html").read_text()
+    told = piwheels("check", "-d", farm.dsn)
+    assert told.returncode == 0, told.stdout
+    other, second = make_wheel(tag=ABI3, more=CODE, content=b"answer = 'later'\n")
+    site.deliver((other, second), abi="cp313", apt=["libssl3t64"], order=False)
+    assert other == name and site.names("later/simple") == {f"/later/wheels/{PACKAGE}/{name}": second}
+    assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+
+
 def test_other_packages_are_found_in_an_index_that_differs(site):
     before, after = make_wheel("piwtest-before"), make_wheel("piwtest-after")
     for package, wheel in (("piwtest-before", before), (PACKAGE, make_wheel(tag=ABI3, more=CODE)), ("piwtest-after", after)):

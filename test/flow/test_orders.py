@@ -280,7 +280,7 @@ def test_a_new_target_is_skipped_where_all_are(several):
     first, *_ = ids(several)
     skip(several, specifier="<2", judged=ids(several), struck=[first])
     number = several.target("t2", "cp313")
-    several.rows(f"SELECT piwheels.target_judge({number}, '{{}}', 0, 1000), piwheels.target_judged({number}, 0, 1000)")
+    several.rows(f"SELECT piwheels.target_judge({number}, '{{}}', '{{}}', 0, 1000), piwheels.target_judged({number}, 0, 1000)")
     assert several.state("1.0", number)[0] == "skipped"
 
 

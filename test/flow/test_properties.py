@@ -250,7 +250,7 @@ class Universe:
             fits = [row[0] for row in self.run("SELECT id, tags FROM piwheels.tagsets_all()") if abi in WHEELS[row[1]]]
             excluded = [requires for requires, abis in REQUIRES.items() if abi in abis]
             self.run("SELECT piwheels.tagsets_judge(%s, %s::bigint[])", number, fits)
-            for step, values in (("target_judge(%s, %s, ", [number, excluded]), ("target_judged(%s, ", [number])):
+            for step, values in (("target_judge(%s, %s, '{}', ", [number, excluded]), ("target_judged(%s, ", [number])):
                 package = 0
                 while package is not None:
                     package = self.run(f"SELECT piwheels.{step}%s, 2)", *values, package)[0][0]

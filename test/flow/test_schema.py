@@ -196,7 +196,7 @@ def test_the_64th_target_can_be_claimed_for(world):
 def test_a_new_target_is_built_for_once_pypis_wheels_are_judged(one):
     new = one.target("t1", "cp312")
     assert one.state("1.0", new) == ("waiting", "PyPI's wheels are still held against the new target")
-    assert one.one(f"SELECT piwheels.target_judge({new}, ARRAY['>=4'], 0, 10)") != ""
+    assert one.one(f"SELECT piwheels.target_judge({new}, ARRAY['>=4'], '{{}}', 0, 10)") != ""
     assert one.one(f"SELECT piwheels.target_judged({new}, 0, 10)") != ""
     assert one.one(f"SELECT piwheels.target_judged({new}, 1000, 10) IS NULL") == "t"
     assert one.state("1.0", new) == ("waiting", "another target is tried first")
@@ -211,7 +211,7 @@ def test_a_new_target_is_judged_by_what_is_known_of_pypi(world):
     new = world.target("t1", "cp312")
     (tags,) = world.rows("SELECT id FROM piwheels.tagsets_all() WHERE tags LIKE 'cp312%'")[0]
     assert world.one("SELECT array_agg(r ORDER BY r) FROM piwheels.requires_python_all() r") == '{"",>=3.13}'
-    world.rows(f"SELECT piwheels.tagsets_judge({new}, ARRAY[{tags}]); SELECT piwheels.target_judge({new}, ARRAY['>=3.13'], 0, 10); "
+    world.rows(f"SELECT piwheels.tagsets_judge({new}, ARRAY[{tags}]); SELECT piwheels.target_judge({new}, ARRAY['>=3.13'], '{{}}', 0, 10); "
                f"SELECT piwheels.target_judged({new}, 0, 10)")
     assert world.state("1.0", new) == ("not applicable", "Requires-Python >=3.13 excludes cp312")
     assert world.state("2.0", new) == ("covered", "PyPI itself has a wheel that fits: cp312-cp312-linux")

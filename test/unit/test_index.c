@@ -43,7 +43,7 @@ static char *fact(const char *text)
 static struct db_index_file plain_file(const char *name, const char *version)
 {
     return (struct db_index_file){.name = fact(name), .version = fact(version), .requires_python = fact(""),
-                                  .yanked_reason = fact(""), .size_bytes = 10, .sha256 = SHA};
+                                  .yanked_reason = fact(""), .size_bytes = 10, .sha256 = SHA, .place = fact("simple")};
 }
 
 static struct db_index one_file(struct db_index_file *file)
@@ -278,6 +278,7 @@ static void a_targets_page_leads_to_where_its_files_lie(void **state)
 
     files[1].home = fact("near");
     files[1].seen_by = fact("near\n");
+    files[1].place = fact("near/wheels");
     buf_init(&page, 65536);
     index_package_html(&page, "x", &facts, "near");
     assert_non_null(strstr(page.data, "<a href=\"../../../simple/x/a%20b.whl#sha256="));

@@ -77,7 +77,8 @@ static struct db_project_state unwanted[] = {
 
 static struct db_project_file files[] = {
     {.name = FACT("ab_c-1.0-cp311-cp311-linux_armv7l.whl"), .requires_python = FACT(">=3.8"), .apt = FACT("libffi8\nlibssl3\n"),
-     .pip = FACT("pycparser\n"), .size_bytes = 401234, .sha256 = SHA, .glibc = "2.34", .armv6 = true, .was_native = true},
+     .pip = FACT("pycparser\n"), .size_bytes = 401234, .sha256 = SHA, .glibc = "2.34", .armv6 = true, .was_native = true,
+     .place = FACT("simple")},
 };
 static struct db_project_build builds[] = {
     {.id = 16011502, .target = 0, .outcome = "success", .logged = true, .record = FACT("{\"build\": 16011502}")},
@@ -282,7 +283,7 @@ static void nothing_that_others_wrote_becomes_markup(void **state)
     struct db_project_target targets[] = {{FACT(HOSTILE), FACT(HOSTILE), FACT(HOSTILE), FACT(HOSTILE)},
                                           {FACT(HOSTILE), FACT(HOSTILE), FACT(HOSTILE), FACT(HOSTILE)}};
     struct db_project_file file = {.name = FACT(HOSTILE), .requires_python = FACT(HOSTILE), .apt = FACT(HOSTILE "\n"),
-                                   .pip = FACT(""), .sha256 = SHA};
+                                   .pip = FACT(""), .sha256 = SHA, .place = FACT(HOSTILE)};
     struct db_release release = {.version = FACT(HOSTILE), .yanked_reason = FACT(HOSTILE), .yanked = true,
                                  .requires_python = FACT(HOSTILE), .skip = FACT(HOSTILE), .states = states,
                                  .file_count = 1, .files = &file};
