@@ -70,7 +70,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 5 /* of the schema that this program needs */
+#define DB_LEVEL 6 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);
@@ -216,7 +216,7 @@ struct db_event {             /* a row of the changelog, understood */
     const char *tags;         /* of a wheel, or NULL; with it: */
     uint64_t fits;            /* the targets whose Python may load it */
 };
-/* Appends the event as a row for db_events_store. The texts are clean: no control characters. -ENOBUFS, or 0. */
+/* Appends the event as a row for db_events_store. The texts must be clean: no control characters. -ENOBUFS, or 0. */
 int db_event_add(struct buf *rows, const struct db_event *e);
 
 struct db_events {            /* what is said of a batch of them */
@@ -555,6 +555,8 @@ struct db_home {
     struct db_home_target *targets;
     struct db_home_build *builds; /* the newest first */
 };
+/* Before db_home: what makes the front page stale from now on gives it another generation. */
+void db_home_take(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error));
 void db_home(struct db *db, struct db_call *c, struct db_home *out,
              void (*done)(struct db_call *c, int error));
 void db_home_release(struct db_home *out);

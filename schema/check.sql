@@ -145,7 +145,7 @@ BEGIN
     END IF;
     IF names <> '{}' THEN
         PERFORM pages_stale('project', names);
-        PERFORM page_stale('home', '');
+        PERFORM home_stale();
     END IF;
     RETURN QUERY TABLE wrong;
 END $$;

@@ -290,6 +290,25 @@ BEGIN
         ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
 END $$;
 
+-- The front page, which almost everything makes stale. One that is so already is left as it is, but locked: its writer cannot
+-- begin to read it (home_take) before what made it stale is there to be read. An update each time would leave so many dead
+-- rows while somebody holds a snapshot that each event had more to step over.
+CREATE FUNCTION home_stale() RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    PERFORM FROM stale_page WHERE kind = 'home' AND key = '' AND NOT taken FOR SHARE;
+    IF NOT FOUND THEN
+        INSERT INTO stale_page (kind, key) VALUES ('home', '')
+            ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation, taken = false;
+    END IF;
+END $$;
+
+-- Its writer begins: from now on what makes it stale must say so.
+CREATE FUNCTION home_take() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+    UPDATE stale_page SET taken = true WHERE kind = 'home' AND key = '' AND NOT taken
+$$;
+
 -- Both in order of the key, for the same reason.
 CREATE FUNCTION pages_stale(p_kind text, p_keys text[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -313,7 +332,7 @@ CREATE FUNCTION people_pages_stale() RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO stale_page (kind, key) SELECT 'project', name FROM package ORDER BY name
         ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
-    SELECT page_stale('home', '')
+    SELECT home_stale()
 $$;
 
 -- A package's public files, and the builds that its page tells of: the newest on each target, and the newest failed
@@ -401,7 +420,7 @@ BEGIN
                 versions = t.versions + excluded.versions, files = t.files + excluded.files,
                 size_bytes = t.size_bytes + excluded.size_bytes;
     END IF;
-    PERFORM page_stale('home', '');
+    PERFORM home_stale();
 END $$;
 
 -- The page has been written as of this generation; false when it has become stale again meanwhile: then it waits

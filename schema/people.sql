@@ -573,7 +573,7 @@ BEGIN
     ELSE
         ended := versions_remove(versions);
     END IF;
-    PERFORM page_stale('home', '');
+    PERFORM home_stale();
     RETURN told || jsonb_build_object('ended', to_jsonb(ended));
 END $$;
 

@@ -304,7 +304,7 @@ BEGIN
         PERFORM page_stale('index', pkg.name);
     END IF;
     PERFORM page_stale('project', pkg.name);
-    PERFORM page_stale('home', '');
+    PERFORM home_stale();
 
     RETURN QUERY
         SELECT v.version, coalesce(t.name, ''), coalesce(s.state, 'waiting'), coalesce(s.reason,
@@ -388,27 +388,50 @@ $$;
 
 -- ---- the changelog -------------------------------------------------------------------------------
 
+-- The last event of PyPI that was applied.
+CREATE FUNCTION events_cursor() RETURNS bigint
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    RETURN coalesce((SELECT serial FROM event_cursor ORDER BY serial DESC LIMIT 1), 0);
+END $$;
+
+-- Moves it on. The old ones leave all together, when the newest is in another thousand of serials: so each time only as many
+-- are gone through as can have come since.
+CREATE FUNCTION events_cursor_move(p_from bigint, p_to bigint) RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    size constant bigint := 1000;
+BEGIN
+    INSERT INTO event_cursor VALUES (p_to);
+    IF p_from / size < p_to / size THEN
+        DELETE FROM event_cursor WHERE serial BETWEEN p_from / size * size AND p_from;
+    END IF;
+END $$;
+
 -- From which serial the changelog is to be read. Who goes over from listed packages to all must read the whole
 -- history: what is known already tells by its own serial which events are old.
 CREATE FUNCTION follow_begin(p_mode text, p_newest bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
     old configuration;
+    start bigint;
     unwanted bigint[];
 BEGIN
     SELECT * INTO old FROM configuration FOR NO KEY UPDATE;
+    start := events_cursor();
     IF p_mode = 'all' AND old.follows <> 'all' THEN
         WITH taken_up AS (UPDATE version SET wanted = true WHERE NOT wanted RETURNING id)
         SELECT coalesce(array_agg(id), '{}') INTO unwanted FROM taken_up;
         PERFORM versions_settle(unwanted);
         PERFORM projects_stale(unwanted);
     END IF;
-    UPDATE configuration SET follows = p_mode,
-            pypi_serial = CASE WHEN p_mode = 'all' AND follows <> 'all' THEN 0
-                               WHEN p_mode = 'listed' AND follows = '' THEN p_newest
-                               ELSE pypi_serial END
-        RETURNING pypi_serial INTO old.pypi_serial;
-    RETURN old.pypi_serial;
+    IF p_mode = 'all' AND old.follows <> 'all' OR p_mode = 'listed' AND old.follows = '' THEN
+        start := CASE p_mode WHEN 'all' THEN 0 ELSE p_newest END;
+        DELETE FROM event_cursor;
+        INSERT INTO event_cursor VALUES (start);
+    END IF;
+    UPDATE configuration SET follows = p_mode WHERE follows <> p_mode;
+    RETURN start;
 END $$;
 
 -- Where events wait for events_apply: tables of this session, so that nobody else's lock or snapshot holds them up. They
@@ -423,13 +446,13 @@ BEGIN
     CREATE TEMP TABLE event_staging (serial bigint NOT NULL, happened bigint NOT NULL, kind "char" NOT NULL)
         ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE event_package (
-        gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, shut boolean, spelt boolean, id bigint)
+        gone bigint, made bigint, newest bigint, odd boolean, yanked boolean, shut boolean, spelt boolean, id bigint,
+        known bigint, shown boolean)
         ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_work (serial bigint, happened bigint, kind "char", package bigint) ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_file (
-        package bigint, kind "char", serial bigint, happened bigint, wheel boolean, tagset integer, mask bigint)
+    CREATE TEMP TABLE event_work (
+        serial bigint, happened bigint, kind "char", package bigint, tagset integer, mask bigint, last boolean)
         ON COMMIT DELETE ROWS;
-    CREATE TEMP TABLE event_version (id bigint, package bigint, made bigint, fresh boolean) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE event_version (id bigint, package bigint, made bigint, fresh boolean, source boolean) ON COMMIT DELETE ROWS;
     ALTER TABLE event_staging
         ADD name text NOT NULL, ADD display text NOT NULL, ADD version text, ADD sort_key bytea, ADD prerelease boolean,
         ADD legacy boolean, ADD file text, ADD tags text, ADD fits bigint,
@@ -438,21 +461,19 @@ BEGIN
     ALTER TABLE event_package ADD name text, ALTER name SET STORAGE PLAIN;
     ALTER TABLE event_work
         ADD sort_key bytea, ADD version text, ADD prerelease boolean, ADD legacy boolean, ADD file text, ADD tags text,
-        ADD fits bigint, ALTER sort_key SET STORAGE PLAIN, ALTER version SET STORAGE PLAIN, ALTER file SET STORAGE PLAIN,
+        ALTER sort_key SET STORAGE PLAIN, ALTER version SET STORAGE PLAIN, ALTER file SET STORAGE PLAIN,
         ALTER tags SET STORAGE PLAIN;
-    ALTER TABLE event_file
-        ADD sort_key bytea, ADD file text, ALTER sort_key SET STORAGE PLAIN, ALTER file SET STORAGE PLAIN;
     ALTER TABLE event_version ADD sort_key bytea, ALTER sort_key SET STORAGE PLAIN;
     EXECUTE format('GRANT INSERT ON pg_temp.event_staging TO %I', session_user);
 END $$;
 
--- Nobody else's table may stand in for ours. (By their names, as the catalogue's index has them: this is asked at each event.)
-CREATE FUNCTION staging_check() RETURNS void
+-- Nobody else's table may stand in for ours. The events' are made all together or not at all, and go all together (DISCARD):
+-- the first answers for the others. (By its name, as the catalogue's index has it: this is asked at each event.)
+CREATE FUNCTION staging_check(p_name name) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_class
-                   WHERE relname = ANY ('{event_staging,event_package,event_work,event_file,event_version,sweep_staging}')
-                       AND relnamespace = pg_my_temp_schema() AND relowner <> current_user::regrole) THEN
+                   WHERE relname = p_name AND relnamespace = pg_my_temp_schema() AND relowner <> current_user::regrole) THEN
         RAISE EXCEPTION 'this session has temporary tables of its own' USING ERRCODE = 'insufficient_privilege';
     END IF;
 END $$;
@@ -479,10 +500,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     ended bigint[];
 BEGIN
-    -- made: by the newest event that makes a package, or shows how it is spelt
-    INSERT INTO event_package (name, gone, made, newest, odd, yanked, shut, spelt, id)
+    -- made: by the newest event that makes a package, or shows how it is spelt; known: the package's own serial
+    INSERT INTO event_package (name, gone, made, newest, odd, yanked, shut, spelt, id, known, shown)
         SELECT s.name, s.gone, CASE WHEN s.made > coalesce(s.gone, 0) THEN s.made END, s.newest, s.odd, s.yanked, s.shut,
-               s.spelt, p.id
+               s.spelt, p.id, coalesce(p.serial, 0), p.live_files > 0
             FROM (SELECT name, max(serial) FILTER (WHERE kind = 'P') AS gone,
                          max(serial) FILTER (WHERE kind IN ('c', 'n', 's', 'w', 'o')) AS made,
                          max(serial) AS newest, bool_or(kind = '?') AS odd, bool_or(kind = 'y') AS yanked,
@@ -504,14 +525,30 @@ BEGIN
             ON CONFLICT (name) DO NOTHING;
         UPDATE event_package e SET id = p.id FROM package p WHERE e.id IS NULL AND p.name = e.name;
     END IF;
-    INSERT INTO event_work
-        SELECT s.serial, s.happened, s.kind, e.id, s.sort_key, s.version, s.prerelease, s.legacy, s.file, s.tags, s.fits
-            FROM event_staging s JOIN event_package e ON e.name = s.name JOIN package p ON p.id = e.id
-            WHERE s.serial > greatest(coalesce(e.gone, 0), p_cursor, p.serial);
-    IF p_analyze THEN
-        ANALYZE pg_temp.event_work (package, sort_key, kind);
-    END IF;
     RETURN ended;
+END $$;
+
+-- The events that are news of these packages. The last word on each file decides whether it is there. What a set of tags
+-- covers was judged once, and that stands.
+CREATE FUNCTION events_news(p_cursor bigint, p_kinds text, p_analyze boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_kinds LIKE '%w%' AND EXISTS (
+            SELECT FROM event_staging s WHERE s.kind = 'w' AND NOT EXISTS (SELECT FROM tagset t WHERE t.tags = s.tags)) THEN
+        INSERT INTO tagset (tags, mask)
+            SELECT s.tags, max(s.fits) FROM event_staging s JOIN event_package e ON e.name = s.name AND e.id IS NOT NULL
+                WHERE s.kind = 'w' AND s.serial > p_cursor AND NOT EXISTS (SELECT FROM tagset t WHERE t.tags = s.tags)
+                GROUP BY s.tags ORDER BY s.tags
+            ON CONFLICT DO NOTHING;
+    END IF;
+    INSERT INTO event_work (serial, happened, kind, package, sort_key, version, prerelease, legacy, file, tags, tagset, mask, last)
+        SELECT s.serial, s.happened, s.kind, e.id, s.sort_key, s.version, s.prerelease, s.legacy, s.file, s.tags, t.id, t.mask,
+               s.file IS NOT NULL AND s.serial = max(s.serial) OVER (PARTITION BY e.id, s.sort_key, s.file)
+            FROM event_staging s JOIN event_package e ON e.name = s.name LEFT JOIN tagset t ON t.tags = s.tags
+            WHERE e.id IS NOT NULL AND s.serial > greatest(coalesce(e.gone, 0), p_cursor, e.known);
+    IF p_analyze THEN
+        ANALYZE pg_temp.event_work (package, sort_key, kind, last);
+    END IF;
 END $$;
 
 -- Spellings, the serial up to which each package is known, and which are to be compared with PyPI at once.
@@ -549,27 +586,6 @@ BEGIN
     RETURN ended;
 END $$;
 
--- The last word on each file decides whether it is there. What a set of tags covers was judged once, and that stands.
-CREATE FUNCTION events_files(p_kinds text, p_analyze boolean) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF p_kinds LIKE '%w%' THEN
-        INSERT INTO tagset (tags, mask)
-            SELECT w.tags, max(w.fits) FROM event_work w
-                WHERE w.kind = 'w' AND NOT EXISTS (SELECT FROM tagset t WHERE t.tags = w.tags) GROUP BY w.tags ORDER BY w.tags
-            ON CONFLICT DO NOTHING;
-    END IF;
-    INSERT INTO event_file (package, sort_key, file, kind, serial, happened, wheel, tagset, mask)
-        SELECT f.package, f.sort_key, f.file, f.kind, f.serial, f.happened, f.tags IS NOT NULL, t.id, t.mask
-            FROM (SELECT DISTINCT ON (package, sort_key, file) package, sort_key, file, kind, serial, happened, tags
-                      FROM event_work WHERE kind IN ('s', 'w', 'F') AND file IS NOT NULL
-                      ORDER BY package, sort_key, file, serial DESC) f
-                LEFT JOIN tagset t ON t.tags = f.tags;
-    IF p_analyze THEN
-        ANALYZE pg_temp.event_file (package, sort_key, kind);
-    END IF;
-END $$;
-
 -- The sdists of a version in the order in which they came: the one to build from is the last .tar.gz, or else the last.
 CREATE FUNCTION sdist_choose(p_sdists text[]) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
@@ -596,28 +612,23 @@ BEGIN
         SELECT DISTINCT ON (package, sort_key) package, sort_key, version, prerelease, legacy, happened, serial
             FROM event_work WHERE kind IN ('n', 's', 'w', 'o') ORDER BY package, sort_key, serial),
     made AS MATERIALIZED (
-        SELECT package, sort_key, count(*) FILTER (WHERE kind = 's') AS sdists, max(file) FILTER (WHERE kind = 's') AS sdist,
+        SELECT package, sort_key, array_agg(file ORDER BY serial) FILTER (WHERE kind = 's') AS sdists,
                max(happened) FILTER (WHERE kind = 's') AS uploaded, bit_or(mask) FILTER (WHERE kind = 'w') AS covered
-            FROM event_file WHERE kind IN ('s', 'w') GROUP BY package, sort_key),
-    several AS (
-        SELECT f.package, f.sort_key, array_agg(f.file ORDER BY f.serial) AS sdists
-            FROM made m JOIN event_file f ON f.package = m.package AND f.sort_key = m.sort_key
-            WHERE m.sdists > 1 AND f.kind = 's' GROUP BY f.package, f.sort_key),
+            FROM event_work WHERE last AND kind IN ('s', 'w') GROUP BY package, sort_key),
     fresh AS (
         INSERT INTO version (package, version, sort_key, released, prerelease, legacy, wanted, sdist, other_sdists, uploaded,
                              covered_mask)
             SELECT f.package, f.version, f.sort_key, to_timestamp(f.happened), f.prerelease, f.legacy,
                    p_all OR (SELECT follow <> 'no' FROM package WHERE id = f.package),
-                   CASE WHEN m.sdists > 1 THEN sdist_choose(o.sdists) ELSE m.sdist END,
-                   CASE WHEN m.sdists > 1 THEN array_remove(o.sdists, sdist_choose(o.sdists)) END,
+                   CASE WHEN cardinality(m.sdists) > 1 THEN sdist_choose(m.sdists) ELSE m.sdists[1] END,
+                   CASE WHEN cardinality(m.sdists) > 1 THEN array_remove(m.sdists, sdist_choose(m.sdists)) END,
                    to_timestamp(m.uploaded), coalesce(m.covered, 0)
                 FROM first f LEFT JOIN made m ON m.package = f.package AND m.sort_key = f.sort_key
-                    LEFT JOIN several o ON o.package = f.package AND o.sort_key = f.sort_key
                 ORDER BY f.serial
             ON CONFLICT (package, sort_key) DO NOTHING
-            RETURNING id, package, sort_key)
-    INSERT INTO event_version (id, package, sort_key, made, fresh)
-        SELECT n.id, n.package, n.sort_key, f.serial, true
+            RETURNING id, package, sort_key, sdist)
+    INSERT INTO event_version (id, package, sort_key, made, fresh, source)
+        SELECT n.id, n.package, n.sort_key, f.serial, true, n.sdist IS NOT NULL
             FROM fresh n JOIN first f ON f.package = n.package AND f.sort_key = n.sort_key;
     IF p_analyze THEN
         ANALYZE pg_temp.event_version (id, package, sort_key);
@@ -634,8 +645,8 @@ BEGIN
     WITH told AS (
         SELECT e.id AS version, array_agg(f.file ORDER BY f.serial) FILTER (WHERE f.kind = 's') AS came,
                array_agg(f.file) AS touched, max(f.happened) FILTER (WHERE f.kind = 's') AS uploaded
-            FROM event_version e JOIN event_file f ON f.package = e.package AND f.sort_key = e.sort_key
-            WHERE NOT e.fresh AND NOT f.wheel
+            FROM event_version e JOIN event_work f ON f.package = e.package AND f.sort_key = e.sort_key
+            WHERE NOT e.fresh AND f.last AND f.tags IS NULL
             GROUP BY e.id),
     sets AS MATERIALIZED (
         SELECT t.version, t.uploaded, v.sdist AS old,
@@ -643,7 +654,9 @@ BEGIN
                           WHERE s IS NOT NULL AND s <> ALL (t.touched) ORDER BY place) || coalesce(t.came, '{}') AS sdists
             FROM told t JOIN version v ON v.id = t.version),
     chosen AS MATERIALIZED (
-        SELECT s.*, c.sdist, c.sdist IS DISTINCT FROM s.old AS other FROM sets s CROSS JOIN LATERAL sdist_choose(s.sdists) c (sdist)),
+        SELECT s.*, c.sdist, c.sdist IS DISTINCT FROM s.old AS other
+            FROM sets s CROSS JOIN LATERAL (
+                SELECT CASE WHEN cardinality(s.sdists) > 1 THEN sdist_choose(s.sdists) ELSE s.sdists[1] END) c (sdist)),
     changed AS (
         UPDATE version v SET sdist = c.sdist, other_sdists = nullif(array_remove(c.sdists, c.sdist), '{}'),
                 uploaded = greatest(v.uploaded, to_timestamp(c.uploaded)),
@@ -662,24 +675,28 @@ BEGIN
 END $$;
 
 -- The wheels of all versions. What covers those that were there before is worked out anew; answers which that changed.
-CREATE FUNCTION events_wheels(p_some_known boolean) RETURNS bigint[]
+CREATE FUNCTION events_wheels(p_kinds text, p_some_known boolean) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
 DECLARE
     told bigint[];
     versions bigint[];
 BEGIN
-    DELETE FROM version_wheel k USING event_file f JOIN event_version e ON e.package = f.package AND e.sort_key = f.sort_key
-        WHERE f.kind = 'F' AND f.wheel AND k.version = e.id AND k.tagset = f.tagset AND k.name = wheel_hash(f.file);
+    IF p_kinds LIKE '%F%' THEN
+        DELETE FROM version_wheel k USING event_work f JOIN event_version e ON e.package = f.package AND e.sort_key = f.sort_key
+            WHERE f.last AND f.kind = 'F' AND f.tags IS NOT NULL
+                AND k.version = e.id AND k.tagset = f.tagset AND k.name = wheel_hash(f.file);
+    END IF;
     INSERT INTO version_wheel (version, tagset, name)
         SELECT e.id, f.tagset, wheel_hash(f.file)
-            FROM event_file f JOIN event_version e ON e.package = f.package AND e.sort_key = f.sort_key WHERE f.kind = 'w'
+            FROM event_work f JOIN event_version e ON e.package = f.package AND e.sort_key = f.sort_key
+            WHERE f.last AND f.kind = 'w'
         ON CONFLICT DO NOTHING;
     IF NOT p_some_known THEN
         RETURN '{}';
     END IF;
     told := ARRAY (
-        SELECT DISTINCT e.id FROM event_version e JOIN event_file f ON f.package = e.package AND f.sort_key = e.sort_key
-            WHERE NOT e.fresh AND f.wheel);
+        SELECT DISTINCT e.id FROM event_version e JOIN event_work f ON f.package = e.package AND f.sort_key = e.sort_key
+            WHERE NOT e.fresh AND f.last AND f.tags IS NOT NULL);
     WITH covered AS MATERIALIZED ( -- looked up, row by row: nobody reads all sets of tags, or all versions, for a few
         SELECT u.id, (SELECT coalesce(bit_or((SELECT t.mask FROM tagset t WHERE t.id = k.tagset)), 0)
                           FROM version_wheel k WHERE k.version = u.id) AS mask
@@ -772,56 +789,75 @@ BEGIN
     PERFORM events_expire(p_retention_ms);
 END $$;
 
--- The pages that the batch makes stale, in the order of page_stale; quiet: only of packages that have something of ours.
+-- The pages that the batch makes stale, the index first and in the order of their keys; quiet: only of packages that have
+-- something of ours.
 CREATE FUNCTION events_pages(p_quiet boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO stale_page (kind, key)
-        SELECT kind, key FROM (
-            SELECT k.place, k.kind, p.name AS key
-                FROM (SELECT DISTINCT package FROM event_work) w JOIN package p ON p.id = w.package
-                    CROSS JOIN (VALUES (1, 'index'), (2, 'project')) k (place, kind)
-                WHERE p.live_files > 0 OR k.kind = 'project' AND NOT p_quiet
-            UNION ALL SELECT 3, 'home', '') pages
-            ORDER BY place, key
+        SELECT 'index', name FROM event_package WHERE id IS NOT NULL AND newest > known AND shown
+        UNION ALL
+        SELECT 'project', name FROM event_package WHERE id IS NOT NULL AND newest > known AND (shown OR NOT p_quiet)
+        ORDER BY 1, 2
         ON CONFLICT (kind, key) DO UPDATE SET generation = excluded.generation;
+    PERFORM home_stale();
 END $$;
 
--- Applies what COPY has put into event_staging: the events after p_from up to p_to. What was applied before is passed over,
--- so that a repetition changes nothing. p_all: of all packages, else of followed ones; p_quiet: the history is read, and
--- packages that have nothing of ours get their pages at its end.
+-- Events that are few, as COPY would take them, a line each: for one, COPY costs more than all the rest of a small transaction.
+-- (They hold no control characters: but for the backslash, and null as \N, nothing is escaped.)
+CREATE FUNCTION events_put(p_rows text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO event_staging (serial, happened, kind, name, display, version, sort_key, prerelease, legacy, file, tags, fits)
+        SELECT f[1]::bigint, f[2]::bigint, f[3]::"char", f[4], replace(f[5], '\\', '\'), replace(f[6], '\\', '\'),
+               replace(f[7], '\\', '\')::bytea, f[8]::boolean, f[9]::boolean, replace(f[10], '\\', '\'),
+               replace(f[11], '\\', '\'), f[12]::bigint
+            FROM (SELECT string_to_array(line, E'\t', '\N') AS f FROM string_to_table(rtrim(p_rows, E'\n'), E'\n') line) rows;
+END $$;
+
+-- Applies the events after p_from up to p_to: those in p_rows, or else what COPY has put into event_staging. What was applied
+-- before is passed over, so that a repetition changes nothing. p_all: of all packages, else of followed ones; p_quiet: the
+-- history is read, and packages that have nothing of ours get their pages at its end.
 -- `ended`: attempts that somebody must stop, for PyPI does not want what they build to be had; `jobs`: there may be work.
 -- Most of the time one event comes, so that each step is left out that has nothing to do for the kinds of events there are.
-CREATE FUNCTION events_apply(p_from bigint, p_to bigint, p_all boolean, p_quiet boolean)
+CREATE FUNCTION events_apply(p_from bigint, p_to bigint, p_all boolean, p_quiet boolean, p_rows text DEFAULT NULL)
     RETURNS TABLE (applied bigint, ended bigint[], jobs boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET jit = off SET work_mem = '64MB' SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     policy configuration;
+    before bigint;              -- the cursor
     kinds text;
     some_known boolean;
     anew boolean;               -- the server is told how the events lie
+    born bigint[];              -- versions that are new,
+    sources bigint[];           -- and those of them that can be built
     changed bigint[] := '{}';   -- versions whose jobs may be others now
 BEGIN
     SELECT * INTO policy FROM configuration FOR NO KEY UPDATE;
-    PERFORM staging_check();
-    IF p_from > policy.pypi_serial THEN
-        RAISE EXCEPTION 'events up to % are missing before %', p_from, policy.pypi_serial
+    before := events_cursor();
+    IF p_rows IS NOT NULL AND to_regclass('pg_temp.event_staging') IS NULL THEN
+        PERFORM events_open();
+    END IF;
+    PERFORM staging_check('event_staging');
+    IF p_rows IS NOT NULL THEN
+        PERFORM events_put(p_rows);
+    END IF;
+    IF p_from > before THEN
+        RAISE EXCEPTION 'events up to % are missing before %', p_from, before
             USING ERRCODE = 'object_not_in_prerequisite_state'; -- none of these events is to blame
     END IF;
     SELECT coalesce(sum(events), 0), coalesce(string_agg(kind::text, ''), '') INTO applied, kinds
-        FROM (SELECT kind, count(*) AS events FROM event_staging WHERE serial > policy.pypi_serial GROUP BY kind) k;
+        FROM (SELECT kind, count(*) AS events FROM event_staging WHERE serial > before GROUP BY kind) k;
     anew := events_analyze(applied);
-    ended := events_packages(policy.pypi_serial, kinds, p_all, anew);
+    ended := events_packages(before, kinds, p_all, anew);
+    PERFORM events_news(before, kinds, anew);
     IF kinds LIKE '%R%' THEN
         ended := ended || events_releases_gone();
     END IF;
-    IF kinds ~ '[swF]' THEN
-        PERFORM events_files(kinds, anew);
-    END IF;
     some_known := events_versions(p_all, anew);
     IF kinds ~ '[wF]' THEN
-        changed := events_wheels(some_known);
+        changed := events_wheels(kinds, some_known);
     END IF;
     IF some_known AND kinds ~ '[sF]' THEN
         changed := changed || events_old_sdists();
@@ -833,9 +869,13 @@ BEGIN
     IF changed <> '{}' THEN
         PERFORM FROM version WHERE id = ANY (changed) ORDER BY id FOR NO KEY UPDATE;
     END IF;
-    changed := changed || ARRAY (SELECT id FROM event_version WHERE fresh ORDER BY id);
+    SELECT coalesce(array_agg(id ORDER BY id), '{}'), coalesce(array_agg(id ORDER BY id) FILTER (WHERE source), '{}')
+        INTO born, sources FROM event_version WHERE fresh;
+    IF changed <> '{}' OR born <> '{}' THEN
+        PERFORM skips_strike(changed || born);
+    END IF;
+    changed := changed || sources;
     IF changed <> '{}' THEN
-        PERFORM skips_strike(changed);
         PERFORM jobs_settle(changed);
     END IF;
     IF kinds ~ '[FyqQ]' THEN
@@ -843,12 +883,17 @@ BEGIN
     END IF;
     PERFORM events_pages(p_quiet);
     IF policy.event_retention_ms > 0 THEN
-        PERFORM events_keep(policy.pypi_serial, policy.event_retention_ms);
+        PERFORM events_keep(before, policy.event_retention_ms);
     END IF;
     IF policy.reads_history AND NOT p_quiet THEN
         PERFORM people_pages_stale();
     END IF;
-    UPDATE configuration SET pypi_serial = greatest(pypi_serial, p_to), reads_history = p_quiet;
+    IF policy.reads_history <> p_quiet THEN
+        UPDATE configuration SET reads_history = p_quiet;
+    END IF;
+    IF p_to > before THEN
+        PERFORM events_cursor_move(before, p_to);
+    END IF;
     jobs := changed <> '{}';
     RETURN NEXT;
 END $$;
@@ -862,7 +907,7 @@ BEGIN
         CREATE TEMP TABLE sweep_staging (name text NOT NULL, serial bigint NOT NULL);
         EXECUTE format('GRANT INSERT ON pg_temp.sweep_staging TO %I', session_user);
     END IF;
-    PERFORM staging_check();
+    PERFORM staging_check('sweep_staging');
     DELETE FROM pg_temp.sweep_staging;
 END $$;
 
@@ -872,9 +917,10 @@ CREATE FUNCTION sweep_apply(p_period_ms bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET jit = off AS $$
 DECLARE
     policy configuration;
+    applied bigint := events_cursor();
     odd bigint;
 BEGIN
-    PERFORM staging_check();
+    PERFORM staging_check('sweep_staging');
     SELECT * INTO policy FROM configuration;
     IF policy.follows = 'all' AND (SELECT count(*) FROM sweep_staging) < (SELECT count(*) FROM package) / 2 THEN
         DELETE FROM sweep_staging;
@@ -883,14 +929,14 @@ BEGIN
     IF policy.follows = 'all' THEN
         INSERT INTO package (name, display)
             SELECT DISTINCT s.name, s.name FROM sweep_staging s
-                WHERE s.serial <= policy.pypi_serial AND NOT EXISTS (SELECT FROM package p WHERE p.name = s.name)
+                WHERE s.serial <= applied AND NOT EXISTS (SELECT FROM package p WHERE p.name = s.name)
                 ORDER BY s.name
             ON CONFLICT (name) DO NOTHING;
     END IF;
     WITH differing AS (
         SELECT p.id FROM package p LEFT JOIN sweep_staging s ON s.name = p.name
             WHERE (policy.follows = 'all' OR p.follow <> 'no') AND p.refresh_at IS NULL
-                AND (s.name IS NULL OR s.serial > p.serial AND s.serial <= policy.pypi_serial)
+                AND (s.name IS NULL OR s.serial > p.serial AND s.serial <= applied)
             ORDER BY p.id),
     marked AS (
         UPDATE package SET refresh_at = now() + make_interval(secs => random() * p_period_ms / 1000.0)

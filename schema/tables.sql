@@ -6,17 +6,28 @@
 CREATE SCHEMA piwheels;
 SET LOCAL search_path = piwheels;
 
+-- What a CHECK of a table would say: the server reads and prepares those anew for each statement that touches a row, whichever
+-- columns it changes, and for these that took a tenth of an event. A domain's it keeps, and asks where the value is set.
+CREATE DOMAIN package_name AS text CHECK (length(value) BETWEEN 1 AND 255);  -- normalised, PEP 503
+CREATE DOMAIN package_follow AS text CHECK (value IN ('no', 'new', 'all'));
+CREATE DOMAIN page_kind AS text CHECK (value IN ('root', 'index', 'project', 'home'));
+
 -- One row: what this database is.
 CREATE TABLE configuration (
     one         boolean PRIMARY KEY DEFAULT true CHECK (one),
     version     text NOT NULL,               -- of piwheels; the master's must equal it
     level       integer NOT NULL,            -- of this schema
-    pypi_serial bigint NOT NULL DEFAULT 0,   -- last event of PyPI that was applied
     follows     text NOT NULL DEFAULT '' CHECK (follows IN ('', 'listed', 'all')),  -- which packages' events
     builds      text NOT NULL DEFAULT 'missing' CHECK (builds IN ('missing', 'all')),  -- what PyPI has, too?
     settle_ms   bigint NOT NULL DEFAULT 300000, -- a version is taken up when its upload is so old
     reads_history boolean NOT NULL DEFAULT false, -- pages for people wait until PyPI's history has been read
     event_retention_ms bigint NOT NULL DEFAULT 0 -- how long events are kept; 0: they are not
+);
+
+-- The last event of PyPI that was applied is the highest of these; without any, none was. Rows are put in, and never updated:
+-- while somebody holds a snapshot, as a backup does, each event would step over all that one row has been since.
+CREATE TABLE event_cursor (
+    serial bigint PRIMARY KEY
 );
 
 -- PyPI's events as they were understood, if configuration says that they are kept: for people, nothing here reads them.
@@ -46,10 +57,10 @@ CREATE TABLE target (
 
 CREATE TABLE package (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name       text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 255),  -- normalised, PEP 503
+    name       package_name NOT NULL UNIQUE,
     display    text NOT NULL,                -- the newest spelling
     summary    text,                         -- null: not known yet; '': it has none
-    follow     text NOT NULL DEFAULT 'no' CHECK (follow IN ('no', 'new', 'all')),
+    follow     package_follow NOT NULL DEFAULT 'no',
     skip       text,                         -- why nothing of it is built
     serial     bigint NOT NULL DEFAULT 0,    -- X-PyPI-Last-Serial of what we know
     etag       text NOT NULL DEFAULT '',     -- of PyPI's page
@@ -275,10 +286,11 @@ CREATE TABLE preinstalled (
 -- Pages that must be written again. A writer removes the row only if its generation is the one it rendered.
 CREATE SEQUENCE page_generation;
 CREATE TABLE stale_page (
-    kind       text NOT NULL CHECK (kind IN ('root', 'index', 'project', 'home')),
+    kind       page_kind NOT NULL,
     key        text NOT NULL,                -- 'index', 'project': the package; 'root', 'home': ''
     generation bigint NOT NULL DEFAULT nextval('page_generation'),
     since      timestamptz NOT NULL DEFAULT now(),
+    taken      boolean NOT NULL DEFAULT false, -- of 'home': its writer has begun to read since it became stale
     PRIMARY KEY (kind, key)
 );
 CREATE INDEX stale_page_since ON stale_page ((kind = 'project'), since);

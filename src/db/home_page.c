@@ -121,6 +121,12 @@ static void decode_home(struct db_call *c, const struct pg_result *result)
     }
 }
 
+void db_home_take(struct db *db, struct db_call *c, void (*done)(struct db_call *c, int error))
+{
+    call_init(c, NULL, NULL, done);
+    call_send(c, db->pages, "SELECT piwheels.home_take()", NULL);
+}
+
 void db_home(struct db *db, struct db_call *c, struct db_home *out,
              void (*done)(struct db_call *c, int error))
 {

@@ -74,6 +74,11 @@ static int write_project(struct page *p)
     return tree_write_project(p->output, p->key, &p->project, p->site_url, &p->trouble);
 }
 
+static void take_home(struct page *p)
+{
+    db_home_take(p->db, &p->call, on_answer);
+}
+
 static void read_home(struct page *p)
 {
     db_home(p->db, &p->call, &p->home, on_answer);
@@ -88,7 +93,7 @@ static const struct page_kind kinds[] = {
     {"root", read_root, write_root, read_all_targets},
     {"index", read_index, write_index, read_all_targets},
     {"project", read_project, write_project, NULL},
-    {"home", read_home, write_home, NULL},
+    {"home", take_home, write_home, read_home},
 };
 
 /* ---- the steps, in order -------------------------------------------------------------------------- */

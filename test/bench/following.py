@@ -76,7 +76,7 @@ class Watch(threading.Thread):
             for pid, _ in rows:
                 with contextlib.suppress(OSError):
                     self.cpu[pid] = cpu_seconds(pid)
-            cursor.execute("SELECT pypi_serial FROM piwheels.configuration")
+            cursor.execute("SELECT coalesce(max(serial), 0) FROM piwheels.event_cursor")
             if cursor.fetchone()[0] >= self.newest:
                 break
             time.sleep(0.01)

@@ -58,7 +58,8 @@ FILL = ["""
                 AND CASE WHEN v.built_mask = 1 THEN t > 0 WHEN v.built_mask = 0 THEN t = v.failed_mask ELSE false END
             ORDER BY t, rank, v.id""", """
     SELECT setval('attempt_id', 2 * {versions})""", """
-    UPDATE configuration SET pypi_serial = 1, follows = 'all', settle_ms = 0"""]
+    INSERT INTO event_cursor VALUES (1)""", """
+    UPDATE configuration SET follows = 'all', settle_ms = 0"""]
 
 
 def milliseconds(work):
@@ -145,26 +146,33 @@ class Grown:
         tags, fits = ("py3-none-any", 15) if kind == "w" else (None, None)
         return [kind, name, name, f"1.{number}", "\\\\x" + number.to_bytes(4, "big").hex(), "f", "f", file, tags, fits]
 
-    def event(self):
+    def apply(self, cursor):
+        """Milliseconds of the statement."""
         fields = [self.serial + 1, 1_700_000_000, *self.an_event()]
         line = "\t".join("\\N" if field is None else str(field) for field in fields) + "\n"
-        with self.service.cursor() as cursor:
-            cursor.execute("SELECT")    # begins the transaction
-            started = time.perf_counter()
-            cursor.copy_expert("SELECT piwheels.events_open(); COPY pg_temp.event_staging FROM STDIN; "
-                               f"SELECT * FROM piwheels.events_apply({self.serial}, {self.serial + 1}, true, false)", Line(line))
-            answered = time.perf_counter()
-            self.service.commit()
-        ended = time.perf_counter()
+        taken = milliseconds(lambda: cursor.execute("SELECT * FROM piwheels.events_apply(%s, %s, true, false, %s)",
+                                                    (self.serial, self.serial + 1, line)))
         self.serial += 1
-        if self.serial % 100 == 0:
-            assert int(self.postgres.psql("SELECT pypi_serial FROM piwheels.configuration", self.name)) == self.serial
-        return (answered - started) * 1000, (ended - started) * 1000
+        return taken
+
+    def event(self):
+        """Milliseconds of one event in a transaction that is begun before and committed after, and of another one whose statement
+        is its own transaction, as the master's is."""
+        with self.service.cursor() as cursor:
+            cursor.execute("SELECT")
+            statement = self.apply(cursor)
+            self.service.commit()
+            self.service.autocommit = True
+            whole = self.apply(cursor)
+            self.service.autocommit = False
+        if self.serial % 100 == 1:
+            assert int(self.postgres.psql("SELECT max(serial) FROM piwheels.event_cursor", self.name)) == self.serial
+        return statement, whole
 
     # ---- measuring ----
 
     def measure(self, ask, count, seconds=0):
-        """So many times, or so long: the times of the statements, and with their commits."""
+        """So many times, or so long: the times of statements, and with their commits."""
         times = []
         until = time.monotonic() + seconds
         while len(times) < count or time.monotonic() < until:
@@ -189,17 +197,6 @@ class Grown:
             with self.service, self.service.cursor() as cursor:
                 cursor.execute("INSERT INTO bench_commit VALUES (1)")
         return [milliseconds(commit) for _ in range(count)]
-
-
-class Line:
-    """As a file that can only be read."""
-
-    def __init__(self, text):
-        self.rest = text
-
-    def read(self, size):
-        part, self.rest = self.rest[:size], self.rest[size:]
-        return part
 
 
 @functools.lru_cache(maxsize=None)

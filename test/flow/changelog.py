@@ -8,10 +8,10 @@ def quoted(text):
 def tell(farm, *events):
     """Applies events in one transaction: (kind, package, version or None), with the kinds of event_staging. Versions have the
     sort keys that Farm.order gives them."""
-    serial = int(farm.sql("SELECT greatest(pypi_serial, (SELECT max(serial) FROM package)) FROM configuration"))
+    serial = int(farm.sql("SELECT greatest((SELECT max(serial) FROM event_cursor), (SELECT max(serial) FROM package), 0)"))
     rows = [f"({serial + at}, 1700000000 + {serial + at}, '{kind}', '{package}', '{package}', {quoted(version)}, {quoted(version)}, "
             "false, false)" for at, (kind, package, version) in enumerate(events, 1)]
-    farm.sql(f"""BEGIN; UPDATE configuration SET pypi_serial = {serial};
+    farm.sql(f"""BEGIN; DELETE FROM event_cursor; INSERT INTO event_cursor VALUES ({serial});
         SELECT events_open();
         INSERT INTO pg_temp.event_staging (serial, happened, kind, name, display, version, sort_key, prerelease, legacy)
             VALUES {', '.join(rows)};

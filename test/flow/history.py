@@ -44,7 +44,7 @@ def asked_again_and_again(farm):
         cursor = connection.cursor()
 
         def serial():
-            cursor.execute("SELECT pypi_serial FROM piwheels.configuration")
+            cursor.execute("SELECT coalesce(max(serial), 0) FROM piwheels.event_cursor")
             return cursor.fetchone()[0]
         yield serial
 

@@ -28,7 +28,7 @@ def newest(pypi):
 
 
 def wait_read(farm):
-    farm.wait_sql("SELECT pypi_serial FROM configuration", newest(farm.pypi))
+    farm.wait_sql("SELECT max(serial) FROM event_cursor", newest(farm.pypi))
 
 
 def follow(farm, *options, **more):

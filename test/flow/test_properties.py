@@ -49,7 +49,8 @@ EMPTY = """
     DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.target;
     DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
     DELETE FROM piwheels.version_wheel;
-    UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0;
+    DELETE FROM piwheels.event_cursor;
+    UPDATE piwheels.configuration SET follows = '', builds = 'missing', settle_ms = 0;
     SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace"""
 
 
@@ -111,6 +112,9 @@ class Universe:
             "ft"[number == PRERELEASE] if number else None,
             "ft"[number == "junk"] if number else None, file, tags, self.fits(tags) if tags else None))
             for serial, happened, kind, name, display, number, file, tags in rows]
+        if len(lines) < 5:
+            return self.run("SELECT * FROM piwheels.events_apply(%s, %s, true, %s, %s)", start, rows[-1][0], start % 2 == 0,
+                            "\n".join(lines) + "\n")
         copy = "COPY pg_temp.event_staging FROM STDIN"
         apply = f"SELECT * FROM piwheels.events_apply({start}, {rows[-1][0]}, true, {start % 2 == 0})"
         self.service.autocommit = False

@@ -1,4 +1,5 @@
 """The rules in schema/functions.sql, each called as the service's user would."""
+import contextlib
 import itertools
 import json
 import re
@@ -13,7 +14,7 @@ ALL = (1 << 63) - 1
 SHA = "ab" * 32
 FRONTS = "array_fill(0::bigint, ARRAY[64]), array_fill(0::bigint, ARRAY[64])"  # claims look at the whole queue
 OTHER_SHA = "cd" * 32
-TABLES = ("build", "configuration", "dependency", "file", "job", "override", "package", "package_alias", "preinstalled", "skip_reason", "skip_rule",
+TABLES = ("build", "configuration", "dependency", "event_cursor", "file", "job", "override", "package", "package_alias", "preinstalled", "skip_reason", "skip_rule",
           "slave", "stale_page", "tagset", "tally", "target", "version", "version_wheel", "withdrawn_file")
 
 
@@ -126,7 +127,8 @@ def world(postgres, schema):
         DELETE FROM piwheels.slave; DELETE FROM piwheels.target;
         DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
         DELETE FROM piwheels.version_wheel;
-        UPDATE piwheels.configuration SET pypi_serial = 0, follows = '', builds = 'missing', settle_ms = 0, reads_history = false,
+        DELETE FROM piwheels.event_cursor;
+        UPDATE piwheels.configuration SET follows = '', builds = 'missing', settle_ms = 0, reads_history = false,
             event_retention_ms = 0;
         SELECT setval(oid::regclass, 1, false) FROM pg_class
             WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace;
@@ -719,6 +721,36 @@ def test_a_page_that_became_stale_again_meanwhile_stays_stale(three):
     assert three.stale() == [("root", "")]
 
 
+HOME = "SELECT generation, taken, xmin::text FROM piwheels.stale_page WHERE kind = 'home'"
+
+
+def test_the_front_page_that_is_stale_is_left_as_it_is_until_its_writer_begins(one):
+    one.end(one.claim()["attempt"], "farm")
+    (before,) = one.rows(HOME)
+    one.end(one.claim()["attempt"], "farm")
+    assert one.rows(HOME) == [before] and before[1] == "f"
+    one.rows("SELECT piwheels.home_take()")
+    one.end(one.claim()["attempt"], "farm")     # what the writer may have read already
+    (after,) = one.rows(HOME)
+    assert after[0] > before[0] and after[1] == "f"
+    assert one.one(f"SELECT piwheels.page_written('home', '', {before[0]})") == "f"
+    one.rows("SELECT piwheels.home_take()")
+    assert one.one(f"SELECT piwheels.page_written('home', '', {after[0]})") == "t"
+    assert one.rows(HOME) == []
+
+
+def test_the_writer_of_the_front_page_waits_for_what_made_it_stale(one):
+    one.end(one.claim()["attempt"], "farm")
+    attempt = one.claim()["attempt"]
+    with contextlib.closing(psycopg2.connect(one.postgres.dsn(one.name, "piwheels"))) as other, other.cursor() as cursor:
+        cursor.execute(f"SELECT piwheels.builds_end(ARRAY[{attempt}], '{{farm}}', '{{x}}', '{{x}}', '{{1}}', '{{1}}', '{{1}}', '{{1}}', '{{0}}')")
+        assert "lock timeout" in one.fails("SET lock_timeout = '10ms'; SELECT piwheels.home_take()")
+        other.commit()
+    one.rows("SELECT piwheels.home_take()")
+    assert one.rows("SELECT taken FROM piwheels.stale_page WHERE kind = 'home'") == [("t",)]
+
+
+
 # ---- states that nothing above shows ----
 
 def test_a_skip_tells_its_reason(one):
@@ -1244,7 +1276,7 @@ def test_events_are_kept_until_they_are_too_old(log):
     log.apply(*release("1.0"), again=True)
     assert kept_events(log.world) == [("1", "n", "x", "1.0", ""), ("2", "s", "x", "1.0", "x-1.0.tar.gz")]
     log.serial = 99_999
-    log.world.postgres.psql("UPDATE piwheels.configuration SET pypi_serial = 99999", log.world.name)
+    log.world.postgres.psql("INSERT INTO piwheels.event_cursor VALUES (99999)", log.world.name)
     log.apply(*release("2.0"))      # into the next partition
     assert [row[0] for row in kept_events(log.world)] == ["1", "2", "100000", "100001"]
     log.world.rows(f"SELECT piwheels.policy_set('missing', 0, {moment})")
@@ -1265,12 +1297,47 @@ def test_old_events_that_somebody_reads_go_the_next_time(log):
     assert kept_events(log.world) == []
 
 
+def test_few_events_may_go_along_with_the_statement(log):
+    """As COPY would take them; texts may hold backslashes, and what looks like null."""
+    few = ("3\t1700000003\tc\tx\tX\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n"
+           "5\t1700000005\ts\tx\tX\t1.0\\\\N\t\\\\x0a\tt\tf\t\\\\N.tar.gz\t\\N\t\\N\n"
+           "6\t1700000006\tw\tx\tX\t1.0\\\\N\t\\\\x0a\tt\tf\tx.whl\tpy3-none-any\t3\n")
+    apply = f"SELECT * FROM piwheels.events_apply(0, 9, true, false, $rows${few}$rows$)"
+    assert log.world.rows(apply) == [("3", "{}", "t")]
+    assert log.world.rows("SELECT p.display, v.version, v.sort_key, v.prerelease, v.sdist, v.covered_mask, v.released = to_timestamp(1700000005) "
+                          "FROM piwheels.version v JOIN piwheels.package p ON p.id = v.package") == [
+        ("X", "1.0\\N", "\\x0a", "t", "\\N.tar.gz", "3", "t")]
+    assert log.world.rows(apply) == [("0", "{}", "f")]
+    assert log.world.rows("SELECT * FROM piwheels.events_apply(9, 12, true, false, '')") == [("0", "{}", "f")]
+    assert log.world.one("SELECT max(serial) FROM piwheels.event_cursor") == "12"
+
+
+def test_the_cursor_leaves_no_more_behind_than_came_in_a_thousand_serials(log):
+    def move(*serials):
+        for serial in serials:
+            log.world.rows(f"SELECT piwheels.events_apply({log.serial}, {serial}, true, false, '')")
+            log.serial = serial
+        return [row[0] for row in log.world.rows("SELECT serial FROM piwheels.event_cursor ORDER BY serial")]
+    assert move(5, 998, 999) == ["0", "5", "998", "999"]
+    assert move(1000, 1001) == ["1000", "1001"]
+    assert move(70_000) == ["70000"]
+    assert move(1_000_000, 1_000_001, 2_000_000) == ["2000000"]
+
+
+def test_who_goes_over_to_all_packages_reads_the_history_again(log):
+    log.apply(*release("1.0"))
+    log.world.rows("SELECT piwheels.follow_begin('listed', 7)")
+    assert log.world.one("SELECT piwheels.follow_begin('listed', 8)") == "2"    # as far as it was
+    assert log.world.one("SELECT piwheels.follow_begin('all', 9)") == "0"
+    assert log.world.rows("SELECT serial FROM piwheels.event_cursor") == [("0",)]
+
+
 def test_events_that_leave_a_gap_are_refused(log):
     assert "are missing" in log.world.fails("BEGIN; SELECT piwheels.events_open(); "
                                             "SELECT * FROM piwheels.events_apply(7, 8, true, false); COMMIT;")
 
 
-@pytest.mark.parametrize("name", ["event_package", "event_work", "event_file", "event_version"])
+@pytest.mark.parametrize("name", ["event_package", "event_work", "event_version"])
 def test_nobody_else_can_put_a_table_in_the_place_of_ours(log, name):
     work = "SELECT piwheels.events_open(); SELECT * FROM piwheels.events_apply(0, 1, true, false)"
     assert "already exists" in log.world.fails(f"CREATE TEMP VIEW {name} AS SELECT 1; {work}")

@@ -49,7 +49,7 @@ def test_what_the_json_api_does_not_have_has_no_summary(farm, pypi):
 def test_only_packages_with_a_page_of_ours_are_asked_about(farm, pypi):
     farm.start_master(follow="all")
     newest = pypi.sql("SELECT max(serial) FROM event")[0][0]
-    farm.wait_sql("SELECT pypi_serial FROM configuration", str(newest))
+    farm.wait_sql("SELECT max(serial) FROM event_cursor", str(newest))
     farm.add("piwtest-pure")
     farm.wait_sql("SELECT summary FROM package WHERE name = 'piwtest-pure'", "Pure Python, in several versions")
     assert asked(pypi) == {"/pypi/piwtest-pure/json"}
