@@ -15,10 +15,13 @@
 #include <uv.h>
 
 #include "core/buf.h"
+#include "handshakes.h"
 #include "io/key.h"
 
 #define TRANSPORT_READ_BYTES (64 * 1024)  /* of one read of a socket */
 #define TRANSPORT_BURST_BYTES (96 * 1024) /* most that `received` gives, in one call or several, after read(off) */
+#define TLS_HANDSHAKE 22                  /* content types of a record: RFC 8446, 5.1 */
+#define TLS_ALERT 21
 
 struct transport;
 
@@ -53,9 +56,9 @@ struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct 
                                       void *owner);
 
 /* TLS over TCP; shows this key and asks for the peer's, which is told before `opened`, and at an accepting end before
- * `received`. The key outlives it. */
-struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, const struct transport_events *events,
-                                    void *owner);
+ * `received`. The key outlives it. `turns` are those of the listener; NULL: it waits for nobody's. */
+struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, struct handshakes *turns,
+                                    const struct transport_events *events, void *owner);
 
 /* "127.0.0.1:5555", "[::1]:5555", or a socket's path. */
 void transport_address_text(const struct sockaddr *address, char *text, size_t size);

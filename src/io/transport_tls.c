@@ -5,7 +5,8 @@
  *
  * OpenSSL never sees the socket. What arrives is handed to it through a BIO of ours and read until nothing is left, in the
  * call that brought it; what it makes gathers in `cipher` and leaves in one write. No sessions are resumed, no data are
- * sent early, and before the handshake has ended few bytes are taken: a stranger costs little.
+ * sent early, and before the handshake has ended few bytes are taken: a stranger costs little. OpenSSL hears of a connection
+ * that came to us only when its first record is whole and its turn has come (handshakes.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #define MAX_CERTIFICATE_BYTES 4096
 #define MAX_HELD_BYTES (2 * WIRE_MAX_UNSENT)
 #define RECORD_BYTES (16 * 1024)           /* of one record: RFC 8446, 5.1 */
+#define RECORD_HEADER_BYTES 5
 
 /* One write beneath us, and how much of our user's was in it. */
 struct flight {
@@ -34,7 +36,8 @@ struct tls {
     struct transport base;       /* as our user sees it */
     struct transport *plain;     /* what lies beneath */
     SSL_CTX *context;
-    SSL *ssl;                    /* NULL before the first byte */
+    SSL *ssl;                    /* NULL before it is our turn */
+    struct handshake turn;
     bool server;
     bool ready;                  /* the handshake has ended well */
     bool over;                   /* the peer's end, or a fault, was told: nothing more is read */
@@ -44,6 +47,7 @@ struct tls {
     size_t greeted;              /* bytes received before `ready` */
     struct buf cipher;           /* made by OpenSSL, to be written */
     struct buf held;             /* given to us before `ready` */
+    struct buf early;            /* received before it is our turn */
     struct flight *first, **last;
     size_t in_flight;            /* bytes of `cipher` given to the transport beneath, not yet sent */
     char print[KEY_PRINT_SIZE];  /* of the peer's key; "" before `ready` */
@@ -199,6 +203,7 @@ static void fail(struct tls *t, const char *reason)
     static const char protocol_version[] = {21, 3, 3, 0, 2, 2, 70}; /* RFC 8446, 6 */
     t->over = true;
     t->in_len = 0;
+    handshake_end(&t->turn);
     if (t->server && !t->ready && t->in_flight == 0 && t->cipher.len == 0)
         buf_add(&t->cipher, protocol_version, sizeof protocol_version);
     send_cipher(t, 0);
@@ -215,6 +220,7 @@ static void look_after(struct tls *t, int rc)
         return;
     case SSL_ERROR_ZERO_RETURN:
         t->over = true;
+        handshake_end(&t->turn);
         t->base.events->ended(t->base.owner);
         return;
     default:
@@ -231,6 +237,7 @@ static void shake_hands(struct tls *t)
         return;
     }
     t->ready = key_print_of(X509_get0_pubkey(SSL_get0_peer_certificate(t->ssl)), t->print);
+    handshake_end(&t->turn);
     send_cipher(t, 0);
     if (t->held.len > 0)
         seal(t, &t->held);
@@ -269,19 +276,65 @@ static void take_in(struct tls *t)
         fail(t, "it said too much before it showed its key");
 }
 
+static void give(struct tls *t, const char *data, size_t len)
+{
+    t->in = data;
+    t->in_len = len;
+    take_in(t);
+    t->in = NULL;
+    t->in_len = 0;
+}
+
+/* Our turn has come: what was received meanwhile goes to OpenSSL. */
+static void go(struct handshake *turn)
+{
+    struct tls *t = container_of(turn, struct tls, turn);
+    size_t len = t->early.len;
+    char *data = buf_take(&t->early);
+    begin(t);
+    give(t, data, len);
+    free(data);
+}
+
+/* Others wait, and it has had its time. There is nothing to say to it: an alert would have to be sealed. */
+static void late(struct handshake *turn)
+{
+    struct tls *t = container_of(turn, struct tls, turn);
+    t->over = true;
+    handshake_end(turn);
+    t->base.events->broken(t->base.owner, "it took its time to show a key, and others waited");
+}
+
+/* A record that is no handshake's is for OpenSSL to refuse. */
+static bool has_whole_record(const struct buf *early)
+{
+    const uint8_t *header = (const uint8_t *)early->data;
+    if (early->len < RECORD_HEADER_BYTES)
+        return early->len > 0 && header[0] != TLS_HANDSHAKE;
+    return header[0] != TLS_HANDSHAKE || early->len >= RECORD_HEADER_BYTES + (size_t)(header[3] << 8 | header[4]);
+}
+
+static void wait_for_turn(struct tls *t, const char *data, size_t len)
+{
+    if (t->greeted > MAX_HANDSHAKE_BYTES) {
+        fail(t, "it said too much before it showed its key");
+        return;
+    }
+    buf_add(&t->early, data, len);
+    if (has_whole_record(&t->early) && handshake_ask(&t->turn))
+        go(&t->turn);
+}
+
 static void on_received(void *owner, const char *data, size_t len)
 {
     struct tls *t = owner;
     if (t->over)
         return;
-    if (t->ssl == NULL)
-        begin(t);
-    t->in = data;
-    t->in_len = len;
     t->greeted += t->ready ? 0 : len;
-    take_in(t);
-    t->in = NULL;
-    t->in_len = 0;
+    if (t->ssl == NULL)
+        wait_for_turn(t, data, len);
+    else
+        give(t, data, len);
 }
 
 /* Whether the peer said so or just left: frames tell by their own length what is missing. */
@@ -291,6 +344,7 @@ static void on_ended(void *owner)
     if (t->over)
         return;
     t->over = true;
+    handshake_end(&t->turn);
     if (t->server || t->ready)
         t->base.events->ended(t->base.owner);
     else
@@ -330,6 +384,7 @@ static void on_broken(void *owner, const char *reason)
 {
     struct tls *t = owner;
     t->over = true;
+    handshake_end(&t->turn);
     t->base.events->broken(t->base.owner, reason);
 }
 
@@ -344,8 +399,10 @@ static void on_closed(void *owner)
     }
     SSL_free(t->ssl);
     SSL_CTX_free(t->context);
+    handshakes_let_go(t->turn.all);
     buf_release(&t->cipher);
     buf_release(&t->held);
+    buf_release(&t->early);
     free(t);
 }
 
@@ -353,6 +410,7 @@ static void tls_close(struct transport *transport)
 {
     struct tls *t = tls_of(transport);
     t->closing = true;
+    handshake_end(&t->turn);
     t->plain->kind->close(t->plain);
 }
 
@@ -387,17 +445,21 @@ static const struct transport_kind tls_kind = {
     .key = tls_key,
 };
 
-struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, const struct transport_events *events,
-                                    void *owner)
+struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, struct handshakes *turns,
+                                    const struct transport_events *events, void *owner)
 {
     struct tls *t = mem_new(1, sizeof *t);
     t->base = (struct transport){&tls_kind, events, owner};
+    t->turn = (struct handshake){.all = turns, .go = go, .late = late};
+    if (turns != NULL)
+        handshakes_hold(turns);
     t->plain = transport_plain_new(loop, false, &plain_events, t);
     t->context = key->context;
     SSL_CTX_up_ref(t->context);
     t->last = &t->first;
     buf_init(&t->cipher, MAX_HELD_BYTES);
     buf_init(&t->held, MAX_HELD_BYTES);
+    buf_init(&t->early, MAX_HANDSHAKE_BYTES);
     return &t->base;
 }
 

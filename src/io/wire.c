@@ -15,10 +15,8 @@
 #include "wire_private.h"
 
 #define HEADER_BYTES 4
-#define TLS_HANDSHAKE 22        /* content types and version of a record: RFC 8446, 5.1 */
-#define TLS_ALERT 21
 #define TLS_MAJOR_VERSION 3
-#define KEEP_BYTES 4096 /* a wire between two frames holds no larger buffer: there may be a thousand of them */
+#define KEEP_BYTES 512 /* a wire between two frames holds no larger buffer: there may be a thousand of them */
 
 const struct wire_deadlines wire_default_deadlines = {
     .connect_ms = 10 * 1000, .first_ms = 10 * 1000, .frame_ms = 60 * 1000, .finish_ms = 2 * 1000,
@@ -31,10 +29,13 @@ void wire_part_ended(struct wire *w)
     if (--w->open_parts > 0)
         return;
     w->events->closed(w, w->reason);
-    if (w->found != NULL)
-        uv_freeaddrinfo(w->found);
+    if (w->search != NULL && w->search->found != NULL)
+        uv_freeaddrinfo(w->search->found);
+    free(w->search);
     buf_release(&w->in);
     buf_release(&w->out);
+    free(w->peer);
+    free(w->reason);
     free(w);
 }
 
@@ -46,8 +47,8 @@ static void on_handle_closed(uv_handle_t *handle)
 /* The first reason stays: what follows is only its consequence. */
 static void set_reason(struct wire *w, const char *reason)
 {
-    if (w->reason[0] == '\0')
-        snprintf(w->reason, sizeof w->reason, "%s", reason);
+    if (w->reason == NULL)
+        w->reason = mem_textn(reason, strnlen(reason, WIRE_REASON_SIZE - 1));
 }
 
 void wire_drop(struct wire *w, const char *reason)
@@ -58,7 +59,7 @@ void wire_drop(struct wire *w, const char *reason)
     set_reason(w, reason);
     w->state = WIRE_CLOSING;
     if (trying)
-        uv_cancel((uv_req_t *)&w->lookup);
+        uv_cancel((uv_req_t *)&w->search->lookup);
     if (w->transport != NULL)
         w->transport->kind->close(w->transport);
     w->transport = NULL;
@@ -115,7 +116,7 @@ static void trace(struct wire *w, const char *direction, const struct message *m
 /* Ends the wire for a fault of the other end's. A server says why, for the peer's own log. */
 static void refuse(struct wire *w, const char *format, ...)
 {
-    char reason[sizeof w->reason];
+    char reason[WIRE_REASON_SIZE];
     va_list args;
     va_start(args, format);
     vsnprintf(reason, sizeof reason, format, args);
@@ -132,7 +133,7 @@ static void refuse(struct wire *w, const char *format, ...)
 static void take_frame(struct wire *w, char *frame, size_t len)
 {
     struct message m;
-    char why[sizeof w->reason];
+    char why[WIRE_REASON_SIZE];
     char behind = frame[len];
     if (message_decode(frame, len, &m, why, sizeof why) < 0) {
         refuse(w, "%s", why);
@@ -331,9 +332,9 @@ static const struct transport_events transport_events = {
     .closed = on_transport_closed,
 };
 
-void wire_new_transport(struct wire *w, bool local)
+void wire_new_transport(struct wire *w, bool local, struct handshakes *turns)
 {
-    w->transport = w->key != NULL && !local ? transport_tls_new(w->loop, w->key, &transport_events, w)
+    w->transport = w->key != NULL && !local ? transport_tls_new(w->loop, w->key, turns, &transport_events, w)
                                             : transport_plain_new(w->loop, local, &transport_events, w);
     w->open_parts++;
     uv_timer_start(&w->deadline, on_deadline, w->deadlines.connect_ms, 0);
@@ -357,17 +358,19 @@ struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_
     return w;
 }
 
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key,
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key, struct handshakes *turns,
                          const struct wire_events *events, const struct wire_deadlines *deadlines)
 {
+    char peer[128];
     struct wire *w = wire_new(loop, key, events, NULL);
     w->accepted = true;
     if (!local) /* whoever can connect could fill our memory before we know who it is */
         w->max_frame_bytes = WIRE_FIRST_FRAME_MAX_BYTES;
     w->deadlines = *deadlines;
-    wire_new_transport(w, local);
+    wire_new_transport(w, local, turns);
     int rc = w->transport->kind->accept(w->transport, server);
-    w->transport->kind->peer(w->transport, w->peer, sizeof w->peer);
+    w->transport->kind->peer(w->transport, peer, sizeof peer);
+    w->peer = mem_text(peer);
     w->state = WIRE_OPEN;
     w->transport->kind->read(w->transport, true);
     uv_timer_start(&w->deadline, on_deadline, deadlines->first_ms, 0);

@@ -6,9 +6,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/fault.h"
+#include "core/memory.h"
 #include "core/text.h"
 #include "wire_private.h"
 
@@ -101,12 +103,15 @@ bool wire_is_loopback(const char *address)
 
 static void try_address(struct wire *w, const struct sockaddr *to)
 {
+    char peer[128];
     if (w->key == NULL && !wire_address_is_loopback(to)) {
         wire_try_next(w, "it is another machine, and without TLS (--insecure) none is spoken with");
         return;
     }
-    wire_new_transport(w, to->sa_family == AF_UNIX);
-    transport_address_text(to, w->peer, sizeof w->peer);
+    wire_new_transport(w, to->sa_family == AF_UNIX, NULL);
+    transport_address_text(to, peer, sizeof peer);
+    free(w->peer);
+    w->peer = mem_text(peer);
     int rc = w->transport->kind->connect(w->transport, to);
     if (rc < 0)
         wire_try_next(w, uv_strerror(rc));
@@ -114,7 +119,7 @@ static void try_address(struct wire *w, const struct sockaddr *to)
 
 void wire_try_next(struct wire *w, const char *reason)
 {
-    struct addrinfo *next = w->next;
+    struct addrinfo *next = w->search->next;
     if (next == NULL) {
         drop_unconnected(w, reason);
         return;
@@ -122,14 +127,14 @@ void wire_try_next(struct wire *w, const char *reason)
     if (w->transport != NULL)
         w->transport->kind->close(w->transport);
     w->transport = NULL;
-    w->next = next->ai_next;
+    w->search->next = next->ai_next;
     try_address(w, next->ai_addr);
 }
 
 static void on_found(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
 {
     struct wire *w = lookup->data;
-    w->found = w->next = found;
+    w->search->found = w->search->next = found;
     if (w->state == WIRE_CONNECTING)
         wire_try_next(w, status < 0 ? uv_strerror(status) : "no address");
     wire_part_ended(w);
@@ -142,8 +147,8 @@ static int look_up(struct wire *w, const char *address)
     int rc = wire_split(address, host, port);
     if (rc < 0)
         return rc;
-    w->lookup.data = w;
-    rc = uv_getaddrinfo(w->loop, &w->lookup, on_found, host, port, &hints);
+    w->search->lookup.data = w;
+    rc = uv_getaddrinfo(w->loop, &w->search->lookup, on_found, host, port, &hints);
     if (rc == 0)
         w->open_parts++;
     return rc;
@@ -154,13 +159,14 @@ struct wire *wire_connect(uv_loop_t *loop, const char *address, const struct key
 {
     struct wire *w = wire_new(loop, key, events, owner);
     bool local = strchr(address, '/') != NULL;
-    text_copy(w->peer, sizeof w->peer, address);
+    w->search = mem_new(1, sizeof *w->search);
+    w->peer = mem_text(address);
     int rc = FAULT("wire_connect");
     if (rc == 0)
-        rc = local ? wire_local_address(address, &w->local) : look_up(w, address);
+        rc = local ? wire_local_address(address, &w->search->local) : look_up(w, address);
     if (rc < 0)
         drop_unconnected(w, rc == -EINVAL ? "no address of the form HOST or HOST:PORT" : uv_strerror(rc));
     else if (local)
-        try_address(w, (const struct sockaddr *)&w->local);
+        try_address(w, (const struct sockaddr *)&w->search->local);
     return w;
 }

@@ -28,6 +28,7 @@ struct wire_server {
     void (*accepted)(struct wire *w, void *context);
     void *context;
     struct wire_deadlines deadlines;
+    struct handshakes *turns;    /* NULL without TLS */
     char address[sizeof((struct sockaddr_un *)0)->sun_path];
 };
 
@@ -39,7 +40,7 @@ static void on_connection(uv_stream_t *stream, int status)
         return;
     }
     bool local = stream->type == UV_NAMED_PIPE;
-    s->accepted(wire_accept(stream->loop, stream, local, s->key, s->events, &s->deadlines), s->context);
+    s->accepted(wire_accept(stream->loop, stream, local, s->key, s->turns, s->events, &s->deadlines), s->context);
 }
 
 /* -- TCP ----------------------------------------------------------------------------------------- */
@@ -129,7 +130,9 @@ static const char *what_went_wrong(int rc, bool local)
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct wire_server *s = handle->data;
+    handshakes_let_go(s->turns);
+    free(s);
 }
 
 int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, const struct wire_events *events,
@@ -143,6 +146,8 @@ int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, con
     s->accepted = accepted;
     s->context = context;
     s->deadlines = wire_default_deadlines;
+    if (key != NULL && !local)
+        s->turns = handshakes_new(loop);
     if (local)
         uv_pipe_init(loop, &s->pipe, 0);
     else
@@ -172,4 +177,9 @@ void wire_server_close(struct wire_server *server)
 void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines)
 {
     server->deadlines = *deadlines;
+}
+
+void wire_server_set_handshakes(struct wire_server *server, const struct handshake_limits *limits)
+{
+    handshakes_set_limits(server->turns, limits);
 }

@@ -45,10 +45,13 @@ struct wire {
     uv_timer_t deadline;         /* the one that the state calls for */
     uv_timer_t turn;             /* due at once: one write for all that was queued in a turn of the loop */
     unsigned open_parts;         /* handles and requests that must end before `closed` */
-    char reason[256];
-    char peer[128];
+    char *reason;                /* why it ends; NULL before */
+    char *peer;                  /* for the log */
     char peer_key[KEY_PRINT_SIZE]; /* "" before it is known, and without TLS */
-    /* clients: the addresses to try */
+    struct wire_search *search;  /* clients: the addresses to try; NULL at a server, which may have a thousand wires */
+};
+
+struct wire_search {
     uv_getaddrinfo_t lookup;
     struct addrinfo *found, *next;
     struct sockaddr_un local;
@@ -57,18 +60,20 @@ struct wire {
 /* A wire without a transport. */
 struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_events *events, void *owner);
 
-/* A wire of a server; one whose connection is gone already closes at once. */
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key,
+/* A wire of a server; one whose connection is gone already closes at once. `turns` to shake hands, where there is a key. */
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key, struct handshakes *turns,
                          const struct wire_events *events, const struct wire_deadlines *deadlines);
 
-/* What lies beneath for the next address to try. */
-void wire_new_transport(struct wire *w, bool local);
+/* What lies beneath, for a client's next address to try or, with the turns of its listener, at a server. */
+void wire_new_transport(struct wire *w, bool local, struct handshakes *turns);
 
 /* For wire_connect.c: an address failed (`reason`), try the next or close. */
 void wire_try_next(struct wire *w, const char *reason);
 
 /* A part of open_parts has ended; after the last comes `closed`. */
 void wire_part_ended(struct wire *w);
+
+#define WIRE_REASON_SIZE 256     /* a longer one is cut */
 
 /* Splits "HOST:PORT", "[V6]:PORT", "HOST" (where `port` is 5555). 0 or -EINVAL. */
 #define WIRE_HOST_SIZE 256
@@ -81,8 +86,9 @@ bool wire_address_is_loopback(const struct sockaddr *address);
 /* Fills `to` with a socket's path. 0 or -ENAMETOOLONG. */
 int wire_local_address(const char *path, struct sockaddr_un *to);
 
-/* Tests only: deadlines of the wires that this server accepts from now on, and of one wire. */
+/* Tests only: deadlines of the wires that this server accepts from now on, its handshakes', and those of one wire. */
 void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines);
+void wire_server_set_handshakes(struct wire_server *server, const struct handshake_limits *limits);
 void wire_set_deadlines(struct wire *w, const struct wire_deadlines *deadlines);
 
 extern const struct wire_deadlines wire_default_deadlines;

@@ -104,7 +104,7 @@ static void play(struct tale *tale, const uint8_t *data, size_t size, size_t pie
     uv_loop_init(&loop);
     *tale = (struct tale){.closed = false};
     buf_init(&tale->messages, 1 << 20);
-    wire_set_owner(wire_accept(&loop, NULL, false, NULL, &events, &wire_default_deadlines), tale);
+    wire_set_owner(wire_accept(&loop, NULL, false, NULL, NULL, &events, &wire_default_deadlines), tale);
     for (size_t at = 0; at < size && current != NULL; at += piece) {
         size_t len = size - at < piece ? size - at : piece;
 

@@ -107,14 +107,21 @@ static bool turn_until(const unsigned *count, unsigned wanted)
     return *count >= wanted;
 }
 
-static void connect_bare(void)
+static int dial(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    unsigned before = world->accepted;
     to.sin_port = htons((uint16_t)atoi(strrchr(wire_server_address(world->server), ':') + 1));
-    world->fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(world->fd, (struct sockaddr *)&to, sizeof to), 0);
-    fcntl(world->fd, F_SETFL, O_NONBLOCK);
-    assert_true(turn_until(&world->accepted, 1));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    assert_true(turn_until(&world->accepted, before + 1));
+    return fd;
+}
+
+static void connect_bare(void)
+{
+    world->fd = dial();
 }
 
 /* ---- certificates -------------------------------------------------------------------------------- */
@@ -323,6 +330,132 @@ static void little_is_taken_before_a_key_is_shown(void **state)
     assert_refused("it said too much before it showed its key");
 }
 
+/* ---- turns --------------------------------------------------------------------------------------- */
+
+#define NEVER_MS 3600000
+
+static void take_turns(unsigned at_once, unsigned most, uint64_t slow_ms, uint64_t patience_ms)
+{
+    const struct handshake_limits limits = {at_once, most, slow_ms, patience_ms};
+    wire_server_set_handshakes(world->server, &limits);
+    show_ed25519();
+}
+
+/* Begins a handshake, but does not go on with it. */
+static int dial_and_say_hello(void)
+{
+    char hello[2048];
+    SSL *ssl = SSL_new(world->context);
+    BIO *out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
+    assert_int_equal(SSL_connect(ssl), -1);
+    int len = BIO_read(out, hello, sizeof hello);
+    SSL_free(ssl);
+    int fd = dial();
+    assert_int_equal(write(fd, hello, (size_t)len), len);
+    return fd;
+}
+
+static bool has_answer(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK) == 1;
+}
+
+static bool is_answered(int fd)
+{
+    uint64_t end_ms = uv_hrtime() / 1000000 + PATIENCE_MS;
+    while (!has_answer(fd) && uv_hrtime() / 1000000 < end_ms)
+        uv_run(&world->loop, UV_RUN_NOWAIT);
+    return has_answer(fd);
+}
+
+static bool waits(int fd)
+{
+    for (unsigned i = 0; i < 200; i++)
+        uv_run(&world->loop, UV_RUN_NOWAIT);
+    return !has_answer(fd);
+}
+
+static void hang_up(const int *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        close(fds[i]);
+    assert_true(turn_until(&world->closed, world->accepted));
+}
+
+static void handshakes_take_turns(void **state)
+{
+    take_turns(1, 10, NEVER_MS, NEVER_MS);
+    int first = dial_and_say_hello(), second = dial_and_say_hello();
+    assert_true(is_answered(first));
+    assert_true(waits(second));
+    close(first);
+    assert_true(is_answered(second));
+    hang_up(&second, 1);
+}
+
+static void who_says_nothing_whole_takes_no_turn(void **state)
+{
+    take_turns(1, 1, NEVER_MS, NEVER_MS);
+    int fds[2] = {dial(), dial()};
+    assert_int_equal(write(fds[1], "\x16\x03\x01\x01", 4), 4);
+    assert_true(waits(fds[1]));
+    assert_int_equal(world->closed, 0);
+    world->fd = dial_and_say_hello();
+    assert_true(is_answered(world->fd));
+    close(world->fd);
+    world->fd = -1;
+    hang_up(fds, 2);
+}
+
+static void the_slow_hold_up_nobody(void **state)
+{
+    int fds[3];
+    take_turns(1, 2, 0, NEVER_MS);
+    for (unsigned i = 0; i < 3; i++)
+        fds[i] = dial_and_say_hello();
+    assert_true(is_answered(fds[0]));
+    assert_true(is_answered(fds[1]));
+    assert_true(waits(fds[2])); /* but they are not to be too many */
+    assert_int_equal(world->closed, 0);
+    hang_up(fds, 3);
+}
+
+static void who_is_late_makes_room_for_who_waits(void **state)
+{
+    int fds[2];
+    take_turns(1, 1, 0, 0);
+    fds[0] = dial_and_say_hello();
+    assert_true(is_answered(fds[0]));
+    assert_int_equal(world->closed, 0);
+    fds[1] = dial_and_say_hello();
+    assert_refused("it took its time to show a key, and others waited");
+    assert_true(is_answered(fds[1]));
+    hang_up(fds, 2);
+}
+
+/* Who waits may leave, or say more than is taken from a stranger. */
+static void a_place_in_the_line_can_be_lost(void **state)
+{
+    char noise[1024] = {0};
+    take_turns(1, 1, NEVER_MS, NEVER_MS);
+    int first = dial_and_say_hello(), second = dial_and_say_hello(), third = dial_and_say_hello();
+    assert_true(is_answered(first));
+    close(second);
+    assert_true(turn_until(&world->closed, 1));
+    for (unsigned i = 0; i < 20 && world->closed == 1; i++) {
+        (void)!write(third, noise, sizeof noise);
+        uv_run(&world->loop, UV_RUN_NOWAIT);
+    }
+    assert_true(turn_until(&world->closed, 2));
+    assert_string_equal(world->reason, "it said too much before it showed its key");
+    close(first);
+    hang_up(&third, 1);
+}
+
+/* ---- what a known peer may do -------------------------------------------------------------------- */
+
 /* Each asks for new keys and for an answer of ours that nobody reads. */
 static void a_flood_of_key_updates_is_borne(void **state)
 {
@@ -381,6 +514,11 @@ int main(void)
         TEST(the_end_is_said_before_it_comes),
         TEST(who_does_not_show_a_key_is_not_waited_for),
         TEST(little_is_taken_before_a_key_is_shown),
+        TEST(handshakes_take_turns),
+        TEST(who_says_nothing_whole_takes_no_turn),
+        TEST(the_slow_hold_up_nobody),
+        TEST(who_is_late_makes_room_for_who_waits),
+        TEST(a_place_in_the_line_can_be_lost),
         TEST(a_flood_of_key_updates_is_borne),
         TEST(a_peer_that_never_reads_is_dropped),
         TEST(noise_after_the_handshake_ends_the_wire),
