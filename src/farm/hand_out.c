@@ -40,10 +40,17 @@ void hand_out_read_networks(const struct msg_hello *h, char *words, size_t size)
         len += (size_t)snprintf(words + len, size - len, "network %s\n", networks[i]);
 }
 
+struct means {
+    struct session *session;
+    struct db_call call;
+};
+
 static void on_means_stored(struct db_call *c, int error)
 {
-    struct session *s = container_of(c, struct session, means_call);
-    s->means_stored = false;
+    struct means *means = container_of(c, struct means, call);
+    struct session *s = means->session;
+    s->means = NULL;
+    free(means);
     session_check_end(s);
 }
 
@@ -53,13 +60,14 @@ void hand_out_note_means(struct session *s, const struct message *m)
         session_refuse(s, "the Debian packages of slave %s are no sorted list of names", s->label);
         return;
     }
-    if (s->means_stored) {
+    if (s->means) {
         session_refuse(s, "MEANS was said again before IDLE");
         return;
     }
     char *has = mem_format("%s%s", m->means.debian, s->networks);
-    s->means_stored = true;
-    db_slave_has(s->farm->db, &s->means_call, s->slave, has, on_means_stored);
+    s->means = mem_new(1, sizeof *s->means);
+    s->means->session = s;
+    db_slave_has(s->farm->db, &s->means->call, s->slave, has, on_means_stored);
     free(has);
 }
 

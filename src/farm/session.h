@@ -2,7 +2,8 @@
  * What the parts of the farm share.
  *
  *   farm.c      the room: listening, the list of sessions, waking, sweeping
- *   session.c   one slave's connection: its state × message table, greeting, handing out
+ *   session.c   one slave's connection: its state × message table, claiming jobs for it
+ *   greeting.c  from HELLO to ACK
  *   attempt.c   one build on a connection: its state × message table
  *   hand_out.c  BUILD, with the package's own settings
  *   trust.c     who is let in: waiting, accepted, revoked
@@ -86,12 +87,10 @@ struct session {
     char name[96];                /* "slave 12 (pi4-a)", or "slave at 127.0.0.1:5555" */
     char label[65], system[129], hardware[129], sandbox[17];
     int64_t slave;                /* its number, 0 until known */
-    struct db_standing standing;  /* whether it is let in */
+    enum db_trust trust;          /* whether it is let in */
     uint64_t offered;             /* mask of what it can build for */
     uint64_t targets;             /* and was accepted for */
     struct db_target_set *known;  /* as of HELLO; NULL before */
-    struct { char abi[33], platform[65]; } offers[16];
-    unsigned offer_count;
     uint64_t timeout_ms;
     unsigned jobs;                /* how many builds it says it runs at once */
     uint64_t memory_bytes;        /* that each of them may hold; 0: its machine's */
@@ -110,15 +109,8 @@ struct session {
     bool paused;                  /* reading is stopped until the disk catches up */
     struct attempt *attempts;
 
-    struct db_call means_call;
-    bool means_stored;            /* it is under way */
-    struct task greeting;
-    bool greeting_runs;
-    struct db_call call;
-    int call_error;
-    int64_t held[64];             /* attempts of an earlier connection */
-    unsigned held_count, held_at;
-    struct db_attempt taken_back;
+    struct greeting *greeting;    /* while that is under way, else NULL */
+    struct means *means;          /* while they are stored, else NULL */
 };
 
 /* farm.c */
@@ -143,6 +135,10 @@ void session_give_back_all(struct session *s, const char *reason, const char *de
 /* Sends DIE if it was told to stop and builds nothing any more. */
 void session_check_stop(struct session *s);
 
+/* greeting.c */
+void greeting_hello(struct session *s, const struct message *m); /* HELLO: refuses it, or greets */
+void greeting_cancel(struct session *s);                         /* if it is under way: session_check_end follows */
+
 /* hand_out.c */
 bool hand_out_networks_right(const struct msg_hello *h);
 void hand_out_read_networks(const struct msg_hello *h, char *words, size_t size);
@@ -152,7 +148,7 @@ void hand_out(struct session *s, struct db_attempt *a);
 
 /* trust.c */
 /* Takes `standing` in: whether it may work, and for what. False when it is refused, with `why`. */
-bool trust_judge(struct session *s, char *why, size_t size);
+bool trust_judge(struct session *s, const struct db_standing *standing, char *why, size_t size);
 /* It may have to wait for a person: why it gets no work, in words; "" when there is just none. */
 void trust_explain(const struct session *s, char *why, size_t size);
 /* Greeted: waiting or ready. */

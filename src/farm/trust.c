@@ -17,15 +17,7 @@ bool session_is_in(const struct session *s)
 
 static void keep_to_targets(struct session *s, uint64_t targets)
 {
-    s->standing.targets = targets;
     s->targets = s->offered & targets;
-}
-
-/* Its builds from before are nobody's: it is told to stop them after ACK. */
-static void give_up_what_it_holds(struct session *s)
-{
-    for (; s->held_at < s->held_count; s->held_at++)
-        s->held[s->held_at] = -s->held[s->held_at];
 }
 
 void trust_keep_to_targets(struct session *s)
@@ -39,14 +31,14 @@ void trust_keep_to_targets(struct session *s)
     }
 }
 
-bool trust_judge(struct session *s, char *why, size_t size)
+bool trust_judge(struct session *s, const struct db_standing *standing, char *why, size_t size)
 {
-    switch (s->standing.trust) {
+    s->trust = standing->trust;
+    switch (standing->trust) {
     case DB_ACCEPTED:
-        keep_to_targets(s, s->standing.targets);
+        keep_to_targets(s, standing->targets);
         return true;
     case DB_WAITING:
-        give_up_what_it_holds(s);
         return true;
     case DB_REVOKED:
         snprintf(why, size, "slave %s was revoked; to let it in again: piwheels slaves accept %s", s->label, s->label);
@@ -80,7 +72,7 @@ void trust_explain(const struct session *s, char *why, size_t size)
 static void let_in(struct session *s, const struct db_standing *standing)
 {
     struct message wake = {.verb = VERB_WAKE};
-    s->standing.trust = DB_ACCEPTED;
+    s->trust = DB_ACCEPTED;
     keep_to_targets(s, standing->targets);
     s->told = false;
     if (!session_is_in(s)) /* it is being greeted, and will find itself accepted */
