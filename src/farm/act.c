@@ -80,7 +80,7 @@ static void skip_builds(struct session *s, char *facts, size_t size)
         if (a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING)
             continue;
         session_give_back(s, a, reason, "a person skipped it; it is tried again later");
-        attempt_stop(s, a->facts.attempt, reason);
+        attempt_stop(s, a->id, reason);
         count++;
     }
     snprintf(facts, size, count > 1 ? "its %u builds are given back and tried again later"

@@ -32,7 +32,7 @@ const char *attempt_state_name(enum attempt_state state)
 struct attempt *attempt_find(const struct session *s, int64_t id)
 {
     for (struct attempt *a = s->attempts; a; a = a->next) {
-        if (a->facts.attempt == id)
+        if (a->id == id)
             return a;
     }
     return NULL;
@@ -45,6 +45,8 @@ static void forget(struct attempt *a)
         link = &(*link)->next;
     *link = a->next;
     a->session->free_ms = clock_steady_ms();
+    free(a->package);
+    free(a->version);
     free(a);
 }
 
@@ -53,7 +55,7 @@ static void forget(struct attempt *a)
 static void on_want(void *owner, unsigned file)
 {
     struct attempt *a = owner;
-    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->facts.attempt, .file = file}};
+    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->id, .file = file}};
     a->state = ATTEMPT_RECEIVING;
     session_say(a->session, &m);
 }
@@ -63,8 +65,8 @@ static void on_settled(void *owner, bool good, const char *text)
     struct attempt *a = owner;
     struct session *s = a->session;
     char *told = text_clean(text, strlen(text), MAX_TOLD_BYTES);
-    struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->facts.attempt, .good = good, .text = told}};
-    queue_let_go(s->farm->queue, a->facts.attempt);
+    struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->id, .good = good, .text = told}};
+    queue_let_go(s->farm->queue, a->id);
     forget(a);
     session_say(s, &m);
     session_check_stop(s);
@@ -94,7 +96,7 @@ static void pause_if_full(struct attempt *a, int fed)
 static void refuse(struct attempt *a, const struct message *m)
 {
     session_refuse(a->session, "%s is not expected for attempt %lld, which is %s", message_verb_name(m->verb),
-                   (long long)a->facts.attempt, attempt_state_name(a->state));
+                   (long long)a->id, attempt_state_name(a->state));
 }
 
 static void ignore(struct attempt *a, const struct message *m)
@@ -112,10 +114,10 @@ static void take_log(struct attempt *a, const struct message *m)
 {
     int fed = receipt_log(a->receipt, m->output.offset, &m->output.data);
     if (fed == -EPROTO)
-        session_refuse(a->session, "OUTPUT of attempt %lld leaves a gap before byte %llu", (long long)a->facts.attempt,
+        session_refuse(a->session, "OUTPUT of attempt %lld leaves a gap before byte %llu", (long long)a->id,
                        (unsigned long long)m->output.offset);
     else if (fed < 0)
-        session_refuse(a->session, "OUTPUT of attempt %lld is longer than a log may be", (long long)a->facts.attempt);
+        session_refuse(a->session, "OUTPUT of attempt %lld is longer than a log may be", (long long)a->id);
     pause_if_full(a, fed);
 }
 
@@ -198,12 +200,14 @@ void attempt_message(struct session *s, const struct message *m)
 
 /* ---- beginnings and ends ------------------------------------------------------------------------- */
 
-static struct attempt *add(struct session *s, int64_t id, enum attempt_state state)
+static struct attempt *add(struct session *s, int64_t id, enum attempt_state state, const char *package, const char *version)
 {
     struct attempt *a = mem_new(1, sizeof *a);
     a->session = s;
     a->state = state;
-    a->facts.attempt = id;
+    a->id = id;
+    a->package = mem_text(package);
+    a->version = mem_text(version);
     a->heard_ms = clock_steady_ms();
     a->next = s->attempts;
     s->attempts = a;
@@ -212,8 +216,9 @@ static struct attempt *add(struct session *s, int64_t id, enum attempt_state sta
 
 void attempt_begin(struct session *s, const struct db_attempt *facts)
 {
-    struct attempt *a = add(s, facts->attempt, ATTEMPT_BUILDING);
-    a->facts = *facts;
+    struct attempt *a = add(s, facts->attempt, ATTEMPT_BUILDING, facts->package, facts->version);
+    a->target = facts->target;
+    a->started_ms = facts->started_ms;
     a->receipt = receipt_new(s->farm->files, facts, s->known, &files_events, a);
     queue_hold(s->farm->queue, facts->attempt);
 }
@@ -223,7 +228,7 @@ void attempt_stop(struct session *s, int64_t id, const char *reason)
     struct attempt *a = attempt_find(s, id);
     struct message m = {.verb = VERB_STOP, .stop = {.attempt = (uint64_t)id, .reason = reason}};
     if (!a)
-        a = add(s, id, ATTEMPT_STOPPED);
+        a = add(s, id, ATTEMPT_STOPPED, "", "");
     if (a->receipt)
         receipt_abandon(a->receipt);
     a->receipt = NULL;
@@ -268,7 +273,7 @@ void attempts_abandon(struct session *s)
         struct attempt *a = s->attempts;
         if (a->receipt)
             receipt_abandon(a->receipt);
-        queue_let_go(s->farm->queue, a->facts.attempt);
+        queue_let_go(s->farm->queue, a->id);
         forget(a);
     }
 }

@@ -12,9 +12,9 @@
 
 static json_t *describe_build(const struct attempt *a)
 {
-    return json_pack("{s:I, s:s, s:s, s:s, s:I}", "build", (json_int_t)a->facts.attempt, "package", a->facts.package,
-                     "version", a->facts.version, "state", attempt_state_name(a->state),
-                     "for_ms", (json_int_t)(clock_wall_ms() - a->facts.started_ms));
+    return json_pack("{s:I, s:s, s:s, s:s, s:I}", "build", (json_int_t)a->id, "package", a->package,
+                     "version", a->version, "state", attempt_state_name(a->state),
+                     "for_ms", (json_int_t)(clock_wall_ms() - a->started_ms));
 }
 
 static json_t *describe_builds(const struct session *s, unsigned *count)
@@ -103,7 +103,7 @@ int64_t farm_building(const struct farm *f, const char *label)
         return -1;
     for (const struct attempt *a = s->attempts; a; a = a->next) {
         if (a->state != ATTEMPT_STOPPED)
-            return a->facts.attempt;
+            return a->id;
     }
     return 0;
 }

@@ -76,7 +76,7 @@ static void stop_attempt(struct farm *f, int64_t attempt, bool withdrawn)
         if (!a || (a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING))
             continue;
         if (withdrawn)
-            snprintf(reason, sizeof reason, "PyPI has withdrawn %s %s", a->facts.package, a->facts.version);
+            snprintf(reason, sizeof reason, "PyPI has withdrawn %s %s", a->package, a->version);
         attempt_stop(s, attempt, reason);
         return;
     }

@@ -191,7 +191,7 @@ static void on_given_back(struct db_call *c, int error)
 void session_give_back(struct session *s, const struct attempt *a, const char *reason, const char *detail)
 {
     struct giving_back *g = mem_new(1, sizeof *g);
-    struct db_build_end end = {.attempt = a->facts.attempt, .outcome = "farm", .reason = reason, .detail = detail};
+    struct db_build_end end = {.attempt = a->id, .outcome = "farm", .reason = reason, .detail = detail};
     db_build_end(s->farm->db, &g->call, &end, s->farm->settings.retry_ms, &g->recorded, on_given_back);
 }
 

@@ -50,7 +50,10 @@ struct attempt {
     struct session *session;
     struct attempt *next;
     enum attempt_state state;
-    struct db_attempt facts;
+    int64_t id;
+    unsigned target;
+    char *package, *version;      /* "" where it was not we who handed it out */
+    int64_t started_ms;           /* wall clock */
     struct receipt *receipt;      /* NULL when stopped */
     uint64_t stopped_at;          /* how many IDLEs had been answered when STOP was said */
     int64_t heard_ms;             /* steady clock */

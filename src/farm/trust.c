@@ -24,10 +24,10 @@ void trust_keep_to_targets(struct session *s)
 {
     static const char reason[] = "the slave is not accepted for this target any more";
     for (struct attempt *a = s->attempts; a; a = a->next) {
-        if ((a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING) || s->targets >> a->facts.target & 1)
+        if ((a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING) || s->targets >> a->target & 1)
             continue;
         session_give_back(s, a, "not accepted", reason);
-        attempt_stop(s, a->facts.attempt, reason);
+        attempt_stop(s, a->id, reason);
     }
 }
 

@@ -278,6 +278,13 @@ static void note_files(struct receipt *r, const struct msg_built *b)
     }
 }
 
+/* Takes it. */
+static void set_detail(struct receipt *r, char *detail)
+{
+    free(r->detail);
+    r->end.detail = r->detail = detail;
+}
+
 int receipt_built(struct receipt *r, const struct msg_built *b, const char *slave, char *why, size_t why_size)
 {
     int error = check_report(r, b, why, why_size);
@@ -287,10 +294,9 @@ int receipt_built(struct receipt *r, const struct msg_built *b, const char *slav
     text_copy(r->slave, sizeof r->slave, slave);
     text_copy(r->outcome, sizeof r->outcome, b->outcome);
     text_copy(r->reason, sizeof r->reason, b->reason);
-    text_copy(r->detail, sizeof r->detail, b->detail);
-    r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason,
-                                   .detail = r->detail, .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms,
+    r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason, .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms,
                                    .peak_bytes = b->peak_bytes, .log_bytes = b->log_bytes};
+    set_detail(r, mem_textn(b->detail, strnlen(b->detail, FILES_DETAIL_BYTES)));
     r->end.record = r->record = receipt_compose_record(r, b);
     note_files(r, b);
     if (r->file_count > 0)
@@ -372,9 +378,7 @@ void receipt_start(struct receipt *r, const char *name, const struct task_step *
 
 void receipt_describe(struct receipt *r, const char *text)
 {
-    char *clean = text_clean(text, strlen(text), FILES_DETAIL_BYTES);
-    text_copy(r->detail, sizeof r->detail, clean);
-    free(clean);
+    set_detail(r, text_clean(text, strlen(text), FILES_DETAIL_BYTES));
 }
 
 void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
@@ -410,6 +414,7 @@ void receipt_free(struct receipt *r)
     stream_release(&r->log);
     free(r->packed_log);
     free(r->record);
+    free(r->detail);
     for (unsigned i = 0; i < r->file_count; i++) {
         if (r->files_made[i].twin)
             continue;

@@ -95,7 +95,8 @@ struct receipt {
 
     struct db_build_end end;         /* its strings point below */
     char *record;                    /* of the build, as JSON */
-    char outcome[16], reason[65], detail[FILES_DETAIL_BYTES + 1];
+    char outcome[16], reason[65];
+    char *detail;                    /* NULL before BUILT */
     unsigned file_count, at;         /* at: the file that is wanted now */
     struct receipt_file *files_made;
     struct stream stream;            /* of the file at `at` */

@@ -6,19 +6,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/fault.h"
 #include "core/memory.h"
-#include "core/text.h"
 
 #define PUSH_BYTES (8 * 1024 * 1024)
 
 void stream_init(struct stream *s, const char *path, void (*written)(struct stream *s))
 {
     memset(s, 0, sizeof *s);
-    text_copy(s->path, sizeof s->path, path);
+    s->path = mem_text(path);
     buf_init(&s->waiting, STREAM_MAX_WAITING_BYTES);
     buf_init(&s->writing, STREAM_MAX_WAITING_BYTES);
     s->written = written;
@@ -179,4 +179,6 @@ void stream_release(struct stream *s)
     s->fd = -1;
     hash_release(&s->hash);
     stream_forget(s);
+    free(s->path);
+    s->path = NULL;
 }

@@ -16,7 +16,7 @@
 #define STREAM_MAX_WAITING_BYTES (16 * 1024 * 1024) /* a peer that does not wait ends here */
 
 struct stream {
-    char path[512];
+    char *path;                     /* NULL before stream_init and after stream_release */
     uint64_t fed_bytes;             /* in all */
     struct buf waiting, writing;    /* not yet given to a thread; with a thread */
     int error;                      /* of the first write that failed: -errno */
