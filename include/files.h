@@ -54,6 +54,9 @@ void files_wake(struct files *f);
 /* Lets receipts that are recording come to their end, drops the others; then `closed`. */
 void files_close(struct files *f, void (*closed)(void *owner), void *owner);
 
+/* Hears that logs come faster than they can be kept (nothing should be fed for a moment), and when that is over. */
+void files_on_crowd(struct files *f, void (*crowded)(void *owner, bool crowded), void *owner);
+
 /* Begins to take in an attempt, to be judged by `targets`, which it holds. */
 struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, struct db_target_set *targets,
                             const struct files_events *events, void *owner);

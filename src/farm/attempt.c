@@ -44,6 +44,7 @@ static void forget(struct attempt *a)
     while (*link != a)
         link = &(*link)->next;
     *link = a->next;
+    turn_end(&a->transfer);
     a->session->free_ms = clock_steady_ms();
     free(a->package);
     free(a->version);
@@ -52,12 +53,22 @@ static void forget(struct attempt *a)
 
 /* ---- what the files stage says ------------------------------------------------------------------- */
 
+static void say_send(struct turn *transfer)
+{
+    struct attempt *a = container_of(transfer, struct attempt, transfer);
+    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->id, .file = a->wanted}};
+    a->state = ATTEMPT_RECEIVING;
+    session_say(a->session, &m);
+}
+
+/* What is on its way is partly in memory, so not all send at once. */
 static void on_want(void *owner, unsigned file)
 {
     struct attempt *a = owner;
-    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->id, .file = file}};
-    a->state = ATTEMPT_RECEIVING;
-    session_say(a->session, &m);
+    a->wanted = file;
+    a->transfer.go = say_send;
+    if (turn_ask(&a->transfer, a->session->farm->transfers))
+        say_send(&a->transfer);
 }
 
 static void on_settled(void *owner, bool good, const char *text)
@@ -76,9 +87,10 @@ static void on_settled(void *owner, bool good, const char *text)
 static void on_relieved(void *owner)
 {
     struct attempt *a = owner;
-    if (a->session->paused && a->session->wire)
-        wire_go_on(a->session->wire);
+    if (!a->session->paused)
+        return;
     a->session->paused = false;
+    session_read(a->session);
 }
 
 static const struct files_events files_events = {on_want, on_settled, on_relieved};
@@ -90,7 +102,7 @@ static void pause_if_full(struct attempt *a, int fed)
     if (fed != 1 || !a->session->wire)
         return;
     a->session->paused = true;
-    wire_pause(a->session->wire);
+    session_read(a->session);
 }
 
 static void refuse(struct attempt *a, const struct message *m)
@@ -141,6 +153,7 @@ static void take_chunk(struct attempt *a, const struct message *m)
 static void end_file(struct attempt *a, const struct message *m)
 {
     char why[SESSION_REASON_SIZE];
+    turn_end(&a->transfer);
     if (receipt_sent(a->receipt, (unsigned)m->sent.file, why, sizeof why) != 0)
         session_refuse(a->session, "%s", why);
     else
@@ -232,6 +245,7 @@ void attempt_stop(struct session *s, int64_t id, const char *reason)
     if (a->receipt)
         receipt_abandon(a->receipt);
     a->receipt = NULL;
+    turn_end(&a->transfer);
     a->state = ATTEMPT_STOPPED;
     a->stopped_at = s->answers;
     queue_let_go(s->farm->queue, id);

@@ -55,6 +55,16 @@ void session_refuse(struct session *s, const char *format, ...)
     free(reason);
 }
 
+void session_read(struct session *s)
+{
+    if (!s->wire)
+        return;
+    if (s->paused || s->farm->crowded)
+        wire_pause(s->wire);
+    else
+        wire_go_on(s->wire);
+}
+
 void session_end(struct session *s, const char *reason)
 {
     s->state = SESSION_LEAVING;

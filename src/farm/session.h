@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "core/task.h"
+#include "core/turns.h"
 #include "db.h"
 #include "farm.h"
 #include "files.h"
@@ -55,6 +56,8 @@ struct attempt {
     char *package, *version;      /* "" where it was not we who handed it out */
     int64_t started_ms;           /* wall clock */
     struct receipt *receipt;      /* NULL when stopped */
+    struct turn transfer;         /* to send a file, and */
+    unsigned wanted;              /* which */
     uint64_t stopped_at;          /* how many IDLEs had been answered when STOP was said */
     int64_t heard_ms;             /* steady clock */
 };
@@ -68,11 +71,13 @@ struct farm {
     struct farm_settings settings;
     char listen[128], index_url[512];
     struct wire_server *server;
+    struct turns *transfers;      /* of files from slaves to us */
     struct session *sessions;
     unsigned sleepers;            /* how many of them are told to wait */
     struct db_target_set *known;  /* as last read; NULL before */
     struct db_targets reading;    /* the answer that just came: thousands greet at once */
     bool resting;                 /* paused by hand: nobody is given a build */
+    bool crowded;                 /* no slave is read until the files room has caught up */
     int64_t *resters;             /* slaves paused by hand, by their numbers: they stay so when they come back */
     size_t rester_count;
     uint64_t accepted;            /* connections so far */
@@ -129,6 +134,8 @@ void session_say(struct session *s, const struct message *m);
 void session_set_sleeping(struct session *s, bool sleeping);
 void session_refuse(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void session_end(struct session *s, const char *reason);
+/* Stops reading, or goes on, as its own builds and the farm's crowd want it. */
+void session_read(struct session *s);
 /* Frees it once nothing is under way for it. */
 void session_check_end(struct session *s);
 /* The attempt is recorded as a failure of the farm and its job goes back to the queue, with back-off. */

@@ -264,7 +264,8 @@ static int check_report(const struct receipt *r, const struct msg_built *b, char
 static void note_files(struct receipt *r, const struct msg_built *b)
 {
     r->file_count = b->files.count;
-    r->files_made = mem_new(2 * r->file_count + 1, sizeof *r->files_made); /* with twins */
+    if (r->file_count > 0)
+        r->files_made = mem_new(2 * r->file_count, sizeof *r->files_made); /* with twins */
     for (unsigned i = 0; i < b->files.count; i++) {
         const struct rec_wheel *w = &b->files.items[i];
         struct receipt_file *f = &r->files_made[i];
@@ -410,6 +411,7 @@ void receipt_free(struct receipt *r)
     r->doomed = true;
     if (!stream_idle(&r->log))
         return; /* a thread still writes: on_log_written comes back here */
+    crowd_leave(r);
     remove_staging(r);
     stream_release(&r->log);
     free(r->packed_log);

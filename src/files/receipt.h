@@ -6,6 +6,7 @@
  *   judge.c     verifies one file, on a pool thread
  *   twin.c      what an ARMv6 can run goes by a name for it, too
  *   bundle.c    puts the disk work of many receipts together
+ *   crowd.c     tells the farm when too many logs wait for that
  *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
  *   recover.c   undoes what a crash left half-way
  *   withdraw.c  takes out of the tree what PyPI removed or quarantined
@@ -41,6 +42,10 @@ struct files {
     struct receipt *receipts;        /* all that live */
     uint64_t receipts_made;
     struct bundle packs, logs, places; /* of receipts that compress their log, that keep it, that place their files */
+    size_t crowd_bytes;              /* of logs that wait to be compressed */
+    bool crowded;
+    void (*on_crowd)(void *owner, bool crowded);
+    void *crowd_owner;
     struct recovery *recovery;       /* while it is under way */
     struct withdrawal *withdrawal;   /* from then on */
     void (*closed)(void *owner);     /* set while closing */
@@ -82,6 +87,7 @@ struct receipt {
     struct stream log;
     char *packed_log;                /* gzipped, when it is whole and until it is in the tree */
     size_t packed_bytes;
+    size_t crowd_bytes;              /* of the log, while it waits for that */
     bool log_kept;                   /* in the tree */
 
     struct task task;                /* first receive_steps, then one table of record.c */
@@ -145,6 +151,10 @@ void receipt_add_twins(struct receipt *r);
 const char *receipt_platform(const struct receipt_file *f);
 /* What was read of it. */
 const struct wheel *receipt_wheel(const struct receipt_file *f);
+
+/* crowd.c: the log waits to be compressed; it does not any more (harmless on one that did not wait). */
+void crowd_join(struct receipt *r);
+void crowd_leave(struct receipt *r);
 
 /* record.c: prepares its bundles; drives the receipt to its end and frees it. */
 void files_init_bundles(struct files *f);

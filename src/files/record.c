@@ -102,6 +102,7 @@ static enum step pack_log(struct task *t)
     r->why[0] = '\0';
     if (r->log_kept || r->packed_log)
         return STEP_NEXT;
+    crowd_join(r);
     bundle_join(&r->files->packs, r);
     return STEP_WAIT;
 }
@@ -122,6 +123,7 @@ static const struct bundle_kind logs = {add_log, NULL};
 static enum step keep_log(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
+    crowd_leave(r);
     if (r->log_kept || r->work_error)
         return STEP_NEXT;
     stream_forget(&r->log);

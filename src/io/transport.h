@@ -15,7 +15,7 @@
 #include <uv.h>
 
 #include "core/buf.h"
-#include "handshakes.h"
+#include "core/turns.h"
 #include "io/key.h"
 
 #define TRANSPORT_READ_BYTES (64 * 1024)  /* of one read of a socket */
@@ -57,7 +57,7 @@ struct transport *transport_plain_new(uv_loop_t *loop, bool local, const struct 
 
 /* TLS over TCP; shows this key and asks for the peer's, which is told before `opened`, and at an accepting end before
  * `received`. The key outlives it. `turns` are those of the listener; NULL: it waits for nobody's. */
-struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, struct handshakes *turns,
+struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, struct turns *turns,
                                     const struct transport_events *events, void *owner);
 
 /* "127.0.0.1:5555", "[::1]:5555", or a socket's path. */

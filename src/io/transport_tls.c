@@ -6,7 +6,8 @@
  * OpenSSL never sees the socket. What arrives is handed to it through a BIO of ours and read until nothing is left, in the
  * call that brought it; what it makes gathers in `cipher` and leaves in one write. No sessions are resumed, no data are
  * sent early, and before the handshake has ended few bytes are taken: a stranger costs little. OpenSSL hears of a connection
- * that came to us only when its first record is whole and its turn has come (handshakes.h).
+ * that came to us only when its first record is whole and its turn has come (core/turns.h): a handshake
+ * holds some 40 kB while it lasts, a connection at rest a third of that.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +38,8 @@ struct tls {
     struct transport *plain;     /* what lies beneath */
     SSL_CTX *context;
     SSL *ssl;                    /* NULL before it is our turn */
-    struct handshake turn;
+    struct turn turn;            /* to shake hands */
+    struct turns *turns;         /* NULL: it waits for nobody's */
     bool server;
     bool ready;                  /* the handshake has ended well */
     bool over;                   /* the peer's end, or a fault, was told: nothing more is read */
@@ -203,7 +205,7 @@ static void fail(struct tls *t, const char *reason)
     static const char protocol_version[] = {21, 3, 3, 0, 2, 2, 70}; /* RFC 8446, 6 */
     t->over = true;
     t->in_len = 0;
-    handshake_end(&t->turn);
+    turn_end(&t->turn);
     if (t->server && !t->ready && t->in_flight == 0 && t->cipher.len == 0)
         buf_add(&t->cipher, protocol_version, sizeof protocol_version);
     send_cipher(t, 0);
@@ -220,7 +222,7 @@ static void look_after(struct tls *t, int rc)
         return;
     case SSL_ERROR_ZERO_RETURN:
         t->over = true;
-        handshake_end(&t->turn);
+        turn_end(&t->turn);
         t->base.events->ended(t->base.owner);
         return;
     default:
@@ -237,7 +239,7 @@ static void shake_hands(struct tls *t)
         return;
     }
     t->ready = key_print_of(X509_get0_pubkey(SSL_get0_peer_certificate(t->ssl)), t->print);
-    handshake_end(&t->turn);
+    turn_end(&t->turn);
     send_cipher(t, 0);
     if (t->held.len > 0)
         seal(t, &t->held);
@@ -286,7 +288,7 @@ static void give(struct tls *t, const char *data, size_t len)
 }
 
 /* Our turn has come: what was received meanwhile goes to OpenSSL. */
-static void go(struct handshake *turn)
+static void go(struct turn *turn)
 {
     struct tls *t = container_of(turn, struct tls, turn);
     size_t len = t->early.len;
@@ -297,11 +299,11 @@ static void go(struct handshake *turn)
 }
 
 /* Others wait, and it has had its time. There is nothing to say to it: an alert would have to be sealed. */
-static void late(struct handshake *turn)
+static void late(struct turn *turn)
 {
     struct tls *t = container_of(turn, struct tls, turn);
     t->over = true;
-    handshake_end(turn);
+    turn_end(turn);
     t->base.events->broken(t->base.owner, "it took its time to show a key, and others waited");
 }
 
@@ -321,7 +323,7 @@ static void wait_for_turn(struct tls *t, const char *data, size_t len)
         return;
     }
     buf_add(&t->early, data, len);
-    if (has_whole_record(&t->early) && handshake_ask(&t->turn))
+    if (has_whole_record(&t->early) && (t->turns == NULL || turn_ask(&t->turn, t->turns)))
         go(&t->turn);
 }
 
@@ -344,7 +346,7 @@ static void on_ended(void *owner)
     if (t->over)
         return;
     t->over = true;
-    handshake_end(&t->turn);
+    turn_end(&t->turn);
     if (t->server || t->ready)
         t->base.events->ended(t->base.owner);
     else
@@ -384,7 +386,7 @@ static void on_broken(void *owner, const char *reason)
 {
     struct tls *t = owner;
     t->over = true;
-    handshake_end(&t->turn);
+    turn_end(&t->turn);
     t->base.events->broken(t->base.owner, reason);
 }
 
@@ -399,7 +401,7 @@ static void on_closed(void *owner)
     }
     SSL_free(t->ssl);
     SSL_CTX_free(t->context);
-    handshakes_let_go(t->turn.all);
+    turns_let_go(t->turns);
     buf_release(&t->cipher);
     buf_release(&t->held);
     buf_release(&t->early);
@@ -410,7 +412,7 @@ static void tls_close(struct transport *transport)
 {
     struct tls *t = tls_of(transport);
     t->closing = true;
-    handshake_end(&t->turn);
+    turn_end(&t->turn);
     t->plain->kind->close(t->plain);
 }
 
@@ -445,14 +447,15 @@ static const struct transport_kind tls_kind = {
     .key = tls_key,
 };
 
-struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, struct handshakes *turns,
+struct transport *transport_tls_new(uv_loop_t *loop, const struct key *key, struct turns *turns,
                                     const struct transport_events *events, void *owner)
 {
     struct tls *t = mem_new(1, sizeof *t);
     t->base = (struct transport){&tls_kind, events, owner};
-    t->turn = (struct handshake){.all = turns, .go = go, .late = late};
+    t->turn = (struct turn){.go = go, .late = late};
+    t->turns = turns;
     if (turns != NULL)
-        handshakes_hold(turns);
+        turns_hold(turns);
     t->plain = transport_plain_new(loop, false, &plain_events, t);
     t->context = key->context;
     SSL_CTX_up_ref(t->context);

@@ -332,7 +332,7 @@ static const struct transport_events transport_events = {
     .closed = on_transport_closed,
 };
 
-void wire_new_transport(struct wire *w, bool local, struct handshakes *turns)
+void wire_new_transport(struct wire *w, bool local, struct turns *turns)
 {
     w->transport = w->key != NULL && !local ? transport_tls_new(w->loop, w->key, turns, &transport_events, w)
                                             : transport_plain_new(w->loop, local, &transport_events, w);
@@ -358,7 +358,7 @@ struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_
     return w;
 }
 
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key, struct handshakes *turns,
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key, struct turns *turns,
                          const struct wire_events *events, const struct wire_deadlines *deadlines)
 {
     char peer[128];

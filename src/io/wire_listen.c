@@ -16,6 +16,10 @@
 
 #define BACKLOG 4096 /* slaves all come back at once after a restart; who finds no room tries again only after a second */
 
+/* Sixty-four keep two processors busy. A round trip around the world, and the arithmetic of a small machine, take a third of
+ * a second: of such slaves, too, a thousand are in within three. */
+static const struct turn_limits handshake_limits = {.at_once = 64, .most = 320, .slow_ms = 200, .patience_ms = 1000};
+
 struct wire_server {
     union {
         uv_handle_t handle;
@@ -28,7 +32,7 @@ struct wire_server {
     void (*accepted)(struct wire *w, void *context);
     void *context;
     struct wire_deadlines deadlines;
-    struct handshakes *turns;    /* NULL without TLS */
+    struct turns *turns;         /* to shake hands; NULL without TLS */
     char address[sizeof((struct sockaddr_un *)0)->sun_path];
 };
 
@@ -131,7 +135,7 @@ static const char *what_went_wrong(int rc, bool local)
 static void on_closed(uv_handle_t *handle)
 {
     struct wire_server *s = handle->data;
-    handshakes_let_go(s->turns);
+    turns_let_go(s->turns);
     free(s);
 }
 
@@ -147,7 +151,7 @@ int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, con
     s->context = context;
     s->deadlines = wire_default_deadlines;
     if (key != NULL && !local)
-        s->turns = handshakes_new(loop);
+        s->turns = turns_new(loop, &handshake_limits);
     if (local)
         uv_pipe_init(loop, &s->pipe, 0);
     else
@@ -179,7 +183,7 @@ void wire_server_set_deadlines(struct wire_server *server, const struct wire_dea
     server->deadlines = *deadlines;
 }
 
-void wire_server_set_handshakes(struct wire_server *server, const struct handshake_limits *limits)
+void wire_server_set_handshakes(struct wire_server *server, const struct turn_limits *limits)
 {
-    handshakes_set_limits(server->turns, limits);
+    turns_set_limits(server->turns, limits);
 }

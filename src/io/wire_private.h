@@ -61,11 +61,11 @@ struct wire_search {
 struct wire *wire_new(uv_loop_t *loop, const struct key *key, const struct wire_events *events, void *owner);
 
 /* A wire of a server; one whose connection is gone already closes at once. `turns` to shake hands, where there is a key. */
-struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key, struct handshakes *turns,
+struct wire *wire_accept(uv_loop_t *loop, uv_stream_t *server, bool local, const struct key *key, struct turns *turns,
                          const struct wire_events *events, const struct wire_deadlines *deadlines);
 
 /* What lies beneath, for a client's next address to try or, with the turns of its listener, at a server. */
-void wire_new_transport(struct wire *w, bool local, struct handshakes *turns);
+void wire_new_transport(struct wire *w, bool local, struct turns *turns);
 
 /* For wire_connect.c: an address failed (`reason`), try the next or close. */
 void wire_try_next(struct wire *w, const char *reason);
@@ -88,7 +88,7 @@ int wire_local_address(const char *path, struct sockaddr_un *to);
 
 /* Tests only: deadlines of the wires that this server accepts from now on, its handshakes', and those of one wire. */
 void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines);
-void wire_server_set_handshakes(struct wire_server *server, const struct handshake_limits *limits);
+void wire_server_set_handshakes(struct wire_server *server, const struct turn_limits *limits);
 void wire_set_deadlines(struct wire *w, const struct wire_deadlines *deadlines);
 
 extern const struct wire_deadlines wire_default_deadlines;

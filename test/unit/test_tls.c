@@ -336,7 +336,7 @@ static void little_is_taken_before_a_key_is_shown(void **state)
 
 static void take_turns(unsigned at_once, unsigned most, uint64_t slow_ms, uint64_t patience_ms)
 {
-    const struct handshake_limits limits = {at_once, most, slow_ms, patience_ms};
+    const struct turn_limits limits = {at_once, most, slow_ms, patience_ms};
     wire_server_set_handshakes(world->server, &limits);
     show_ed25519();
 }
