@@ -1,6 +1,6 @@
 /*
  * Turns: how much of one kind is under way at once, where each holds memory while it lasts and a thousand may begin together:
- * handshakes (src/io), transfers (src/farm).
+ * handshakes (src/io), transfers (src/files).
  *
  *   idle ──turn_ask──▶ waiting ──go──▶ running ──turn_end──▶ idle
  *
@@ -45,6 +45,8 @@ void turns_let_go(struct turns *t); /* NULL is fine */
 bool turn_ask(struct turn *t, struct turns *turns);
 /* It is over, or not wanted any more. Harmless on an idle or zeroed one. */
 void turn_end(struct turn *t);
+
+bool turn_waits(const struct turn *t);
 
 /* For tests: from now on. */
 void turns_set_limits(struct turns *t, const struct turn_limits *limits);

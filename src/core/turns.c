@@ -118,6 +118,11 @@ void turn_end(struct turn *t)
     look_again(t->turns);
 }
 
+bool turn_waits(const struct turn *t)
+{
+    return t->state == TURN_WAITING;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------- */
 
 struct turns *turns_new(uv_loop_t *loop, const struct turn_limits *limits)

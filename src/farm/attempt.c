@@ -44,7 +44,6 @@ static void forget(struct attempt *a)
     while (*link != a)
         link = &(*link)->next;
     *link = a->next;
-    turn_end(&a->transfer);
     a->session->free_ms = clock_steady_ms();
     free(a->package);
     free(a->version);
@@ -53,22 +52,12 @@ static void forget(struct attempt *a)
 
 /* ---- what the files stage says ------------------------------------------------------------------- */
 
-static void say_send(struct turn *transfer)
-{
-    struct attempt *a = container_of(transfer, struct attempt, transfer);
-    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->id, .file = a->wanted}};
-    a->state = ATTEMPT_RECEIVING;
-    session_say(a->session, &m);
-}
-
-/* What is on its way is partly in memory, so not all send at once. */
 static void on_want(void *owner, unsigned file)
 {
     struct attempt *a = owner;
-    a->wanted = file;
-    a->transfer.go = say_send;
-    if (turn_ask(&a->transfer, a->session->farm->transfers))
-        say_send(&a->transfer);
+    struct message m = {.verb = VERB_SEND, .send = {.attempt = (uint64_t)a->id, .file = file}};
+    a->state = ATTEMPT_RECEIVING;
+    session_say(a->session, &m);
 }
 
 static void on_settled(void *owner, bool good, const char *text)
@@ -153,7 +142,6 @@ static void take_chunk(struct attempt *a, const struct message *m)
 static void end_file(struct attempt *a, const struct message *m)
 {
     char why[SESSION_REASON_SIZE];
-    turn_end(&a->transfer);
     if (receipt_sent(a->receipt, (unsigned)m->sent.file, why, sizeof why) != 0)
         session_refuse(a->session, "%s", why);
     else
@@ -245,7 +233,6 @@ void attempt_stop(struct session *s, int64_t id, const char *reason)
     if (a->receipt)
         receipt_abandon(a->receipt);
     a->receipt = NULL;
-    turn_end(&a->transfer);
     a->state = ATTEMPT_STOPPED;
     a->stopped_at = s->answers;
     queue_let_go(s->farm->queue, id);

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +17,6 @@
 #define SWEEP_MS 5000
 #define SILENCE_MS 180000      /* a slave without a build says IDLE every minute */
 #define WAKE_AT_ONCE 8         /* each that finds work wakes two more: no stampede for one job */
-
-/* A transfer holds the frame that is coming in and what is not on the disk yet. Those over a slow line, a second old or more,
- * hold as much, but are few. */
-static const struct turn_limits transfer_limits = {.at_once = 32, .most = UINT_MAX, .slow_ms = 1000};
 
 struct session *farm_session_like(const struct farm *f, const struct session *s)
 {
@@ -157,7 +152,6 @@ int farm_open(uv_loop_t *loop, struct db *db, struct files *files, const struct 
         return error;
     }
     files_on_crowd(files, on_crowd, f);
-    f->transfers = turns_new(loop, &transfer_limits);
     uv_timer_init(loop, &f->sweep);
     uv_timer_start(&f->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     *farm = f;
@@ -186,7 +180,6 @@ static void check_closed(struct farm *f)
     void (*closed)(void *owner) = f->closed;
     void *owner = f->closed_owner;
     files_on_crowd(f->files, NULL, NULL);
-    turns_let_go(f->transfers);
     db_target_set_release(f->known);
     free(f->resters);
     free(f);

@@ -18,7 +18,6 @@
 #include <uv.h>
 
 #include "core/task.h"
-#include "core/turns.h"
 #include "db.h"
 #include "farm.h"
 #include "files.h"
@@ -56,8 +55,6 @@ struct attempt {
     char *package, *version;      /* "" where it was not we who handed it out */
     int64_t started_ms;           /* wall clock */
     struct receipt *receipt;      /* NULL when stopped */
-    struct turn transfer;         /* to send a file, and */
-    unsigned wanted;              /* which */
     uint64_t stopped_at;          /* how many IDLEs had been answered when STOP was said */
     int64_t heard_ms;             /* steady clock */
 };
@@ -71,7 +68,6 @@ struct farm {
     struct farm_settings settings;
     char listen[128], index_url[512];
     struct wire_server *server;
-    struct turns *transfers;      /* of files from slaves to us */
     struct session *sessions;
     unsigned sleepers;            /* how many of them are told to wait */
     struct db_target_set *known;  /* as last read; NULL before */

@@ -63,6 +63,19 @@ static void judge_at_once(struct stream *s, const void *data, size_t len)
         receipt_judge(r, data);
 }
 
+static void on_turn(struct turn *transfer)
+{
+    task_resume(&container_of(transfer, struct receipt, transfer)->task);
+}
+
+/* What is on its way is partly in memory, or all of it where it is small: not all send at once. */
+static enum step wait_for_turn(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    r->transfer.go = on_turn;
+    return turn_ask(&r->transfer, r->files->transfers) ? STEP_NEXT : STEP_WAIT;
+}
+
 static enum step take_in(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
@@ -85,6 +98,7 @@ static enum step check_bytes(struct task *t)
     struct receipt_file *f = &r->files_made[r->at];
     int error = r->stream.error;
     bool equal = arrived_whole(r);
+    turn_end(&r->transfer);
     stream_release(&r->stream);
     r->streaming = false;
     if (error)
@@ -137,6 +151,7 @@ static enum step next_file(struct task *t)
 
 static const struct task_step receive_steps[] = {
     {"check space", check_space},
+    {"wait for its turn", wait_for_turn},
     {"take in", take_in},
     {"check bytes", check_bytes},
     {"judge", judge},
@@ -152,15 +167,20 @@ static void on_stored(struct stream *s)
 static void on_receive_cancel(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
-    if (r->streaming && !r->stream.ending)
-        stream_end(&r->stream, on_stored);
-    else if (!r->streaming)
+    if (turn_waits(&r->transfer)) {
+        turn_end(&r->transfer);
+        task_resume(t);
+    } else if (!r->streaming) {
         lane_cancel(&r->work);
+    } else if (!r->stream.ending) {
+        stream_end(&r->stream, on_stored);
+    }
 }
 
 static void on_received(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
+    turn_end(&r->transfer);
     if (r->streaming)
         stream_release(&r->stream);
     r->streaming = false;

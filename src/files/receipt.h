@@ -22,6 +22,7 @@
 #include "bundle.h"
 #include "core/lane.h"
 #include "core/task.h"
+#include "core/turns.h"
 #include "db.h"
 #include "files.h"
 #include "stream.h"
@@ -42,6 +43,7 @@ struct files {
     struct receipt *receipts;        /* all that live */
     uint64_t receipts_made;
     struct bundle packs, logs, places; /* of receipts that compress their log, that keep it, that place their files */
+    struct turns *transfers;         /* of files to us */
     size_t crowd_bytes;              /* of logs that wait to be compressed */
     bool crowded;
     void (*on_crowd)(void *owner, bool crowded);
@@ -106,6 +108,7 @@ struct receipt {
     unsigned file_count, at;         /* at: the file that is wanted now */
     struct receipt_file *files_made;
     struct stream stream;            /* of the file at `at` */
+    struct turn transfer;            /* from when it is asked for until it is stored */
     bool streaming, sent;
     struct db_verdicts verdicts;
     bool name_leaving;               /* a file of this name is just leaving the tree */

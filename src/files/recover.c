@@ -6,6 +6,7 @@
  * the tree but are in no index: bytes first, then the row.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,9 @@
 #include "core/text.h"
 #include "io/fs.h"
 #include "receipt.h"
+
+/* Those over a slow line, a second old or more, hold as much memory, but are few. */
+static const struct turn_limits transfer_limits = {.at_once = 32, .most = UINT_MAX, .slow_ms = 1000};
 
 struct recovery {
     struct files *files;
@@ -191,6 +195,7 @@ int files_open(uv_loop_t *loop, struct db *db, const struct files_settings *sett
     }
     fs_use_scratch(f->staging);
     files_init_bundles(f);
+    f->transfers = turns_new(loop, &transfer_limits);
     uv_timer_init(loop, &f->close_timer);
     *files = f;
     return 0;
@@ -201,6 +206,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct files *f = container_of(handle, struct files, close_timer);
     void (*closed)(void *owner) = f->closed;
     void *owner = f->closed_owner;
+    turns_let_go(f->transfers);
     free(f);
     closed(owner);
 }
