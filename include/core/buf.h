@@ -27,6 +27,7 @@ void buf_release(struct buf *b);
 void buf_clear(struct buf *b);
 
 /* Each returns 0, or -ENOBUFS when `max` would be passed. */
+int buf_reserve(struct buf *b, size_t len); /* room for so many more, at once: who adds piece by piece need not grow it so */
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_adds(struct buf *b, const char *text);
 int buf_addc(struct buf *b, char c);

@@ -32,7 +32,7 @@ void buf_clear(struct buf *b)
 }
 
 /* Makes room for `len` more bytes and the NUL, or marks the buffer full. */
-static int reserve(struct buf *b, size_t len)
+int buf_reserve(struct buf *b, size_t len)
 {
     if (b->full || len > b->max - b->len) {
         b->full = true;
@@ -48,7 +48,7 @@ static int reserve(struct buf *b, size_t len)
 
 int buf_add(struct buf *b, const void *data, size_t len)
 {
-    int error = reserve(b, len);
+    int error = buf_reserve(b, len);
     if (error != 0)
         return error;
     if (len > 0)
@@ -77,7 +77,7 @@ int buf_addf(struct buf *b, const char *format, ...)
     va_end(args);
     if (len < 0)
         return -EINVAL;
-    int error = reserve(b, (size_t)len);
+    int error = buf_reserve(b, (size_t)len);
     if (error != 0)
         return error;
     va_start(args, format);

@@ -26,6 +26,7 @@
 #define MAX_HELD_BYTES (2 * WIRE_MAX_UNSENT)
 #define RECORD_BYTES (16 * 1024)           /* of one record: RFC 8446, 5.1 */
 #define RECORD_HEADER_BYTES 5
+#define RECORD_MORE_BYTES 22               /* that it is longer than what it hides: 5.2, and a tag of 16 */
 
 /* One write beneath us, and how much of our user's was in it. */
 struct flight {
@@ -152,6 +153,7 @@ static void seal(struct tls *t, struct buf *bytes)
 {
     size_t written = 0, len = bytes->len;
     ERR_clear_error();
+    (void)buf_reserve(&t->cipher, len + (len / RECORD_BYTES + 1) * RECORD_MORE_BYTES);
     if (len > 0 && SSL_write_ex(t->ssl, bytes->data, len, &written) == 1)
         send_cipher(t, len);
     free(buf_take(bytes));

@@ -16,6 +16,7 @@
 
 #define HEADER_BYTES 4
 #define TLS_MAJOR_VERSION 3
+#define FLUSH_BYTES (128 * 1024) /* so many leave at once: a file is sent in pieces that are reused, not in one that grows */
 #define KEEP_BYTES 512 /* a wire between two frames holds no larger buffer: there may be a thousand of them */
 
 const struct wire_deadlines wire_default_deadlines = {
@@ -228,6 +229,14 @@ static void end_if_all_sent(struct wire *w)
         w->transport->kind->shut(w->transport);
 }
 
+static void flush(struct wire *w)
+{
+    if (w->out.len == 0)
+        return;
+    w->in_flight += w->out.len;
+    w->transport->kind->write(w->transport, &w->out);
+}
+
 static void on_turn(uv_timer_t *turn)
 {
     struct wire *w = turn->data;
@@ -236,10 +245,7 @@ static void on_turn(uv_timer_t *turn)
     read_frames(w); /* what was left when the owner paused */
     if (w->state == WIRE_CLOSING)
         return;
-    if (w->out.len > 0) {
-        w->in_flight += w->out.len;
-        w->transport->kind->write(w->transport, &w->out);
-    }
+    flush(w);
     end_if_all_sent(w);
 }
 
@@ -275,6 +281,8 @@ void wire_send(struct wire *w, const struct message *m)
         wire_drop(w, "a message of ours breaks its own limits");
     } else if (wire_unsent(w) > WIRE_MAX_UNSENT) {
         wire_drop(w, "left more than 4 MiB unread");
+    } else if (w->state == WIRE_OPEN && w->out.len >= FLUSH_BYTES) {
+        flush(w);
     } else {
         end_turn(w);
     }

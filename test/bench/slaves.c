@@ -8,11 +8,12 @@
  * A build fails, with a log; with -w it makes a wheel of about that size. It takes no time, or BUILD_MS (the first of
  * each slave a random part of that, and latencies count from twice that time on: no herd). The program ends when CYCLES builds have been
  * answered with DONE, or after SECONDS. With -b only the first slave's build ever ends: the others say BUSY every
- * 10 ms until then. With -d the first slave's wheel is damaged when it is sent first: the master asks for it again as soon as
+ * 10 ms until then, and latencies count from its first SEND on. With -d the first slave's wheel is damaged when it is sent first: the master asks for it again as soon as
  * it has all of it on its disk and has compared the hash, which tells how long that takes. With -r nothing is built: it ends when all have been answered ACK. With -k they speak TLS and show this
  * key. Run by test/bench/bench.py.
  */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #define CHUNK_BYTES 262144
 #define ENOUGH_UNSENT_BYTES (1024 * 1024)
 #define PULSE_MS 10
+#define KEEP_BYTES (16 * 1024 * 1024)
 
 struct samples {
     uint64_t *ns;
@@ -40,7 +42,7 @@ struct crowd {
     uint64_t wanted, done, limit_ns;  /* no limit: 0 */
     uint64_t minutes[MAX_MINUTES];    /* cycles done in each */
     uint64_t begun_ns, ended_ns;      /* first BUILD, last DONE */
-    uint64_t send_ns;                 /* when SEND was heard last */
+    uint64_t begun_send_ns, send_ns;  /* when SEND was heard first, and last: the wheel has been made before, which held us up */
     uint64_t taken_ns;                /* -d: from the first SEND to the second */
     struct payload payload;
     size_t wheel_bytes;
@@ -72,7 +74,7 @@ struct scripted {
 
 static void sample(const struct crowd *c, struct samples *s, uint64_t since_ns)
 {
-    bool counts = since_ns >= c->begun_ns + 2000000ULL * c->build_ms;
+    bool counts = since_ns >= c->begun_ns + 2000000ULL * c->build_ms && (!c->pulse || (c->begun_send_ns && since_ns > c->begun_send_ns));
     if (counts && s->count < MAX_SAMPLES)
         s->ns[s->count++] = uv_hrtime() - since_ns;
 }
@@ -173,6 +175,8 @@ static void begin_file(struct scripted *s)
     if (s->damaged || (c->damage && c->taken_ns == 0 && s == c->slaves))
         damage(s);
     c->send_ns = uv_hrtime();
+    if (!c->begun_send_ns)
+        c->begun_send_ns = c->send_ns;
     s->offset = 0;
     s->sending = true;
     send_file(s);
@@ -402,6 +406,8 @@ int main(int argc, char *argv[])
         fprintf(stderr, "bench-slaves: see the first lines of test/bench/slaves.c\n");
         return 2;
     }
+    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES); /* what a transfer sends from is not given back and asked for again */
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
     uv_loop_init(&c.loop);
     start(&c);
     uv_run(&c.loop, UV_RUN_DEFAULT);
