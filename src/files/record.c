@@ -299,8 +299,10 @@ static void check_placed(struct receipt *r)
         if (!receipt_places(f))
             continue;
         place_path(r, f, path, sizeof path);
-        if (f->placing == -EEXIST)
+        if (f->placing == -EEXIST) {
+            unlink(f->path);
             f->placing = accept_standing(r, f, path);
+        }
         f->placed = f->placing == 0 && f->verdict == DB_FILE_NEW;
         if (f->placing == 0)
             continue;

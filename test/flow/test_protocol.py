@@ -335,6 +335,7 @@ def test_the_same_bytes_from_before_a_restore_are_taken_over(farm, connect):
     farm.order()
     slave = connect()
     assert build_once(farm, slave, wheel)[1] == f"{name} published"
+    assert farm.staging() == []
 
 
 # ---- connections that are lost -----------------------------------------------------------------------
