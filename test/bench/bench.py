@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 
@@ -27,7 +28,7 @@ if "--build" in sys.argv:  # the harness wants to know it when it is imported
 import following  # noqa: E402
 import growth  # noqa: E402
 from harness import IDENTITY, PIWHEELS, Process, clean_environment, piwheels  # noqa: E402
-from measure import cpu_seconds, peak_memory_mb, report  # noqa: E402
+from measure import cpu_seconds, memory_mb, peak_memory_mb, report  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 
@@ -249,15 +250,38 @@ def memory(build, directory, options):
            f"{words_on(found)}")
 
 
+class Memory:
+    """The resident size of a process, looked at once a minute while the block runs."""
+
+    def __init__(self, pid):
+        self.pid, self.mb, self.over = pid, [], threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def look(self):
+        while not self.over.wait(60):
+            self.mb.append(memory_mb(self.pid))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
 def sustained(build, directory, options):
     seconds = options.seconds or (3 if options.small else 600)
     count, most = (10, 3000) if options.small else (100, 3000)
     with site(build, directory, seconds * most, options.tls) as farm:
-        found = farm.slaves(build, count, s=seconds, l=20000)
+        with Memory(farm.master.process.pid) as memory_then:
+            found = farm.slaves(build, count, s=seconds, l=20000)
         limit = farm.commits_per_second(min(count, 16))
     whole = found["minutes"][:max(int(found["seconds"] // 60), 1)]
     report("sustained", found["rate"], "builds/s", limit, "commits/s", f"{count} scripted slaves, failing builds with a log of "
-           f"20 kB each for {seconds} s, queue of {seconds * most} jobs; builds in each minute: {', '.join(map(str, whole))}; "
+           f"20 kB each for {seconds} s, queue of {seconds * most} jobs; builds in each minute: {', '.join(map(str, whole))}, "
+           f"the last {whole[-1] / whole[0]:.2f} of the first; MB of the master after each: "
+           f"{', '.join(f'{mb:.0f}' for mb in memory_then.mb) or 'none passed'}; "
            f"{COMMITS.format(min(count, 16))}; {words_on(found)}")
 
 

@@ -13,6 +13,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def peak_memory_mb(pid):
+def kilobytes(pid, field):
     status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+    return int(re.search(rf"{field}:\s+(\d+) kB", status).group(1))
+
+
+def peak_memory_mb(pid):
+    return kilobytes(pid, "VmHWM") / 1024
+
+
+def memory_mb(pid):
+    return kilobytes(pid, "VmRSS") / 1024
