@@ -272,10 +272,12 @@ class Memory:
 
 def sustained(build, directory, options):
     seconds = options.seconds or (3 if options.small else 600)
-    count, most = (10, 3000) if options.small else (100, 3000)
+    count, most = (10, 5000) if options.small else (100, 5000)
     with site(build, directory, seconds * most, options.tls) as farm:
         with Memory(farm.master.process.pid) as memory_then:
             found = farm.slaves(build, count, s=seconds, l=20000)
+        if found["cycles"] >= seconds * most:
+            sys.exit(f"bench: all {seconds * most} jobs were built before {seconds} s were over: this machine needs more")
         limit = farm.commits_per_second(min(count, 16))
     whole = found["minutes"][:max(int(found["seconds"] // 60), 1)]
     report("sustained", found["rate"], "builds/s", limit, "commits/s", f"{count} scripted slaves, failing builds with a log of "

@@ -39,7 +39,8 @@ struct samples {
 struct crowd {
     uv_loop_t loop;
     const char *address, *abi, *platform;
-    uint64_t wanted, done, limit_ns;  /* no limit: 0 */
+    uint64_t wanted, done, limit_ms;  /* no limit: 0 */
+    uv_timer_t limit;                 /* from the first BUILD on */
     uint64_t minutes[MAX_MINUTES];    /* cycles done in each */
     uint64_t begun_ns, ended_ns;      /* first BUILD, last DONE */
     uint64_t begun_send_ns, send_ns;  /* when SEND was heard first, and last: the wheel has been made before, which held us up */
@@ -104,11 +105,37 @@ static void say_busy(struct scripted *s)
     wire_send(s->wire, &busy);
 }
 
+static void end_all(struct crowd *c)
+{
+    c->ended_ns = uv_hrtime();
+    uv_close((uv_handle_t *)&c->limit, NULL);
+    for (unsigned i = 0; i < c->slave_count; i++) {
+        if (c->slaves[i].wire)
+            wire_drop(c->slaves[i].wire, "enough");
+        if (!uv_is_closing((uv_handle_t *)&c->slaves[i].timer))
+            uv_close((uv_handle_t *)&c->slaves[i].timer, NULL);
+    }
+}
+
+static void on_limit(uv_timer_t *timer)
+{
+    struct crowd *c = container_of(timer, struct crowd, limit);
+    if (!c->ended_ns)
+        end_all(c);
+}
+
+static void note_beginning(struct crowd *c)
+{
+    c->begun_ns = uv_hrtime();
+    if (c->limit_ms > 0)
+        uv_timer_start(&c->limit, on_limit, c->limit_ms, 0);
+}
+
 static void begin_build(struct scripted *s, const struct message *m)
 {
     sample(s->crowd, &s->crowd->idle_to_build, s->asked_ns);
     if (!s->crowd->begun_ns)
-        s->crowd->begun_ns = uv_hrtime();
+        note_beginning(s->crowd);
     s->attempt = m->build.attempt;
     snprintf(s->package, sizeof s->package, "%s", m->build.package);
     snprintf(s->version, sizeof s->version, "%s", m->build.version);
@@ -231,17 +258,6 @@ static void go_on(struct scripted *s)
         report_build(s);
 }
 
-static void end_all(struct crowd *c)
-{
-    c->ended_ns = uv_hrtime();
-    for (unsigned i = 0; i < c->slave_count; i++) {
-        if (c->slaves[i].wire)
-            wire_drop(c->slaves[i].wire, "enough");
-        if (!uv_is_closing((uv_handle_t *)&c->slaves[i].timer))
-            uv_close((uv_handle_t *)&c->slaves[i].timer, NULL);
-    }
-}
-
 static void end_build(struct scripted *s)
 {
     struct crowd *c = s->crowd;
@@ -250,7 +266,7 @@ static void end_build(struct scripted *s)
     c->done++;
     if (minute < MAX_MINUTES)
         c->minutes[minute]++;
-    if (c->done == c->wanted || (c->limit_ns && spent_ns >= c->limit_ns && !c->ended_ns))
+    if (c->done == c->wanted)
         end_all(c);
     else if (!c->ended_ns)
         say_idle(s);
@@ -362,7 +378,7 @@ static bool read_options(struct crowd *c, int argc, char *argv[])
         case 'A': c->abi = optarg; break;
         case 'P': c->platform = optarg; break;
         case 'c': c->wanted = strtoull(optarg, NULL, 10); break;
-        case 's': c->limit_ns = strtoull(optarg, NULL, 10) * 1000000000ULL; break;
+        case 's': c->limit_ms = strtoull(optarg, NULL, 10) * 1000; break;
         case 'l': c->log_bytes = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 'w': c->wheel_bytes = strtoull(optarg, NULL, 10); break;
         case 't': c->build_ms = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -409,6 +425,8 @@ int main(int argc, char *argv[])
     mallopt(M_MMAP_THRESHOLD, KEEP_BYTES); /* what a transfer sends from is not given back and asked for again */
     mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
     uv_loop_init(&c.loop);
+    uv_timer_init(&c.loop, &c.limit);
+    uv_unref((uv_handle_t *)&c.limit); /* when all have lost their connections there is nothing to wait for */
     start(&c);
     uv_run(&c.loop, UV_RUN_DEFAULT);
     uv_loop_close(&c.loop);
