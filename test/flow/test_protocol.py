@@ -3,6 +3,7 @@ recorded, what stands in the tree.
 """
 import hashlib
 import json
+import random
 
 import pytest
 
@@ -137,6 +138,27 @@ def test_a_slave_of_several_slots_gets_as_many_builds_and_sleeps_for_the_rest(fa
     assert sorted(message[0] for message in heard) == ["BUILD", "BUILD", "SLEEP"] and heard[-1][0] == "SLEEP"
     for _, attempt, _, version, *_ in heard[:2]:
         assert slave.deliver(attempt, [make_wheel(version=version)])[0]
+
+
+def test_more_logs_than_can_be_packed_at_once_are_all_kept(farm):
+    """The master then reads nobody for a while, until most of them are packed."""
+    count, log = 60, random.Random(1).randbytes(30_000).hex().encode()
+    farm.sql(f"""INSERT INTO package (name, display) VALUES ('{PACKAGE}', '{PACKAGE}') ON CONFLICT DO NOTHING;
+        INSERT INTO version (package, version, sort_key, wanted, by_hand, sdist, sdist_sha256, judged_mask)
+            SELECT p.id, v, v::text::bytea, true, true, '{PACKAGE}.tar.gz', sha256('sdist'), -1 FROM package p, generate_series(1, {count}) v
+            WHERE p.name = '{PACKAGE}';
+        SELECT versions_settle(array_agg(id)) FROM version""")
+    with farm.scripted_slave() as slave:
+        slave.hello(jobs=count)
+        slave.expect("ACK")
+        slave.idle(slots=count)
+        attempts = [slave.expect("BUILD", ignore=("SLEEP",))[0] for _ in range(count)]
+        for attempt in attempts:
+            slave.tell_log(attempt, log)
+        for attempt in attempts:
+            slave.built(attempt, "failed", reason="compile", detail="error", log_bytes=len(log))
+        assert {slave.expect("DONE", ignore=("SLEEP", "WAKE"))[0] for _ in range(count)} == set(attempts)
+    assert {farm.log_of(attempt) for attempt in attempts} == {log}
 
 
 def test_a_slave_without_a_free_slot_sleeps(farm, connect):
