@@ -315,8 +315,9 @@ int receipt_built(struct receipt *r, const struct msg_built *b, const char *slav
     text_copy(r->slave, sizeof r->slave, slave);
     text_copy(r->outcome, sizeof r->outcome, b->outcome);
     text_copy(r->reason, sizeof r->reason, b->reason);
-    r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason, .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms,
-                                   .peak_bytes = b->peak_bytes, .log_bytes = b->log_bytes};
+    r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason,
+                                   .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms, .peak_bytes = b->peak_bytes,
+                                   .log_bytes = b->log_bytes};
     set_detail(r, mem_textn(b->detail, strnlen(b->detail, FILES_DETAIL_BYTES)));
     r->end.record = r->record = receipt_compose_record(r, b);
     note_files(r, b);
