@@ -428,12 +428,12 @@ END $$;
 CREATE FUNCTION page_written(p_kind text, p_key text, p_generation bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 BEGIN
+    IF p_kind = 'project' THEN -- one that shows files of ours shall not be without its summary for long
+        UPDATE package SET summary_at = now() -- the package before its page, as all others lock them
+            WHERE name = p_key AND summary IS NULL AND summary_at IS NULL AND live_files > 0;
+    END IF;
     DELETE FROM stale_page WHERE kind = p_kind AND key = p_key AND generation = p_generation;
     IF FOUND THEN
-        IF p_kind = 'project' THEN -- one that shows files of ours shall not be without its summary for long
-            UPDATE package SET summary_at = now()
-                WHERE name = p_key AND summary IS NULL AND summary_at IS NULL AND live_files > 0;
-        END IF;
         RETURN true;
     END IF;
     UPDATE stale_page SET since = now() WHERE kind = p_kind AND key = p_key;

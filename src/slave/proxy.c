@@ -145,9 +145,16 @@ static void begin_relay(struct visit *v)
 
 /* ---- connecting ---- */
 
-static void say_unreachable(struct visit *v)
+static const char no_connection[] = "the server cannot be reached";
+
+/* A status would pass for the server's own answer, and pip takes one it does not know for "there is no such package". Whose
+ * connection just ends tries again, says so, and gives up for want of a network. */
+static void say_unreachable(struct visit *v, const char *why)
 {
-    answer(v, "502 Bad Gateway", "the server cannot be reached");
+    if (v->request.tunnel)
+        answer(v, "502 Bad Gateway", why);
+    else
+        relay_close(&v->relay);
 }
 
 static void on_connected(uv_connect_t *request, int status)
@@ -158,7 +165,7 @@ static void on_connected(uv_connect_t *request, int status)
     if (status == 0)
         begin_relay(v);
     else
-        say_unreachable(v);
+        say_unreachable(v, no_connection);
 }
 
 /* The first address that is allowed; IPv4 first, for many machines have only half an IPv6. */
@@ -175,7 +182,7 @@ static void connect_to_best(struct visit *v)
     if (best == NULL)
         refuse(v, "its address is not one of the Internet");
     else if (uv_tcp_connect(&v->connect, &v->relay.ends[1].is.tcp, best->ai_addr, on_connected) != 0)
-        say_unreachable(v);
+        say_unreachable(v, no_connection);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
@@ -186,7 +193,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     if (v->relay.closing)
         free_if_idle(v);
     else if (status != 0)
-        answer(v, "502 Bad Gateway", "the name of the server is not known");
+        say_unreachable(v, "the name of the server is not known");
     else
         connect_to_best(v);
 }
@@ -200,7 +207,7 @@ static void resolve(struct visit *v)
     if (uv_getaddrinfo(v->proxy->server.loop, &v->lookup, on_resolved, place->host, place->port, &hints) == 0)
         return;
     v->resolving = false;
-    say_unreachable(v);
+    say_unreachable(v, no_connection);
 }
 
 /* ---- the head ---- */

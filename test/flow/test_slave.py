@@ -319,7 +319,6 @@ def test_a_version_that_cannot_be_asked_for_is_not_given_to_pip(master, slaves, 
     assert message[2:4] == ["failed", "version"]
 
 
-@pytest.mark.long
 def test_an_index_that_is_away_is_the_farms_failure(master, slaves):
     slaves()
     connection = master.accept()
