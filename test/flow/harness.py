@@ -259,7 +259,8 @@ class Farm:
         """Until the statement answers this."""
         limit = time.monotonic() + LIMIT_S
         while (found := self.sql(statement)) != expected:
-            assert time.monotonic() < limit, f"{statement}: {found!r}, not {expected!r}"
+            assert time.monotonic() < limit, f"{statement}: {found!r}, not {expected!r}; the master's last words:\n" \
+                f"{self.master.output()[-3000:] if self.master else ''}"
 
     def wait_blocked(self):
         """Until the master waits for a table that is locked."""
