@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "wire_private.h"
 
+#define SOCKET_MODE 0660
 #define BACKLOG 4096 /* slaves all come back at once after a restart; who finds no room tries again only after a second */
 
 /* Sixty-four keep two processors busy. A round trip around the world, and the arithmetic of a small machine, take a third of
@@ -34,6 +35,7 @@ struct wire_server {
     struct wire_deadlines deadlines;
     struct turns *turns;         /* to shake hands; NULL without TLS */
     char address[sizeof((struct sockaddr_un *)0)->sun_path];
+    bool has_path;               /* a Unix socket of ours lies there */
 };
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -101,6 +103,16 @@ bool wire_is_live(const char *path)
     return wire_local_address(path, &address) == 0 && is_live(&address);
 }
 
+/* The socket is never there with more than 0660. The umask is the whole process's, so it stays what it is: a directory that
+ * a thread made meanwhile would be closed for good. It is the socket's own mode that Linux hands on to the path. */
+static int bind_local(struct wire_server *s, int fd, const struct sockaddr_un *address)
+{
+    if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, (const struct sockaddr *)address, sizeof *address) < 0)
+        return -errno;
+    s->has_path = true;
+    return chmod(s->address, SOCKET_MODE) < 0 ? -errno : 0; /* the umask may have taken too much */
+}
+
 static int listen_local(struct wire_server *s, const char *path)
 {
     struct sockaddr_un address;
@@ -109,13 +121,18 @@ static int listen_local(struct wire_server *s, const char *path)
         rc = clear_path(&address);
     if (rc < 0)
         return rc;
-    mode_t before = umask(0117); /* the socket is never there with another mode than 0660 */
-    rc = uv_pipe_bind(&s->pipe, path);
-    umask(before);
-    if (rc == 0)
-        rc = uv_listen(&s->stream, BACKLOG, on_connection);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
     text_copy(s->address, sizeof s->address, path);
-    return rc;
+    rc = bind_local(s, fd, &address);
+    if (rc == 0)
+        rc = uv_pipe_open(&s->pipe, fd); /* takes it */
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    return uv_listen(&s->stream, BACKLOG, on_connection);
 }
 
 /* ------------------------------------------------------------------------------------------------ */
@@ -124,7 +141,8 @@ static const char *what_went_wrong(int rc, bool local)
 {
     switch (rc) {
     case -EADDRINUSE: return local ? "another master listens there" : "another program listens there";
-    case -EACCES: return local ? "its directory is missing or may not be written to" : "permission denied";
+    case -EACCES: return local ? "its directory may not be written to" : "permission denied";
+    case -ENOENT: return "its directory is missing";
     case -EEXIST: return "something that is no socket is in the way";
     case -EPERM: return "without TLS (--insecure) only the loopback may be listened on: 127.0.0.1:PORT, [::1]:PORT";
     case -EADDRNOTAVAIL: return "not an address of this machine; use ADDR:PORT";
@@ -137,6 +155,13 @@ static void on_closed(uv_handle_t *handle)
     struct wire_server *s = handle->data;
     turns_let_go(s->turns);
     free(s);
+}
+
+static void end(struct wire_server *s)
+{
+    if (s->has_path)
+        unlink(s->address);
+    uv_close(&s->handle, on_closed);
 }
 
 int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, const struct wire_events *events,
@@ -161,7 +186,7 @@ int wire_listen(uv_loop_t *loop, const char *address, const struct key *key, con
     int rc = local ? listen_local(s, address) : listen_tcp(s, address);
     if (rc < 0) {
         snprintf(why, why_size, "cannot listen on %s: %s", address, what_went_wrong(rc, local));
-        uv_close(&s->handle, on_closed);
+        end(s);
         return rc;
     }
     *server = s;
@@ -175,7 +200,7 @@ const char *wire_server_address(const struct wire_server *server)
 
 void wire_server_close(struct wire_server *server)
 {
-    uv_close(&server->handle, on_closed); /* which removes a Unix socket, too */
+    end(server);
 }
 
 void wire_server_set_deadlines(struct wire_server *server, const struct wire_deadlines *deadlines)
