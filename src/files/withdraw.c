@@ -21,6 +21,7 @@
 #include "receipt.h"
 
 #define SPACING_MS 200         /* between the beginnings of rounds, when every build that ends wakes us */
+#define FIRST_RETRY_MS 1000    /* after a round in which something failed; doubled up to the usual pause */
 #define WITHHELD "/.withheld"  /* below the output directory; the paths there are those of the tree */
 
 struct withdrawal {
@@ -36,6 +37,8 @@ struct withdrawal {
     int64_t begun_ms;          /* the round */
     bool woken, spacing;
     bool moved;                /* something was done in this round */
+    bool failed;               /* something could not be */
+    uint64_t retry_ms;         /* the pause after the last round, if something failed in it, else 0 */
 };
 
 static struct withdrawal *of(struct task *t)
@@ -134,8 +137,10 @@ static void on_answer(struct db_call *c, int error)
     struct withdrawal *d = container_of(c, struct withdrawal, call);
     if (error == -EREMOTEIO)
         log_error("files", "withdrawing: the database refused (%s): %s", task_step_name(&d->task), c->message);
-    if (error)
+    if (error) {
         d->moved = false;
+        d->failed = true;
+    }
     task_resume(&d->task);
 }
 
@@ -150,11 +155,13 @@ static void on_worked(struct lane_work *w, int status)
 /* Whether it happened; what could not be done is tried again in the next round. */
 static bool succeeded(struct withdrawal *d, unsigned i, const char *path, const char *doing)
 {
-    if (d->errors[i] != 0)
-        log_error("files", "%s: %s (%s); it will be tried again", path, doing, strerror(-d->errors[i]));
-    else
+    if (d->errors[i] == 0) {
         d->moved = true;
-    return d->errors[i] == 0;
+        return true;
+    }
+    log_error("files", "%s: %s (%s); it will be tried again", path, doing, strerror(-d->errors[i]));
+    d->failed = true;
+    return false;
 }
 
 /* ---- quarantined and cleared ----------------------------------------------------------------------- */
@@ -162,7 +169,7 @@ static bool succeeded(struct withdrawal *d, unsigned i, const char *path, const 
 static enum step look_for_moves(struct task *t)
 {
     struct withdrawal *d = of(t);
-    d->woken = d->moved = d->spacing = false;
+    d->woken = d->moved = d->failed = d->spacing = false;
     d->begun_ms = clock_steady_ms();
     db_moves(d->files->db, &d->call, d->after, &d->moves, on_answer);
     return STEP_WAIT;
@@ -272,17 +279,34 @@ static enum step note_gone(struct task *t)
     return STEP_WAIT;
 }
 
+/* The longest pause after a round: shorter when it is known that something will leave, or when something failed. */
+static uint64_t longest_pause_ms(struct withdrawal *d)
+{
+    uint64_t pause_ms = d->files->settings.look_ms;
+    char span[CLOCK_TEXT_SIZE];
+
+    if (d->leaving.again_ms >= 0 && (uint64_t)d->leaving.again_ms < pause_ms)
+        pause_ms = (uint64_t)d->leaving.again_ms + 1;
+    if (!d->failed)
+        d->retry_ms = 0;
+    else if (d->retry_ms < d->files->settings.look_ms)
+        d->retry_ms = d->retry_ms == 0 ? FIRST_RETRY_MS : 2 * d->retry_ms;
+    if (!d->failed || d->retry_ms >= pause_ms)
+        return pause_ms;
+    log_info("files", "withdrawing: what failed is tried again in %s", clock_span((int64_t)d->retry_ms, span));
+    return d->retry_ms;
+}
+
 static enum step rest(struct task *t)
 {
     struct withdrawal *d = of(t);
-    uint64_t look_ms = d->files->settings.look_ms, again_ms = (uint64_t)d->leaving.again_ms + 1;
     int64_t left_ms = d->begun_ms + SPACING_MS - clock_steady_ms();
     if (d->moved || d->after != 0 || (d->woken && left_ms <= 0))
         return STEP_AGAIN;
     d->spacing = d->woken;
     if (d->woken)
         return task_pause(t, (uint64_t)left_ms);
-    return task_pause(t, d->leaving.again_ms >= 0 && again_ms < look_ms ? again_ms : look_ms);
+    return task_pause(t, longest_pause_ms(d));
 }
 
 static enum step again(struct task *t)

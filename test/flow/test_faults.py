@@ -218,6 +218,39 @@ def test_what_pypi_takes_back_goes_though_something_refuses(farm, taken_back, po
     is_taken_back(farm, *taken_back)
 
 
+@pytest.fixture
+def quarantined(farm):
+    """PyPI quarantines the package of a finished story while no master runs."""
+    farm.start_master()
+    story = new_story(farm)
+    story.work()
+    stop(farm)
+    quarantine(farm, story.package)
+    yield story.package
+    farm.sql("DELETE FROM package")
+    for path in farm.output.glob(".withheld/simple/*/*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("point", ["fs_move", "pg_query file", "pg_query files_hidden", "pg_query files_leaving"])
+def test_what_could_not_be_withdrawn_is_tried_again_soon(farm, quarantined, point):
+    farm.launch_master("--page-lifetime", "1h", dev_mode=False, PIW_TEST_FAULT=f"{point}=fail:{EIO}")
+    farm.master.wait_line("withdrawing: what failed is tried again in 1 s")
+    farm.wait_sql("SELECT state, hidden FROM file", "withheld|t")
+    assert (farm.output / ".withheld" / "simple" / quarantined).exists()
+    stop(farm)
+
+
+def test_what_cannot_be_withdrawn_is_tried_again_less_and_less_often(farm, quarantined):
+    farm.launch_master("--page-lifetime", "1h", dev_mode=False, PIW_TEST_FAULT=f"pg_query files_hidden#1+=fail:{EIO}")
+    mark = 0
+    for span in ("1 s", "2 s"):
+        farm.master.wait_line(f"withdrawing: what failed is tried again in {span}$", mark)
+        mark = farm.master.mark()
+    assert farm.sql("SELECT state, hidden FROM file") == "withheld|f"
+    stop(farm)
+
+
 @pytest.mark.parametrize("point", ["before publish/place files", "fs_publish linked", "before publish/make public",
                                    "pg_sent files_begin"])
 def test_a_release_removed_while_its_build_is_recorded_is_not_published(farm, point):
