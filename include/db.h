@@ -70,7 +70,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 6 /* of the schema that this program needs */
+#define DB_LEVEL 7 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);
@@ -93,6 +93,7 @@ struct db_target {
     bool judging;        /* nothing is built for it yet */
 };
 struct db_targets {
+    char digest[33];     /* of what files are judged by, to be compared (targets_digest) */
     unsigned count;      /* in the targets' order */
     struct db_target items[DB_MAX_TARGETS];
 };
@@ -377,14 +378,15 @@ void db_build_end(struct db *db, struct db_call *c, const struct db_build_end *e
 
 #define DB_FILES_MAX 32       /* of a build */
 enum db_verdict { DB_FILE_NEW, DB_FILE_BACK, DB_FILE_LEAVING, DB_FILE_SAME, DB_FILE_OTHER, DB_FILE_AGAIN,
-                  DB_FILE_APART }; /* see files_begin */
+                  DB_FILE_APART, DB_FILE_JUDGE }; /* see files_begin */
 struct db_verdicts {
     unsigned count;           /* 0: the attempt is no longer the job's */
     enum db_verdict items[DB_FILES_MAX];
     unsigned tags[DB_FILES_MAX];      /* with DB_FILE_AGAIN: the build tag that its name may have */
 };
-/* `json` as files_begin in schema/functions.sql wants it. Batched, as is db_build_publish. */
-void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,
+/* `targets`: the digest of those that the files were judged by; `json` as files_begin in schema/functions.sql wants it.
+ * Batched, as is db_build_publish. */
+void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *targets, const char *json,
                     struct db_verdicts *out, void (*done)(struct db_call *c, int error));
 void db_build_publish(struct db *db, struct db_call *c, const struct db_build_end *end, uint64_t serves,
                       bool *recorded, void (*done)(struct db_call *c, int error));

@@ -452,6 +452,7 @@ DECLARE
     t target;
     new_id smallint;
 BEGIN
+    PERFORM pg_advisory_xact_lock('piwheels.target'::regclass::oid::bigint); -- see targets_hold
     LOCK TABLE target IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO t FROM target WHERE name = p_name;
     IF FOUND THEN
@@ -477,6 +478,16 @@ BEGIN
     RETURN new_id;
 END $$;
 
+-- What the program judges files by, to be compared. It is the same from when files are announced until their row is there to
+-- be seen by who judges a new target: target_add waits for those who announce, and they for it.
+CREATE FUNCTION targets_digest() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+    SELECT coalesce(md5(string_agg(concat_ws(' ', id, abi, platform, quote_literal(label)), ' ' ORDER BY id)), '') FROM target
+$$;
+
+CREATE FUNCTION targets_hold() RETURNS void
+LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock_shared('piwheels.target'::regclass::oid::bigint) $$;
+
 -- What the program must judge a new target by: every set of tags, and every Requires-Python.
 CREATE FUNCTION tagsets_all() RETURNS TABLE (id integer, tags text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
@@ -495,7 +506,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT lower(substring(p_name FROM '([^-]+-[^-]+-[^
 -- Those of our own files, which the program judges too.
 CREATE FUNCTION file_tags_all() RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    SELECT DISTINCT file_tags(name) FROM file WHERE state = 'live'
+    SELECT DISTINCT file_tags(name) FROM file WHERE state IN ('live', 'publishing')
 $$;
 
 -- The sets of tags that the target can load. Until target_judged nothing is built for it.
@@ -506,9 +517,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         WHERE (mask >> p_target) & 1 <> (id = ANY (p_fits))::integer
 $$;
 
--- Holds the public files of the versions against the target; p_loads: the tags that its Python takes. One that runs there
--- serves it, and nothing is built. One whose name misleads there leaves the index of all, and stays where it lies: who has
--- noted its address finds the same bytes.
+-- Holds the files of the versions against the target; p_loads: the tags that its Python takes. A public one that runs there
+-- serves it, and nothing is built. One whose name misleads there leaves the index of all, or does not enter it if it is just
+-- being published, and stays where it lies: who has noted its address finds the same bytes. Those who had no other must be
+-- built for.
 CREATE FUNCTION files_judge(p_target smallint, p_versions bigint[], p_loads text[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -518,23 +530,35 @@ DECLARE
     names text[];
 BEGIN
     WITH taken AS (
-        SELECT f.id, f.version, f.apart, file_tags(f.name) LIKE '%-none-any' OR own.label = other.label AS near,
+        SELECT f.id, f.version, f.apart, f.state = 'live' AS live, file_tags(f.name) LIKE '%-none-any' OR own.label = other.label AS near,
                code_runs(f.glibc, (SELECT coalesce(jsonb_agg(d.name), '[]') FROM dependency d
                                    WHERE d.file = f.id AND d.tool = 'apt'), own, other) AS runs
-            FROM unnest(p_versions) v CROSS JOIN LATERAL (SELECT * FROM file WHERE version = v AND state = 'live' OFFSET 0) f
+            FROM unnest(p_versions) v CROSS JOIN LATERAL (
+                    SELECT * FROM file WHERE version = v AND state IN ('live', 'publishing') OFFSET 0) f
                 JOIN target own ON own.id = f.target JOIN target other ON other.id = p_target
             WHERE file_tags(f.name) = ANY (p_loads))
-    SELECT array_agg(version) FILTER (WHERE near OR runs AND NOT apart),
+    SELECT array_agg(version) FILTER (WHERE live AND (near OR runs AND NOT apart)),
            array_agg(id) FILTER (WHERE NOT (near OR runs OR apart))
         INTO serving, misleading FROM taken;
     UPDATE version SET built_mask = built_mask | bit, failed_mask = failed_mask & ~bit
         WHERE id = ANY (serving) AND na_mask & bit = 0 AND built_mask & bit = 0;
-    WITH moved AS (UPDATE file SET apart = true WHERE id = ANY (misleading) RETURNING version),
-    parts AS (SELECT v.package, count(*) AS files FROM moved m JOIN version v ON v.id = m.version GROUP BY v.package),
+    WITH moved AS (UPDATE file SET apart = true WHERE id = ANY (misleading) RETURNING version, state),
+    parts AS (SELECT v.package, count(*) AS files FROM moved m JOIN version v ON v.id = m.version WHERE m.state = 'live'
+        GROUP BY v.package),
     changed AS (
         UPDATE package SET apart_files = apart_files + parts.files FROM parts WHERE package.id = parts.package
             RETURNING name)
     SELECT array_agg(name ORDER BY name) INTO names FROM changed;
+    WITH moved AS (SELECT DISTINCT version FROM file WHERE id = ANY (misleading) AND state = 'live'),
+    lost AS (
+        SELECT m.version, bit_or(1::bigint << t.id) AS mask FROM moved m CROSS JOIN target t
+            WHERE CASE WHEN t.id = p_target THEN m.version <> ALL (coalesce(serving, '{}'))
+                       ELSE NOT EXISTS (SELECT FROM file f JOIN target own ON own.id = f.target
+                                        WHERE f.version = m.version AND f.state = 'live'
+                                            AND (NOT f.apart OR own.label = t.label)) END
+            GROUP BY m.version)
+    UPDATE version SET built_mask = built_mask & ~lost.mask FROM lost
+        WHERE version.id = lost.version AND built_mask & lost.mask <> 0;
     IF names IS NOT NULL THEN
         PERFORM pages_stale('index', names);
         PERFORM page_stale('root', '');
@@ -602,17 +626,20 @@ BEGIN
     RETURN true;
 END $$;
 
--- Debian packages that every machine of the target has, instead of those named before. False: there is no target
--- of this name.
+-- Debian packages that every machine of the target has, instead of those named before. Where some are named no more our
+-- files are held against the target again, as for a new one. False: there is no target of this name.
 CREATE FUNCTION target_preinstalled(p_name text, p_packages text[]) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
 DECLARE
     t smallint;
 BEGIN
+    PERFORM pg_advisory_xact_lock('piwheels.target'::regclass::oid::bigint); -- see targets_hold
     SELECT id INTO t FROM target WHERE name = p_name FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    UPDATE target SET judging = true WHERE id = t
+        AND EXISTS (SELECT FROM preinstalled WHERE target = t AND package <> ALL (p_packages));
     DELETE FROM preinstalled WHERE target = t;
     INSERT INTO preinstalled (target, package) SELECT DISTINCT t, unnest(p_packages);
     PERFORM people_pages_stale();
@@ -1244,13 +1271,20 @@ $$;
 --   'other'  is public with other bytes, or another attempt is about to publish it: must be discarded
 --   'again N'  the same, but it was built for this very target, or it was withdrawn: the name may have the build tag N
 --   'apart'  is for its own target's index only: by what it needs, or because the name is taken by another distribution's
+--   'judge'  was judged by other targets than there are: must be judged again, and announced again
 -- No row at all: the attempt is not the job's any more.
-CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[])
+--   p_targets: for each attempt the digest of the targets by which its files were judged
+CREATE FUNCTION files_begin(p_attempts bigint[], p_files jsonb[], p_targets text[] DEFAULT '{}')
     RETURNS TABLE (call bigint, verdict text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
+DECLARE
+    judge bigint[];
 BEGIN
+    PERFORM targets_hold();
+    judge := ARRAY (SELECT place FROM unnest(p_targets) WITH ORDINALITY k (known, place)
+                        WHERE known <> (SELECT targets_digest()));
     PERFORM attempts_lock(p_attempts);
     -- what was announced by another name before
     DELETE FROM file WHERE attempt = ANY (p_attempts) AND state = 'publishing'
@@ -1265,8 +1299,9 @@ BEGIN
                f.glibcxx, f.apart
             FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
                 JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package
-            WHERE NOT EXISTS (SELECT FROM withdrawn_file w
-                              WHERE w.path = f.path AND (w.leaving OR w.sha256 <> f.sha256))
+            WHERE f.call <> ALL (judge)
+                AND NOT EXISTS (SELECT FROM withdrawn_file w
+                                WHERE w.path = f.path AND (w.leaving OR w.sha256 <> f.sha256))
                 AND (f.apart OR NOT file_misleads(j.target, f.fits, f.glibc, f.apt))
             ORDER BY f.path
         ON CONFLICT (path) DO NOTHING;
@@ -1279,7 +1314,8 @@ BEGIN
             WHERE there.state = 'publishing' AND there.attempt = f.attempt AND there.sha256 = f.sha256
         ON CONFLICT DO NOTHING;
     RETURN QUERY
-        SELECT f.call, CASE WHEN NOT f.apart AND file_misleads(j.target, f.fits, f.glibc, f.apt) THEN 'apart'
+        SELECT f.call, CASE WHEN f.call = ANY (judge) THEN 'judge'
+                            WHEN NOT f.apart AND file_misleads(j.target, f.fits, f.glibc, f.apt) THEN 'apart'
                             WHEN w.sha256 <> f.sha256 AND w.named THEN 'again ' || build_tag_next(j.version, f.name)
                             WHEN w.leaving OR w.sha256 <> f.sha256 THEN 'leaving'
                             WHEN there.sha256 <> f.sha256

@@ -351,6 +351,8 @@ static int preinstalled(const struct options *o)
     fclose(file);
     if (status == EXIT_OK)
         status = target_run(&t, o, preinstalled_steps);
+    if (status == EXIT_OK)
+        status = target_judge(&t, o);
     for (size_t i = 0; i < t.package_count; i++)
         free(t.packages[i]);
     free(t.packages);

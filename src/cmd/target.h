@@ -18,7 +18,7 @@ struct target {
     bool json;                           /* of list */
     bool found;
     struct db_targets targets;
-    unsigned id;                         /* of add */
+    unsigned id;                         /* of add, and when it is judged */
     struct db_words tags, requires, ours; /* to judge a new target by */
     struct db_judgement judgement;       /* of `requires` and `ours` */
     int64_t next;                        /* package to go on from */
@@ -31,5 +31,8 @@ int target_run(struct target *t, const struct options *o, const struct task_step
 
 /* Adds the target, or changes its label and libc, and judges it if it is new; the exit status. */
 int target_add(struct target *t, const struct options *o);
+
+/* Holds what is known of PyPI and our own files against the target of this name, if that is to be done; the exit status. */
+int target_judge(struct target *t, const struct options *o);
 
 #endif

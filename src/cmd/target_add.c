@@ -1,7 +1,7 @@
 /*
  * piwheels target add: makes a target. In a farm that knows versions already, what PyPI's wheels, our own and their
  * Requires-Python say about the new target is worked out here, for SQL cannot: until that is done nothing is built for it.
- * Called by target.c, which has checked the words.
+ * Called by target.c, which has checked the words; also when the machines of a target have less than before.
  */
 #include "target.h"
 
@@ -21,24 +21,6 @@ static enum step add_target(struct task *t)
     return STEP_WAIT;
 }
 
-static enum step read_what_is_there(struct task *t)
-{
-    struct target *target = target_of(t);
-
-    if (target->tool.error != 0)
-        return tool_refused(&target->tool);
-    db_targets(target->tool.db, &target->tool.call, &target->targets, tool_on_answer);
-    return STEP_WAIT;
-}
-
-static const struct db_target *added_target(const struct target *target)
-{
-    for (unsigned i = 0; i < target->targets.count; i++)
-        if (target->targets.items[i].id == target->id)
-            return &target->targets.items[i];
-    return NULL;
-}
-
 static enum step tell_added(struct task *t)
 {
     struct target *target = target_of(t);
@@ -47,24 +29,52 @@ static enum step tell_added(struct task *t)
         return tool_refused(&target->tool);
     printf("Target %s: wheels for %s on %s%s%s%s.\n", target->name, target->abi, target->platform,
            target->label[0] != '\0' ? " (" : "", target->label, target->label[0] != '\0' ? ")" : "");
-    const struct db_target *added = added_target(target);
-    return added != NULL && added->judging ? STEP_NEXT : STEP_DONE;
+    return STEP_NEXT;
 }
 
-/* The rest is for a farm that knows versions already. If this is cut off, the same command goes on with it. */
+static const struct task_step add_steps[] = {
+    {"add target", add_target},
+    {"tell added", tell_added},
+    {NULL, NULL},
+};
+
+/* ---- judging: in a farm that knows versions already. If it is cut off, "target add" goes on with it. ---- */
+
+static enum step read_what_is_there(struct task *t)
+{
+    struct target *target = target_of(t);
+
+    db_targets(target->tool.db, &target->tool.call, &target->targets, tool_on_answer);
+    return STEP_WAIT;
+}
+
+static const struct db_target *judged_target(const struct target *target)
+{
+    for (unsigned i = 0; i < target->targets.count; i++)
+        if (strcmp(target->targets.items[i].name, target->name) == 0)
+            return &target->targets.items[i];
+    return NULL;
+}
+
 static enum step read_tags(struct task *t)
 {
     struct target *target = target_of(t);
 
+    if (target->tool.error != 0)
+        return tool_refused(&target->tool);
+    const struct db_target *judged = judged_target(target);
+    if (judged == NULL || !judged->judging)
+        return STEP_DONE;
+    target->id = judged->id;
     db_tagsets(target->tool.db, &target->tool.call, &target->tags, tool_on_answer);
     return STEP_WAIT;
 }
 
 static bool tags_fit(const struct target *target, const char *tags)
 {
-    const struct db_target *added = added_target(target);
-    struct python_target python = {.abi = added->abi, .platform = added->platform, .glibc_major = added->glibc_major,
-                                   .glibc_minor = added->glibc_minor};
+    const struct db_target *judged = judged_target(target);
+    struct python_target python = {.abi = judged->abi, .platform = judged->platform, .glibc_major = judged->glibc_major,
+                                   .glibc_minor = judged->glibc_minor};
     struct wheel_name name;
     char file[1200];
 
@@ -133,7 +143,7 @@ static enum step judge_requires_python(struct task *t)
 
     if (target->tool.error != 0)
         return tool_refused(&target->tool);
-    python_abi_parse(target->abi, &major, &minor, &free_threaded);
+    python_abi_parse(judged_target(target)->abi, &major, &minor, &free_threaded);
     snprintf(python, sizeof python, "%u.%u", major, minor);
     j->excluded = mem_new(target->requires.count + 1, sizeof *j->excluded);
     for (unsigned i = 0; i < target->requires.count; i++)
@@ -142,10 +152,8 @@ static enum step judge_requires_python(struct task *t)
     return STEP_NEXT;
 }
 
-static const struct task_step add_steps[] = {
-    {"add target", add_target},
+static const struct task_step read_steps[] = {
     {"read what is there", read_what_is_there},
-    {"tell added", tell_added},
     {"read tags", read_tags},
     {"judge tags", judge_tags},
     {"read our own files' tags", read_our_tags},
@@ -200,9 +208,10 @@ static int run_through(struct target *t, const struct options *o, const struct t
     return status;
 }
 
-int target_add(struct target *t, const struct options *o)
+int target_judge(struct target *t, const struct options *o)
 {
-    int status = target_run(t, o, add_steps);
+    memset(&t->tool, 0, sizeof t->tool);
+    int status = target_run(t, o, read_steps);
     bool judged = t->judgement.excluded == NULL;
 
     if (status == EXIT_OK && !judged)
@@ -215,4 +224,11 @@ int target_add(struct target *t, const struct options *o)
     free(t->judgement.excluded);
     free(t->judgement.loads);
     return status;
+}
+
+int target_add(struct target *t, const struct options *o)
+{
+    int status = target_run(t, o, add_steps);
+
+    return status == EXIT_OK ? target_judge(t, o) : status;
 }

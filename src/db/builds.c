@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/text.h"
 #include "private.h"
 
 /* ---- announcing files ---- */
@@ -21,6 +22,8 @@ static enum db_verdict verdict_read(const char *text, unsigned *tag)
         return DB_FILE_AGAIN;
     if (strcmp(text, "apart") == 0)
         return DB_FILE_APART;
+    if (strcmp(text, "judge") == 0)
+        return DB_FILE_JUDGE;
     while (verdict < COUNT_OF(words) && strcmp(text, words[verdict]) != 0)
         verdict++;
     return (enum db_verdict)verdict;
@@ -28,7 +31,8 @@ static enum db_verdict verdict_read(const char *text, unsigned *tag)
 
 struct announcement {
     int64_t attempt;
-    const char *json; /* the text below */
+    char digest[sizeof ((struct db_targets *)0)->digest];
+    const char *targets, *json; /* that digest, and the text below */
     char text[];
 };
 
@@ -41,6 +45,7 @@ static void compose_announcements(struct db_batch *b, struct pg_params *params)
 {
     batch_add_ints(b, params, offsetof(struct announcement, attempt));
     batch_add_texts(b, params, offsetof(struct announcement, json));
+    batch_add_texts(b, params, offsetof(struct announcement, targets));
 }
 
 /* One row a file, with the place of its call. */
@@ -57,7 +62,7 @@ static void decode_verdicts(struct db_batch *b, const struct pg_result *result)
 }
 
 static const struct batch_kind announcements = {
-    .sql = "SELECT call, verdict FROM piwheels.files_begin($1, $2)",
+    .sql = "SELECT call, verdict FROM piwheels.files_begin($1, $2, $3)",
     .ready = always_ready,
     .compose = compose_announcements,
     .decode = decode_verdicts,
@@ -71,13 +76,15 @@ struct db_batch *announcements_new(struct db *db)
     return b;
 }
 
-void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *json,
+void db_files_begin(struct db *db, struct db_call *c, int64_t attempt, const char *targets, const char *json,
                     struct db_verdicts *out, void (*done)(struct db_call *c, int error))
 {
     size_t size = strlen(json) + 1;
     struct announcement *a = mem_new(1, sizeof *a + size);
 
     a->attempt = attempt;
+    text_copy(a->digest, sizeof a->digest, targets);
+    a->targets = a->digest;
     a->json = memcpy(a->text, json, size);
     out->count = 0;
     call_init(c, NULL, out, done);

@@ -22,6 +22,7 @@ struct db_target_set *db_target_set_of(struct db_target_set *old, const struct d
     struct db_target_set *set = mem_new(1, sizeof *set);
     set->holders = 1;
     set->targets.count = targets->count;
+    memcpy(set->targets.digest, targets->digest, sizeof targets->digest);
     memcpy(set->targets.items, targets->items, targets->count * sizeof *targets->items);
     return set;
 }

@@ -15,6 +15,7 @@ static void decode_targets(struct db_call *c, const struct pg_result *result)
     struct db_targets *targets = c->out;
 
     targets->count = 0;
+    column_copy(targets->digest, sizeof targets->digest, result, 0, 8);
     for (unsigned row = 0; row < pg_rows(result) && row < DB_MAX_TARGETS; row++) {
         struct db_target *t = &targets->items[targets->count++];
         memset(t, 0, sizeof *t);
@@ -36,7 +37,8 @@ void db_targets(struct db *db, struct db_call *c, struct db_targets *out,
     out->count = 0;
     call_init(c, decode_targets, out, done);
     call_send(c, db->fast,
-              "SELECT id, name, abi, platform, label, skip, glibc, judging FROM piwheels.target ORDER BY position, id",
+              "SELECT id, name, abi, platform, label, skip, glibc, judging, piwheels.targets_digest() FROM piwheels.target "
+              "ORDER BY position, id",
               NULL);
 }
 

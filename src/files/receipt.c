@@ -451,6 +451,7 @@ void receipt_free(struct receipt *r)
     else
         f->receipts = r->next;
     db_target_set_release(r->known);
+    free(r->reading);
     free(r->files_made);
     free(r);
 }

@@ -4,6 +4,7 @@
  *   receipt.c   takes in: the log, then file after file, each verified as it is complete
  *   made_with.c the record of the build, from what its slave tells
  *   judge.c     verifies one file, on a pool thread
+ *   targets.c   whom a file serves, and where it lies
  *   twin.c      what an ARMv6 can run goes by a name for it, too
  *   bundle.c    puts the disk work of many receipts together
  *   crowd.c     tells the farm when too many logs wait for that
@@ -50,6 +51,7 @@ struct files {
     void *crowd_owner;
     struct recovery *recovery;       /* while it is under way */
     struct withdrawal *withdrawal;   /* from then on */
+    struct db_target_set *known;     /* the targets as last read here, or NULL */
     void (*closed)(void *owner);     /* set while closing */
     void *closed_owner;
     bool closing;
@@ -83,6 +85,7 @@ struct receipt {
     uint64_t number;                 /* of the receipt: an attempt may have had one on an earlier connection */
     struct db_target_set *known;
     const struct db_targets *targets; /* of `known` */
+    struct db_targets *reading;      /* those that take their place, or NULL */
     const struct files_events *events; /* NULL once abandoned */
     void *owner;
     char slave[80];                  /* for the log */
@@ -142,13 +145,21 @@ char *receipt_compose_record(const struct receipt *r, const struct msg_built *b)
  * work_error (0, -EBADMSG the wheel's own fault, else the machine's) and why. */
 void receipt_judge(struct receipt *r, const void *bytes);
 
+/* targets.c: the one that it is built for, or NULL. */
+const struct db_target *receipt_target(const struct receipt *r);
 /* Finds the targets that the file serves and fits, when its tags are these and it is named for this platform. */
 void receipt_find_targets(const struct receipt *r, struct receipt_file *f, const struct wheel_name *name, const char *platform);
 
 /* Names the file's place in the tree by its name; false when it is to be apart and its target has no place there. */
 bool receipt_place(const struct receipt *r, struct receipt_file *f);
 
-/* twin.c: before they are announced, adds to the files those that are another's twin. */
+/* Before files are announced: judges them by the targets that were last read, if there is this one among them. */
+void receipt_use_last_targets(struct receipt *r);
+/* Whether the database has others than they were judged by; judges them by those in `reading`. */
+bool receipt_must_be_judged(const struct receipt *r);
+void receipt_use_read_targets(struct receipt *r);
+
+/* twin.c: before they are announced, adds to the files those that are another's twin, once. */
 void receipt_add_twins(struct receipt *r);
 /* As the file is called: the twin's own platform, else the name's. */
 const char *receipt_platform(const struct receipt_file *f);

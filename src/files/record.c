@@ -177,7 +177,7 @@ static enum step announce(struct receipt *r)
     json_decref(list);
     if (!text)
         return task_fail(&r->task, -EBADMSG, "its metadata is not UTF-8");
-    db_files_begin(r->files->db, &r->call, r->attempt.attempt, text, &r->verdicts, on_answer);
+    db_files_begin(r->files->db, &r->call, r->attempt.attempt, r->targets->digest, text, &r->verdicts, on_answer);
     free(text);
     return STEP_WAIT;
 }
@@ -186,7 +186,32 @@ static enum step announce_files(struct task *t)
 {
     struct receipt *r = container_of(t, struct receipt, task);
     receipt_add_twins(r);
+    receipt_use_last_targets(r);
     return announce(r);
+}
+
+/* A target may have come since the slave's first word. */
+static enum step read_targets(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "announcing the files"))
+        return STEP_FAIL;
+    if (!receipt_must_be_judged(r))
+        return STEP_NEXT;
+    r->reading = mem_new(1, sizeof *r->reading);
+    db_targets(r->files->db, &r->call, r->reading, on_answer);
+    return STEP_WAIT;
+}
+
+static enum step judge_again(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (!r->reading)
+        return STEP_NEXT;
+    if (step_failed(r, "reading the targets"))
+        return STEP_FAIL;
+    receipt_use_read_targets(r);
+    return STEP_AGAIN;
 }
 
 /* A published name never changes its bytes: a rebuild goes by the next build tag. False when such a name is too long. */
@@ -325,6 +350,8 @@ static enum step read_verdicts(struct task *t)
     r->refused = r->verdicts.count == 0;
     if (r->refused)
         return STEP_DONE;
+    if (receipt_must_be_judged(r))
+        return STEP_AGAIN;
     r->name_leaving = false;
     for (unsigned i = 0; i < r->file_count; i++) {
         r->files_made[i].verdict = i < r->verdicts.count ? r->verdicts.items[i] : DB_FILE_OTHER;
@@ -388,6 +415,8 @@ static enum step check_public(struct task *t)
 static const struct task_step publish_steps[] = {
     {"end log", end_log},
     {"announce files", announce_files},
+    {"read targets", read_targets},
+    {"judge again", judge_again},
     {"find places", find_places},
     {"name rebuilds", name_rebuilds},
     {"read verdicts", read_verdicts},

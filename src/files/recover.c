@@ -207,6 +207,7 @@ static void on_timer_closed(uv_handle_t *handle)
     void (*closed)(void *owner) = f->closed;
     void *owner = f->closed_owner;
     turns_let_go(f->transfers);
+    db_target_set_release(f->known);
     free(f);
     closed(owner);
 }

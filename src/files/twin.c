@@ -23,6 +23,15 @@ const struct wheel *receipt_wheel(const struct receipt_file *f)
     return f->twin ? &f->twin->wheel : &f->wheel;
 }
 
+static bool has_twin(const struct receipt *r, const struct receipt_file *f)
+{
+    for (unsigned i = 0; i < r->file_count; i++) {
+        if (r->files_made[i].twin == f)
+            return true;
+    }
+    return false;
+}
+
 static void add_twin(struct receipt *r, const struct receipt_file *f)
 {
     struct receipt_file *twin = &r->files_made[r->file_count];
@@ -44,7 +53,7 @@ void receipt_add_twins(struct receipt *r)
     unsigned made = r->file_count;
     for (unsigned i = 0; i < made; i++) {
         const struct receipt_file *f = &r->files_made[i];
-        if (f->code.armv6 && strcmp(f->wheel.name.platform, FROM) == 0)
+        if (f->code.armv6 && strcmp(f->wheel.name.platform, FROM) == 0 && !has_twin(r, f))
             add_twin(r, f);
     }
 }

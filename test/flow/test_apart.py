@@ -187,6 +187,64 @@ def test_what_would_mislead_a_target_that_comes_later_leaves_the_index_of_all_bu
     assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
 
 
+@pytest.mark.parametrize("wheel, apt, is_shared, built", [
+    (make_wheel(tag=ABI3, more=CODE), "libssl3\n", False, OLD),
+    (make_wheel(tag=ABI3, more=CODE), "libc6\n", True, f"{OLD} later"),
+    (make_wheel(), "", True, f"native {OLD} {NEW} later")], ids=["misleads", "runs there", "pure"])
+def test_a_file_is_judged_by_the_targets_of_its_last_day_not_of_its_slaves_first_word(farm, wheel, apt, is_shared, built):
+    site = Site(farm)
+    farm.sql(f"UPDATE target SET platform = 'linux_aarch64' WHERE name = '{NEW}'")
+    farm.order()
+    with farm.scripted_slave(label="of-cp311", offers=[["cp311", "linux_armv7l", "3"]]) as slave:
+        slave.greet()
+        attempt = slave.ask().attempt
+        site.add_target("later", "cp313", "Debian 14", "2.43")
+        slave.built(attempt, files=[(*announced(*wheel), apt)])
+        assert slave.hand_over(attempt, [wheel])[0]
+    site.settle()
+    assert (site.names("simple") is not None) == is_shared and list(site.names(f"{OLD}/simple").values()) == [wheel[1]]
+    assert site.built() == built
+
+
+def test_a_file_that_is_just_being_published_is_held_against_a_new_target(farm):
+    site = Site(farm)
+    farm.sql(f"UPDATE target SET platform = 'linux_aarch64' WHERE name = '{NEW}'")
+    name, data = wheel = make_wheel(tag=ABI3, more=CODE)
+    farm.order()
+    with farm.scripted_slave(label="of-cp311", offers=[["cp311", "linux_armv7l", "3"]]) as slave:
+        slave.greet()
+        attempt = slave.ask().attempt
+        slave.built(attempt, files=[(*announced(*wheel), "libssl3\n")])
+        slave.expect("SEND")
+        with farm.locked("tally"):
+            slave.send_file(attempt, 0, data)
+            farm.wait_blocked()
+            assert farm.sql("SELECT state, apart FROM file") == "publishing|f"
+            site.add_target("later", "cp313", "Debian 14", "2.43")
+        assert slave.expect("DONE")[1]
+    site.settle()
+    assert site.names("simple") is None and site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+    assert farm.sql("SELECT live_files, apart_files FROM package") == "1|1"
+
+
+def test_what_is_no_longer_preinstalled_is_missed_by_what_needs_it(site, tmp_path):
+    """The file leaves the index of all, and the target that has lost it is built for."""
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    (tmp_path / "list").write_text("libssl3\nlibz1\n")
+    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+    site.deliver((name, data), apt=["libc6", "libssl3"])
+    assert site.built() == f"{OLD} {NEW}" and len(site.names("simple")) == 1
+    for left, built in (("libssl3\n", f"{OLD} {NEW}"), ("", OLD)):
+        (tmp_path / "list").write_text(left)
+        assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+        site.settle()
+        assert site.built() == built
+    assert site.names("simple") is None and site.names(f"{NEW}/simple") is None
+    assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+    assert site.farm.sql("SELECT t.name FROM job JOIN target t ON t.id = job.target") == NEW
+    assert "not judged yet" not in piwheels("target", "list", "-d", site.farm.dsn).stdout
+
+
 def test_other_packages_are_found_in_an_index_that_differs(site):
     before, after = make_wheel("piwtest-before"), make_wheel("piwtest-after")
     for package, wheel in (("piwtest-before", before), (PACKAGE, make_wheel(tag=ABI3, more=CODE)), ("piwtest-after", after)):

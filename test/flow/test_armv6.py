@@ -112,3 +112,18 @@ def test_a_true_armv6_wheel_is_never_replaced(pi):
     text = deliver(pi, native(V6))
     assert f"{true_name} was published before with other bytes" in text
     assert pi.file(PACKAGE, true_name).read_bytes() == true_data
+
+
+def test_a_twin_is_made_once_however_often_its_build_waits_for_a_name(pi):
+    """Files that leave the tree under these names hold it up, and each time it is announced again."""
+    pi.order()
+    name, data = native(V6)
+    pi.sql(f"""INSERT INTO withdrawn_file (path, sha256, package, leave_at, leaving, named)
+        VALUES ('simple/{PACKAGE}/{name}', sha256('other'), '{PACKAGE}', now() + interval '1h', true, false)""")
+    with pi.scripted_slave(offers=[["cp311", "linux_armv7l", "3.11.2"]]) as slave:
+        slave.greet()
+        good, text = slave.deliver(slave.ask().attempt, [(name, data)])
+        assert not good and "has not left the tree yet" in text
+        pi.sql("DELETE FROM withdrawn_file")
+        assert slave.deliver(slave.ask().attempt, [(name, data)]) == (True, f"{name} published; "
+                                                                      f"{name.replace('armv7l', 'armv6l')} published")

@@ -588,6 +588,16 @@ static const char two_files[] =
     "{\"path\": \"simple/x/a.whl\", \"name\": \"a.whl\", \"size\": 10, \"sha256\": \"" SHA "\", "
     "\"metadata_sha256\": \"" SHA "\", \"requires_python\": \"\", \"requires\": []}]";
 
+/* Two files, judged by the targets that there are. */
+static void announce(struct house *h, int64_t attempt, struct db_verdicts *verdicts)
+{
+    struct db_targets *targets = mem_new(1, sizeof *targets);
+
+    ANSWERED(h, db_targets, targets);
+    ANSWERED(h, db_files_begin, attempt, targets->digest, two_files, verdicts);
+    free(targets);
+}
+
 static void publish(struct house *h)
 {
     struct db_attempt a;
@@ -596,13 +606,16 @@ static void publish(struct house *h)
 
     store_quietly(h, 1);
     claim(h, &a);
-    ANSWERED(h, db_files_begin, a.attempt, two_files, &verdicts);
+    ANSWERED(h, db_files_begin, a.attempt, "as they were before", two_files, &verdicts);
+    assert_int_equal(verdicts.count, 2);
+    assert_int_equal(verdicts.items[0], DB_FILE_JUDGE);
+    announce(h, a.attempt, &verdicts);
     assert_int_equal(verdicts.count, 2);
     assert_int_equal(verdicts.items[0], DB_FILE_NEW);
     struct db_build_end end = {.attempt = a.attempt, .outcome = "success", .detail = "2 files"};
     ANSWERED(h, db_build_publish, &end, 1, &recorded);
     assert_true(recorded);
-    ANSWERED(h, db_files_begin, a.attempt, two_files, &verdicts);
+    announce(h, a.attempt, &verdicts);
     assert_int_equal(verdicts.count, 0);
 }
 
@@ -701,7 +714,7 @@ static void what_a_crash_left_is_told_and_forgotten(void **state)
 
     store_quietly(h, 1);
     claim(h, &a);
-    ANSWERED(h, db_files_begin, a.attempt, two_files, &verdicts);
+    announce(h, a.attempt, &verdicts);
     ANSWERED(h, db_publishing, &left);
     assert_int_equal(left.count, 2);
     assert_int_equal(left.items[0].attempt, a.attempt);

@@ -1,0 +1,1 @@
+-- Level 7: only functions have changed. Files are announced with the targets that they were judged by.
