@@ -1186,10 +1186,12 @@ END $$;
 --   p_files: for each attempt [{"path", "name", "size", "sha256", "metadata_sha256", "requires_python",
 --            "requires": [text], "apt": [text], "native", "armv6", "glibc", "glibcxx", "apart", "fits"}]
 --            "fits": of the targets on its platform those whose Python would take it by its name, as a mask
-CREATE FUNCTION files_announced(p_attempts bigint[], p_files jsonb[])
-    RETURNS TABLE (call bigint, attempt bigint, place bigint, path text, name text, size_bytes bigint, sha256 bytea,
-                   metadata_sha256 bytea, requires_python text, requires jsonb, apt jsonb, native boolean,
-                   armv6 boolean, glibc text, glibcxx text, apart boolean, fits bigint)
+CREATE TYPE announced_file AS (
+    call bigint, attempt bigint, place bigint, path text, name text, size_bytes bigint, sha256 bytea, metadata_sha256 bytea,
+    requires_python text, requires jsonb, apt jsonb, native boolean, armv6 boolean, glibc text, glibcxx text, apart boolean,
+    fits bigint);
+
+CREATE FUNCTION files_announced(p_attempts bigint[], p_files jsonb[]) RETURNS SETOF announced_file
 LANGUAGE sql STABLE AS $$
     SELECT a.call, a.attempt, f.place, f.path, f.name, f.size, decode(f.sha256, 'hex'), decode(f.metadata_sha256, 'hex'),
            coalesce(f.requires_python, ''), coalesce(f.requires, '[]'), coalesce(f.apt, '[]'),
@@ -1280,6 +1282,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
+    files announced_file[] := ARRAY (SELECT f FROM files_announced(p_attempts, p_files) f); -- read once
     judge bigint[];
 BEGIN
     PERFORM targets_hold();
@@ -1288,16 +1291,16 @@ BEGIN
     PERFORM attempts_lock(p_attempts);
     -- what was announced by another name before
     DELETE FROM file WHERE attempt = ANY (p_attempts) AND state = 'publishing'
-        AND path NOT IN (SELECT f.path FROM files_announced(p_attempts, p_files) f);
+        AND path NOT IN (SELECT f.path FROM unnest(files) f);
     -- files_leaving waits for this, or this for it
-    PERFORM FROM withdrawn_file WHERE path IN (SELECT f.path FROM files_announced(p_attempts, p_files) f)
+    PERFORM FROM withdrawn_file WHERE path IN (SELECT f.path FROM unnest(files) f)
         ORDER BY path FOR SHARE;
     INSERT INTO file (path, name, attempt, version, target, state, size_bytes, sha256, metadata_sha256,
                       requires_python, native, was_native, armv6, glibc, glibcxx, apart)
         SELECT f.path, f.name, f.attempt, j.version, j.target, 'publishing', f.size_bytes, f.sha256,
                f.metadata_sha256, f.requires_python, f.native, p.native AND NOT f.native, f.armv6, f.glibc,
                f.glibcxx, f.apart
-            FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
+            FROM unnest(files) f JOIN job j ON j.attempt = f.attempt
                 JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package
             WHERE f.call <> ALL (judge)
                 AND NOT EXISTS (SELECT FROM withdrawn_file w
@@ -1307,7 +1310,7 @@ BEGIN
         ON CONFLICT (path) DO NOTHING;
     INSERT INTO dependency (file, tool, name)
         SELECT there.id, needs.tool, needs.name
-            FROM files_announced(p_attempts, p_files) f JOIN file there ON there.path = f.path
+            FROM unnest(files) f JOIN file there ON there.path = f.path
                 CROSS JOIN LATERAL (
                     SELECT 'pip', jsonb_array_elements_text(f.requires)
                     UNION ALL SELECT 'apt', jsonb_array_elements_text(f.apt)) needs (tool, name)
@@ -1324,7 +1327,7 @@ BEGIN
                             WHEN there.state = 'publishing' AND there.attempt = f.attempt
                                 THEN CASE WHEN NOT w.gone THEN 'back' ELSE 'new' END
                             ELSE 'other' END
-            FROM files_announced(p_attempts, p_files) f JOIN job j ON j.attempt = f.attempt
+            FROM unnest(files) f JOIN job j ON j.attempt = f.attempt
                 LEFT JOIN file there ON there.path = f.path LEFT JOIN withdrawn_file w ON w.path = f.path
             ORDER BY f.call, f.place;
 END $$;

@@ -114,7 +114,7 @@ static int outdate(int fd, const char *path)
     return futimens(fd, times) < 0 ? -errno : 0;
 }
 
-/* Leaves the file open: it is still to be synced. Its bytes are sent on their way to the disk all the same. */
+/* Leaves the file open: it is still to be synced. */
 static int write_temp(const char *temp, const char *path, const void *data, size_t len, int *fd, struct stat *st)
 {
     *fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -123,11 +123,7 @@ static int write_temp(const char *temp, const char *path, const void *data, size
     int rc = write_all(*fd, data, len);
     if (rc == 0 && (fstat(*fd, st) < 0 || ((st->st_mode & 07777) != 0644 && fchmod(*fd, 0644) < 0)))
         rc = -errno; /* the umask took too much */
-    if (rc == 0)
-        rc = outdate(*fd, path);
-    if (rc == 0)
-        (void)sync_file_range(*fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: some file systems know it not */
-    return rc;
+    return rc == 0 ? outdate(*fd, path) : rc;
 }
 
 /* -- many changes together ----------------------------------------------------------------------- */
@@ -232,6 +228,16 @@ static bool is_open_on(const struct fs_change *c, dev_t device)
     return c->fd >= 0 && c->device == device;
 }
 
+/* A few files that are synced one after the other need not wait for the disk one after the other. (What is synced together had
+ * better leave together: each piece that leaves alone is an order to the disk of its own.) */
+static void send_files_on(struct fs_batch *b, unsigned first)
+{
+    for (unsigned i = first; i < b->count; i++) {
+        if (is_open_on(&b->changes[i], b->changes[first].device)) /* a hint: some file systems know it not */
+            (void)sync_file_range(b->changes[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    }
+}
+
 /* The files that are still open, and on the device. */
 static void sync_files_on(struct fs_batch *b, unsigned first)
 {
@@ -241,6 +247,8 @@ static void sync_files_on(struct fs_batch *b, unsigned first)
     for (unsigned i = first; i < b->count; i++)
         count += is_open_on(&b->changes[i], device);
     bool together = sync_together(b->changes[first].fd, count, &error);
+    if (!together && count > 1)
+        send_files_on(b, first);
     for (unsigned i = first; i < b->count; i++) {
         struct fs_change *c = &b->changes[i];
         if (!is_open_on(c, device))
