@@ -112,6 +112,13 @@ static void watch_signal(struct master *m, uv_signal_t *handle, int signum, uv_s
     uv_signal_start(handle, heard, signum);
 }
 
+/* While nothing says where the time zone is kept, the C library asks the file system whether it has changed each time that a
+ * line is logged, and several times for each wheel that is read. */
+static void settle_time_zone(void)
+{
+    setenv("TZ", ":/etc/localtime", 0);
+}
+
 /* Slaves may be thousands; the usual 1024 files are the limit of select(), which nobody here uses. */
 static void raise_file_limit(void)
 {
@@ -128,6 +135,7 @@ static int run(const struct options *o)
     int status;
     m->options = o;
     raise_file_limit();
+    settle_time_zone();
     uv_loop_init(&m->loop);
     lane_setup(&m->loop, LANES_MANY);
     lag_start(&m->loop, &m->lag);

@@ -6,6 +6,7 @@ where the limit is measured in the same run, on the same file system. `bench.py 
 optimised and runs it.
 """
 import argparse
+import atexit
 import contextlib
 import hashlib
 import json
@@ -128,7 +129,7 @@ class Site:
         self.master.stop()
         self.sockets.cleanup()
         self.postgres.stop()
-        self.postgres.remove()
+        atexit.register(self.postgres.remove)  # not now, for the reason that scratch() has
 
 
 def scratch(directory):

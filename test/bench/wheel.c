@@ -17,6 +17,7 @@
 #define MEMBERS 4
 #define DEFLATED 8
 #define DATE 0x5C21 /* 2026-01-01, in MS-DOS's format */
+#define SMALL_BYTES 4096 /* more than all but the payload has */
 #define ROOM ((size_t)1 << 31)
 
 struct member {
@@ -105,6 +106,7 @@ static void put_central(struct buf *b, const struct member *m)
 
 static void put_archive(struct buf *b, struct member *members)
 {
+    buf_reserve(b, members[0].packed_len + SMALL_BYTES); /* else it would be copied once more */
     for (unsigned i = 0; i < MEMBERS; i++)
         put_local(b, &members[i]);
     size_t start = b->len;
