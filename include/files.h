@@ -19,6 +19,7 @@
 
 struct files;
 struct receipt;
+struct wire;
 
 struct files_settings {
     const char *output;          /* the served directory; staging is its subdirectory .staging; copied */
@@ -68,8 +69,8 @@ int receipt_log(struct receipt *r, uint64_t offset, const struct bytes *data);
  * a lie that no slave of ours tells (names with '/', a hash of another size, success without files, …). */
 int receipt_built(struct receipt *r, const struct msg_built *built, const char *slave, char *why, size_t why_size);
 
-/* A piece of the file last wanted, in order: 0, 1 (see receipt_log), -EPROTO with `why`. */
-int receipt_chunk(struct receipt *r, const struct msg_chunk *chunk, char *why, size_t why_size);
+/* A piece of the file last wanted, in order, as `from` has just told it: 0, 1 (see receipt_log), -EPROTO with `why`. */
+int receipt_chunk(struct receipt *r, const struct msg_chunk *chunk, struct wire *from, char *why, size_t why_size);
 
 /* The file last wanted is complete; 0 or -EPROTO with `why`. */
 int receipt_sent(struct receipt *r, unsigned file, char *why, size_t why_size);

@@ -76,6 +76,10 @@ void *wire_owner(const struct wire *w);
 void wire_send(struct wire *w, const struct message *m);
 size_t wire_unsent(const struct wire *w);
 
+/* From within `message`, for who wants to keep what it points to: swaps the buffer in which the message lies with an empty one,
+ * which may bring memory. False: other bytes lie there, too; copy. */
+bool wire_swap_frame(struct wire *w, struct buf *empty);
+
 /* Stops and restarts reading, for back-pressure. The frame deadline does not run while paused. */
 void wire_pause(struct wire *w);
 void wire_go_on(struct wire *w);

@@ -133,7 +133,7 @@ static void take_report(struct attempt *a, const struct message *m)
 static void take_chunk(struct attempt *a, const struct message *m)
 {
     char why[SESSION_REASON_SIZE];
-    int fed = receipt_chunk(a->receipt, &m->chunk, why, sizeof why);
+    int fed = receipt_chunk(a->receipt, &m->chunk, a->session->wire, why, sizeof why);
     if (fed < 0)
         session_refuse(a->session, "%s", why);
     pause_if_full(a, fed);

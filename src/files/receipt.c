@@ -18,13 +18,14 @@
 #include "core/memory.h"
 #include "core/text.h"
 #include "io/fs.h"
+#include "io/wire.h"
 
 /* ---- steps: once around for every file ---------------------------------------------------------- */
 
 static void on_written(struct stream *s)
 {
     struct receipt *r = container_of(s, struct receipt, stream);
-    if (r->events && s->waiting.len < STREAM_PAUSE_BYTES)
+    if (r->events && !stream_full(s))
         r->events->relieved(r->owner);
 }
 
@@ -200,7 +201,7 @@ static void on_received(struct task *t)
 static void on_log_written(struct stream *s)
 {
     struct receipt *r = container_of(s, struct receipt, log);
-    if (r->events && s->waiting.len < STREAM_PAUSE_BYTES)
+    if (r->events && !stream_full(s))
         r->events->relieved(r->owner);
     if (r->doomed && stream_idle(s))
         receipt_free(r);
@@ -328,7 +329,21 @@ int receipt_built(struct receipt *r, const struct msg_built *b, const char *slav
     return 0;
 }
 
-int receipt_chunk(struct receipt *r, const struct msg_chunk *c, char *why, size_t why_size)
+/* A large file's pieces go to the disk from where they arrived. */
+static bool feed_chunk(struct receipt *r, const struct msg_chunk *c, struct wire *from)
+{
+    bool large = c->data.len >= STREAM_BATCH_BYTES && r->files_made[r->at].size_bytes > c->data.len;
+    struct buf frame;
+    if (!large)
+        return stream_feed(&r->stream, c->data.data, c->data.len);
+    frame = stream_spare(&r->stream);
+    if (wire_swap_frame(from, &frame))
+        return stream_give(&r->stream, frame, c->data.data, c->data.len);
+    buf_release(&frame);
+    return stream_feed(&r->stream, c->data.data, c->data.len);
+}
+
+int receipt_chunk(struct receipt *r, const struct msg_chunk *c, struct wire *from, char *why, size_t why_size)
 {
     const struct receipt_file *f = &r->files_made[r->at];
     if (!r->streaming || r->sent || c->file != r->at)
@@ -339,7 +354,7 @@ int receipt_chunk(struct receipt *r, const struct msg_chunk *c, char *why, size_
     if (c->data.len > f->size_bytes - r->stream.fed_bytes)
         return snprintf(why, why_size, "CHUNK leads past the %llu bytes of %s", (unsigned long long)f->size_bytes,
                         f->name), -EPROTO;
-    return stream_feed(&r->stream, c->data.data, c->data.len) ? 1 : 0;
+    return feed_chunk(r, c, from) ? 1 : 0;
 }
 
 int receipt_sent(struct receipt *r, unsigned file, char *why, size_t why_size)

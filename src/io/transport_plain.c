@@ -54,10 +54,15 @@ static void tune(struct plain *p)
 
 /* -- reading ------------------------------------------------------------------------------------- */
 
-/* A buffer a read: connections are many and mostly silent. */
+/* One for all: what is read into it has been taken when the next read comes. */
+static char scratch[TRANSPORT_READ_BYTES];
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
-    *buffer = uv_buf_init(mem_resize(NULL, TRANSPORT_READ_BYTES, 1), TRANSPORT_READ_BYTES);
+    struct plain *p = handle->data;
+    size_t size = sizeof scratch;
+    char *room = p->base.events->room(p->base.owner, &size);
+    *buffer = uv_buf_init(room != NULL ? room : scratch, (unsigned)size);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
@@ -65,7 +70,6 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
     struct plain *p = stream->data;
     if (got > 0)
         p->base.events->received(p->base.owner, buffer->base, (size_t)got);
-    free(buffer->base);
     if (got < 0)
         uv_read_stop(stream);
     if (got == UV_EOF)

@@ -17,6 +17,7 @@
 #define HEADER_BYTES 4
 #define TLS_MAJOR_VERSION 3
 #define FLUSH_BYTES (128 * 1024) /* so many leave at once: a file is sent in pieces that are reused, not in one that grows */
+#define LONG_BYTES 2048 /* of a frame still to come: worth a read of their own */
 #define KEEP_BYTES 512 /* a wire between two frames holds no larger buffer: there may be a thousand of them */
 
 const struct wire_deadlines wire_default_deadlines = {
@@ -144,7 +145,20 @@ static void take_frame(struct wire *w, char *frame, size_t len)
         trace(w, "<", &m);
         w->events->message(w, &m);
     }
-    frame[len] = behind;
+    if (w->in.len > 0) /* else its buffer was swapped */
+        frame[len] = behind;
+}
+
+bool wire_swap_frame(struct wire *w, struct buf *empty)
+{
+    struct buf full = w->in;
+    if (!w->alone)
+        return false;
+    w->alone = false;
+    w->in = *empty;
+    w->in.max = full.max;
+    *empty = full;
+    return true;
 }
 
 static size_t frame_length(const char *header)
@@ -178,7 +192,12 @@ static void read_frames(struct wire *w)
         }
         if (w->in.len - at - HEADER_BYTES < len)
             break;
+        w->alone = at == 0 && w->in.len == HEADER_BYTES + len;
         take_frame(w, w->in.data + at + HEADER_BYTES, len);
+        if (w->in.len == 0) { /* swapped: what came instead is kept for the next */
+            watch_frame(w, true);
+            return;
+        }
         at += HEADER_BYTES + len;
     }
     buf_drop(&w->in, at);
@@ -197,13 +216,31 @@ static void keep_key(struct wire *w)
         snprintf(w->peer_key, sizeof w->peer_key, "%s", w->transport->kind->key(w->transport));
 }
 
+/* The rest of a long frame is read to its place behind the beginning. */
+static char *on_room(void *owner, size_t *size)
+{
+    struct wire *w = owner;
+    if (w->state != WIRE_OPEN || w->in.len < HEADER_BYTES)
+        return NULL;
+    size_t whole = HEADER_BYTES + frame_length(w->in.data);
+    if (whole < w->in.len + LONG_BYTES || buf_reserve(&w->in, whole - w->in.len) != 0)
+        return NULL;
+    *size = whole - w->in.len;
+    return w->in.data + w->in.len;
+}
+
 static void on_received(void *owner, const char *data, size_t len)
 {
     struct wire *w = owner;
     keep_key(w);
     if (w->state != WIRE_OPEN) /* finishing: read only so that the peer's end is seen */
         return;
-    buf_add(&w->in, data, len);
+    if (data == w->in.data + w->in.len) {
+        w->in.len += len;
+        w->in.data[w->in.len] = '\0';
+    } else {
+        buf_add(&w->in, data, len);
+    }
     read_frames(w);
 }
 
@@ -333,6 +370,7 @@ static void on_broken(void *owner, const char *reason)
 
 static const struct transport_events transport_events = {
     .opened = on_opened,
+    .room = on_room,
     .received = on_received,
     .sent = on_sent,
     .ended = on_ended,

@@ -40,6 +40,7 @@ struct wire {
     bool paused;
     bool ended;                  /* the peer has closed its side */
     struct buf in;               /* received, not yet a whole frame */
+    bool alone;                  /* the frame that is being told is all there is in it */
     struct buf out;              /* to be written at the end of this turn of the loop */
     size_t in_flight;            /* given to the transport, not yet sent */
     uv_timer_t deadline;         /* the one that the state calls for */

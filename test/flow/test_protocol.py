@@ -2,6 +2,7 @@
 recorded, what stands in the tree.
 """
 import hashlib
+import itertools
 import json
 import random
 
@@ -127,6 +128,26 @@ def test_what_differs_only_in_size_of_chunks_is_the_same(farm, connect):
     slave.expect("SEND")
     slave.send_file(attempt, 0, data, piece=100)
     assert slave.expect("DONE")[1]
+
+
+def test_a_large_wheel_is_kept_as_it_came_in_chunks_of_any_size(farm, connect):
+    """Large ones go to the disk from where they arrived, small ones are gathered."""
+    _, data = wheel = make_wheel(padding=3_000_000)
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    slave.expect("SEND")
+    at = 0
+    for size in itertools.cycle((262_144, 10, 70_000, 65_536, 1)):
+        slave.chunk(attempt, 0, at, data[at:at + size])
+        at += size
+        if at >= len(data):
+            break
+    slave.sent(attempt, 0)
+    assert slave.expect("DONE")[1]
+    (path, digest), = (line.split("|") for line in farm.sql("SELECT path, encode(sha256, 'hex') FROM file").split())
+    assert (farm.output / path).read_bytes() == data and hashlib.sha256(data).hexdigest() == digest
 
 
 def test_a_slave_of_several_slots_gets_as_many_builds_and_sleeps_for_the_rest(farm, connect):

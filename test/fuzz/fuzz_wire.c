@@ -97,6 +97,20 @@ static void on_closed(struct wire *w, const char *reason)
 
 static const struct wire_events events = {.message = on_message, .closed = on_closed};
 
+/* As a transport does: into the room that there is for it, if there is some. */
+static void give(const uint8_t *data, size_t len)
+{
+    size_t size = len;
+    char *room = current->events->room(current->owner, &size);
+
+    size = room != NULL && size < len ? size : len;
+    if (room != NULL)
+        memcpy(room, data, size);
+    current->events->received(current->owner, room != NULL ? room : (const char *)data, size);
+    if (size < len && current != NULL)
+        give(data + size, len - size);
+}
+
 static void play(struct tale *tale, const uint8_t *data, size_t size, size_t piece)
 {
     uv_loop_t loop;
@@ -108,7 +122,7 @@ static void play(struct tale *tale, const uint8_t *data, size_t size, size_t pie
     for (size_t at = 0; at < size && current != NULL; at += piece) {
         size_t len = size - at < piece ? size - at : piece;
 
-        current->events->received(current->owner, (const char *)data + at, len);
+        give(data + at, len);
         uv_run(&loop, UV_RUN_NOWAIT);
     }
     if (current != NULL)

@@ -34,8 +34,16 @@ struct end {
     char text[256];          /* of the last message that had one */
     size_t text_len;
     char reason[256];        /* given to `closed` */
+    const char *json;        /* of the last DATA */
     void (*on_message)(struct end *e);
 };
+
+/* Frames whose buffers the owner took. */
+static struct {
+    struct buf holder;
+    const char *json;
+} kept[4];
+static unsigned kept_count;
 
 struct world {
     uv_loop_t loop;
@@ -89,6 +97,7 @@ static void on_message(struct wire *w, const struct message *m)
         keep_text(e, m->error.reason);
     } else if (m->verb == VERB_DATA) {
         keep_text(e, m->data.json);
+        e->json = m->data.json;
     } else if (m->verb == VERB_BYE) {
         keep_text(e, m->bye.reason);
     }
@@ -366,6 +375,68 @@ static void the_largest_message_arrives_whole(void **state)
     send_data(world->servant.wire, 1000000);
     WAIT_FOR(world->client.messages, 1);
     assert_int_equal(world->client.text_len, 1000000);
+}
+
+/* Every second time. */
+static void keep_frame(struct end *e)
+{
+    struct buf holder;
+    if (e->messages % 2 == 0 || kept_count == 4)
+        return;
+    buf_init(&holder, 0);
+    if (wire_swap_frame(e->wire, &holder)) {
+        kept[kept_count].holder = holder;
+        kept[kept_count++].json = e->json;
+    } else {
+        buf_release(&holder);
+    }
+}
+
+static void assert_all(const char *text, char c, size_t len)
+{
+    assert_int_equal(strspn(text, (char[]){c, '\0'}), len);
+    assert_int_equal(strlen(text), len);
+}
+
+static void what_a_message_points_to_can_be_kept(void **state)
+{
+    const size_t sizes[] = {300000, 5, 70000, 1000000, 40};
+    connect_both();
+    kept_count = 0;
+    world->client.on_message = keep_frame;
+    for (unsigned i = 0; i < 5; i++) {
+        send_data(world->servant.wire, sizes[i]);
+        WAIT_FOR(world->client.messages, i + 1);
+        assert_int_equal(world->client.text_len, sizes[i]);
+    }
+    assert_int_equal(kept_count, 3);
+    for (unsigned i = 0; i < kept_count; i++) {
+        assert_all(kept[i].json, 'x', sizes[2 * i]);
+        buf_release(&kept[i].holder);
+    }
+}
+
+static void keep_any(struct end *e)
+{
+    struct buf holder;
+    buf_init(&holder, 0);
+    kept_count += wire_swap_frame(e->wire, &holder);
+    buf_release(&holder);
+}
+
+static void a_frame_that_others_touch_cannot_be_kept(void **state)
+{
+    connect_both();
+    kept_count = 0;
+    world->servant.on_message = keep_any;
+    wire_pause(world->servant.wire);
+    for (unsigned i = 0; i < 3; i++)
+        send_cont(world->client.wire, i);
+    run_for(100);
+    wire_go_on(world->servant.wire);
+    WAIT_FOR(world->servant.messages, 3);
+    assert_true(world->servant.in_order);
+    assert_int_equal(kept_count, 0);
 }
 
 static void texts_of_frames_that_touch_do_not_spoil_each_other(void **state)
@@ -1018,6 +1089,9 @@ int main(void)
         TLS_TEST(what_is_sent_before_the_connection_stands_arrives),
         TEST(many_messages_arrive_in_order),
         TLS_TEST(many_messages_arrive_in_order),
+        TEST(what_a_message_points_to_can_be_kept),
+        TLS_TEST(what_a_message_points_to_can_be_kept),
+        TEST(a_frame_that_others_touch_cannot_be_kept),
         TEST(the_largest_message_arrives_whole),
         TLS_TEST(the_largest_message_arrives_whole),
         TEST(texts_of_frames_that_touch_do_not_spoil_each_other),
