@@ -199,11 +199,18 @@ static enum step note_slave(struct task *t)
     return STEP_WAIT;
 }
 
-/* Its builds from before are nobody's: it is told to stop them after ACK. */
+/* It is told to stop it after ACK. */
+static void lose_held(struct greeting *g)
+{
+    g->held[g->held_at] = -g->held[g->held_at];
+    g->held_at++;
+}
+
+/* Its builds from before are nobody's. */
 static void give_up_what_it_holds(struct greeting *g)
 {
-    for (; g->held_at < g->held_count; g->held_at++)
-        g->held[g->held_at] = -g->held[g->held_at];
+    while (g->held_at < g->held_count)
+        lose_held(g);
 }
 
 static enum step judge_standing(struct task *t)
@@ -230,6 +237,10 @@ static enum step take_back(struct task *t)
     memset(&g->taken_back, 0, sizeof g->taken_back);
     if (g->held_at == g->held_count)
         return STEP_NEXT;
+    if (files_recording(s->farm->files, g->held[g->held_at])) { /* before we ask: the answer could come when it is recorded */
+        lose_held(g);
+        return STEP_AGAIN;
+    }
     queue_take_back(s->farm->queue, &g->call, g->held[g->held_at], s->slave, &g->taken_back, on_call);
     return STEP_WAIT;
 }
@@ -240,13 +251,13 @@ static enum step check_taken_back(struct task *t)
     struct session *s = g->session;
     if (g->held_at == g->held_count)
         return STEP_NEXT;
-    int64_t id = g->held[g->held_at];
-    if (g->call_error || g->taken_back.attempt != id || files_recording(s->farm->files, id))
-        g->held[g->held_at] = -id; /* told to stop after ACK */
-    else
+    if (g->call_error || g->taken_back.attempt != g->held[g->held_at]) {
+        lose_held(g);
+    } else {
         attempt_begin(s, &g->taken_back);
+        g->held_at++;
+    }
     g->call_error = 0;
-    g->held_at++;
     return STEP_AGAIN;
 }
 
