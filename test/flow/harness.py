@@ -262,14 +262,14 @@ class Farm:
             assert time.monotonic() < limit, f"{statement}: {found!r}, not {expected!r}; the master's last words:\n" \
                 f"{self.master.output()[-3000:] if self.master else ''}"
 
-    def wait_blocked(self):
-        """Until the master waits for a table that is locked."""
-        self.wait_sql("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND database = "
-                      f"(SELECT oid FROM pg_database WHERE datname = '{self.database}')", "t")
+    def wait_blocked(self, statement=""):
+        """Until the master waits for a table that is locked; with this in its statement, for others may want the table, too."""
+        self.wait_sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+                      f"datname = '{self.database}' AND position('{statement}' IN query) > 0", "t")
 
     @contextlib.contextmanager
     def locked(self, table, mode="ACCESS EXCLUSIVE"):
-        """Nobody else can read or write the table meanwhile; or only not write it: mode EXCLUSIVE."""
+        """Nobody else can read or write the table meanwhile; or only not write it: mode SHARE ROW EXCLUSIVE."""
         connection = psycopg2.connect(self.postgres.dsn(self.database))
         connection.cursor().execute(f"LOCK TABLE piwheels.{table} IN {mode} MODE")
         try:

@@ -218,7 +218,7 @@ def test_a_file_that_is_just_being_published_is_held_against_a_new_target(farm):
         slave.expect("SEND")
         with farm.locked("tally"):
             slave.send_file(attempt, 0, data)
-            farm.wait_blocked()
+            farm.wait_blocked("build_publish")
             assert farm.sql("SELECT state, apart FROM file") == "publishing|f"
             site.add_target("later", "cp313", "Debian 14", "2.43")
         assert slave.expect("DONE")[1]

@@ -212,11 +212,11 @@ def test_it_lets_a_result_that_is_being_recorded_come_to_its_end(farm):
     with farm.scripted_slave() as slave:
         slave.greet()
         attempt = slave.ask().attempt
-        with farm.locked("build"):
+        with farm.locked("build", "SHARE ROW EXCLUSIVE"):
             slave.report(attempt, [wheel])
             slave.expect("SEND")
             slave.send_file(attempt, 0, wheel[1])
-            farm.wait_blocked()
+            farm.wait_blocked("build_publish")
             farm.master.signal(signal.SIGTERM)
             slave.expect_closed()
     stop_in_time(farm)

@@ -455,11 +455,11 @@ def test_a_result_that_is_being_recorded_is_not_taken_in_twice(farm, connect):
     farm.order()
     slave = connect()
     attempt = slave.ask().attempt
-    with farm.locked("file"):
+    with farm.locked("file", "SHARE ROW EXCLUSIVE"):
         slave.report(attempt, [wheel])
         slave.expect("SEND")
         slave.send_file(attempt, 0, wheel[1])
-        farm.wait_blocked()
+        farm.wait_blocked("files_begin")
         slave.close()
         slave = farm.scripted_slave()
         slave.hello(attempts=[attempt])
@@ -491,11 +491,11 @@ def test_bye_does_not_take_back_what_is_being_recorded(farm, connect):
     farm.order()
     slave = connect()
     attempt = slave.ask().attempt
-    with farm.locked("build"):
+    with farm.locked("build", "SHARE ROW EXCLUSIVE"):
         slave.report(attempt, [make_wheel()])
         slave.expect("SEND")
         slave.send_file(attempt, 0, make_wheel()[1])
-        farm.wait_blocked()
+        farm.wait_blocked("build_publish")
         slave.bye()
         slave.expect_closed()
     farm.wait_sql(f"SELECT outcome FROM build WHERE id = {attempt}", "success")
