@@ -215,6 +215,49 @@ def write_and_sync(path, block, size):
     path.unlink()
 
 
+def cpu_seconds_of(work):
+    """What the work took this process and its children."""
+    def so_far():
+        return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    before = so_far()
+    work()
+    return so_far() - before
+
+
+def through_the_loopback(block, size):
+    """Both ends of a TCP connection, as plain as can be."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        pid = os.fork()
+        if pid == 0:
+            with socket.create_connection(server.getsockname()) as out:
+                for _ in range(size // len(block)):
+                    out.sendall(block)
+            os._exit(0)
+        end, into = server.accept()[0], bytearray(len(block))
+        with end:
+            while end.recv_into(into):
+                pass
+        os.waitpid(pid, 0)
+
+
+def sealed_bytes_per_second():
+    """AES-256-GCM in records of TLS, one core."""
+    done = subprocess.run(["openssl", "speed", "-mr", "-seconds", "1", "-bytes", "16384", "-evp", "aes-256-gcm"], capture_output=True,
+                          text=True, check=True)
+    return float(re.search(r"^\+F:.*:([0-9.]+)$", done.stdout, re.MULTILINE).group(1))
+
+
+def seconds_of_the_parts(directory, size, tls):
+    """CPU time that a transfer takes at the least, both ends together, part by part; each measured alone."""
+    block = os.urandom(1 << 18)
+    parts = {"TCP over the loopback": cpu_seconds_of(lambda: through_the_loopback(block, size)),
+             "SHA-256": cpu_seconds_of(lambda: [hashlib.sha256(block) for _ in range(size // len(block))]),
+             "writing and syncing": cpu_seconds_of(lambda: write_and_sync(directory / "raw", block, size))}
+    if tls:
+        parts["AES-GCM at both ends"] = 2 * size / sealed_bytes_per_second()
+    return parts
+
+
 def transfer(build, directory, options):
     """One large wheel while others go on; then the limits of its parts, each alone, one thread."""
     size, others = (5_000_000, 5) if options.small else (500_000_000, 100)
@@ -228,12 +271,17 @@ def transfer(build, directory, options):
             for _ in range(size // len(packed)):
                 hashlib.sha256(zlib.decompress(packed))
         inflate = megabytes_per_second(size, verify)
+        parts = seconds_of_the_parts(directory, size, options.tls)
     mb = size / 1e6
     limit = min(sha, disk)
     report("transfer", mb / found["taken_seconds"], "MB/s", limit, "MB/s", f"a damaged wheel of {mb:.0f} MB from SEND to the next "
            f"SEND: received, hashed, written, refused (what is published is synced, too: transfer-whole); limit: the slower of "
            f"SHA-256 by OpenSSL ({sha:.0f} MB/s) and "
            f"write with fsync ({disk:.0f} MB/s), same file system, one thread each")
+    cores = len(os.sched_getaffinity(0))
+    report("transfer-cores", mb / found["taken_seconds"], "MB/s", cores * mb / sum(parts.values()), "MB/s", f"the same; limit: what {cores} "
+           "cores can do, which carry both ends, if none is ever idle and nothing but this is done; ms of CPU for it: "
+           + ", ".join(f"{part} {seconds * 1000:.0f}" for part, seconds in parts.items()))
     whole = 1 / (1 / limit + 1 / inflate)
     report("transfer-whole", mb / found["send_seconds"], "MB/s", whole, "MB/s", "the same from SEND to DONE: with verification and "
            f"publishing; limit: the above, then inflate and SHA-256 of the contents ({inflate:.0f} MB/s of wheel), one after "
