@@ -387,7 +387,7 @@ def test_a_build_survives_a_step_that_fails(farm, step):
 
 
 @pytest.mark.parametrize("statement", [
-    *WRITES, "targets_ready", "attempts_reserve", "target", "stale_page"])
+    *WRITES, "targets_ready", "attempts_reserve", "targets_digest", "stale_page"])
 def test_a_build_survives_a_refusal_of_the_database(farm, statement):
     survives_a_refusal(farm, f"pg_query {statement}=fail:{EIO}")
 
