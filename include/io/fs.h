@@ -86,8 +86,8 @@ int fs_free(const char *path, uint64_t *bytes, uint64_t *inodes);
 void fs_state_file(const char *name, char *path, size_t size);
 
 /* Where the control socket goes or is looked for (FACTS): writes the path. For the server the first
- * directory that exists and is writable or can be made; for a client the first socket that is there, or
- * -ENOENT with the server's choice in `path`. */
+ * directory that exists and is writable or can be made, where it lies in a user's own closed to others; for a client the
+ * first socket that is there, or -ENOENT with the server's choice in `path`. */
 int fs_control_socket(char *path, size_t size, bool server);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/lane.h"
@@ -134,6 +135,7 @@ static int run(const struct options *o)
     struct master *m = mem_new(1, sizeof *m);
     int status;
     m->options = o;
+    umask(022); /* what it makes is a site that others serve; before there is any thread, for it is that of all */
     raise_file_limit();
     settle_time_zone();
     uv_loop_init(&m->loop);

@@ -201,7 +201,7 @@ int fs_control_socket_among(const char *const dirs[], char *path, size_t size, b
         if (socket_in(dirs[i], path, size) == 0 && has_socket(path))
             return 0;
     for (unsigned i = 0; dirs[i] != NULL; i++) {
-        if (!is_usable(dirs[i]) || (server && fs_make_dirs(dirs[i], 0755) < 0))
+        if (!is_usable(dirs[i]) || (server && fs_make_dirs(dirs[i], i == 0 ? 0755 : 0700) < 0))
             continue;
         int rc = socket_in(dirs[i], path, size);
         return rc < 0 || server ? rc : -ENOENT;

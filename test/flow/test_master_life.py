@@ -175,6 +175,33 @@ def test_the_control_socket_is_for_its_group(farm):
     assert stat.S_IMODE(farm.socket.stat().st_mode) == 0o660
 
 
+def modes(directory):
+    """The modes of all that is in a directory, and its own; not of links, which have none."""
+    found = [directory, *(path for path in directory.rglob("*") if not path.is_symlink())]
+    return {str(path): stat.S_IMODE(os.stat(path).st_mode) for path in found}
+
+
+def test_a_web_server_can_read_the_site_of_a_master_whose_umask_was_for_itself_alone(farm):
+    farm.within = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+    farm.output.mkdir()
+    site = farm.output / "not" / "there"
+    farm.start_master("-o", site, "--log-file", farm.directory / "log")
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        assert slave.deliver(slave.ask().attempt, [make_wheel()], b"a log\n")[0]
+    farm.wait_page("piwtest-made")
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
+    served = {path: mode for path, mode in modes(site).items() if "/.staging" not in path and "/.withheld" not in path}
+    assert any(path.endswith(".whl") for path in served) and any(path.endswith(".txt.gz") for path in served)
+    assert set(served.values()) == {0o755, 0o644}, served
+    assert modes(farm.output)[str(site.parent)] == 0o755
+    private = modes(farm.directory / ".local/state/piwheels")
+    assert set(private.values()) == {0o700, 0o600}, private
+    assert {modes(site)[str(site / name)] for name in (".staging", ".withheld")} == {0o700}
+    assert modes(farm.directory)[str(farm.directory / "log")] == 0o600
+
+
 def test_the_status_is_for_people(farm):
     farm.start_master()
     shown = farm.tool("status").stdout

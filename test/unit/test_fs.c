@@ -546,6 +546,17 @@ static void a_server_takes_the_first_directory_that_can_be_made(void **state)
     assert_true(S_ISDIR(look("session/piwheels").st_mode));
 }
 
+static void what_a_server_makes_in_a_users_own_directory_is_closed_to_others(void **state)
+{
+    char path[100];
+    put("run", "in the way");
+    assert_int_equal(fs_control_socket_among(dirs, path, sizeof path, true), 0);
+    assert_int_equal(look("session/piwheels").st_mode & 07777, 0700);
+    fs_remove("run");
+    assert_int_equal(fs_control_socket_among(dirs, path, sizeof path, true), 0);
+    assert_int_equal(look("run/none/piwheels").st_mode & 07777, 0755);
+}
+
 static int server_choice_where_the_first_is_not_mine(void)
 {
     char path[100];
@@ -713,6 +724,7 @@ int main(void)
         TEST(what_cannot_be_read_is_an_error),
         TEST(free_space_is_told),
         TEST(a_server_takes_the_first_directory_that_can_be_made),
+        TEST(what_a_server_makes_in_a_users_own_directory_is_closed_to_others),
         TEST(a_server_passes_over_what_it_may_not_write),
         TEST(a_client_takes_the_first_socket_that_is_there),
         TEST(a_client_without_a_socket_is_told_where_it_would_be),
