@@ -17,12 +17,23 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "io/fs.h"
 #include "receipt.h"
 
 #define SPACING_MS 200         /* between the beginnings of rounds, when every build that ends wakes us */
 #define FIRST_RETRY_MS 1000    /* after a round in which something failed; doubled up to the usual pause */
+#define TOLD_MS 21600000       /* for so long it is not told again that a file cannot be moved, unless for another reason */
 #define WITHHELD "/.withheld"  /* below the output directory; the paths there are those of the tree */
+
+/* A file that could not be moved, and what was told of it. */
+struct setback {
+    struct setback *next;
+    char path[768];
+    const char *doing;         /* static */
+    int error;
+    int64_t told_ms;
+};
 
 struct withdrawal {
     struct files *files;
@@ -33,6 +44,7 @@ struct withdrawal {
     int64_t after;             /* the last file of a full round, which need not be the last of all */
     struct db_leaving leaving;
     int errors[DB_MOVES_MAX > DB_LEAVING_MAX ? DB_MOVES_MAX : DB_LEAVING_MAX]; /* of each move, of each path */
+    struct setback *setbacks;
     int64_t returned;
     int64_t begun_ms;          /* the round */
     bool woken, spacing;
@@ -152,16 +164,60 @@ static void on_worked(struct lane_work *w, int status)
     task_resume(&d->task);
 }
 
+static struct setback **find_setback(struct withdrawal *d, const char *path)
+{
+    struct setback **at = &d->setbacks;
+    while (*at != NULL && strcmp((*at)->path, path) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+static void forget_setback(struct setback **at)
+{
+    struct setback *setback = *at;
+    *at = setback->next;
+    free(setback);
+}
+
+/* What still cannot be moved is told again; and nobody may ask any more for what could not be. */
+static void forget_old_setbacks(struct withdrawal *d)
+{
+    for (struct setback **at = &d->setbacks; *at != NULL;) {
+        if (d->begun_ms - (*at)->told_ms >= TOLD_MS)
+            forget_setback(at);
+        else
+            at = &(*at)->next;
+    }
+}
+
+static void note_failure(struct withdrawal *d, const char *path, const char *doing, int error)
+{
+    struct setback **at = find_setback(d, path), *setback = *at;
+    if (setback == NULL) {
+        *at = setback = mem_new(1, sizeof *setback);
+        text_copy(setback->path, sizeof setback->path, path);
+    }
+    if (setback->doing == doing && setback->error == error)
+        return;
+    log_error("files", "%s: %s (%s); it will be tried again", path, doing, strerror(-error));
+    setback->doing = doing;
+    setback->error = error;
+    setback->told_ms = clock_steady_ms();
+}
+
 /* Whether it happened; what could not be done is tried again in the next round. */
 static bool succeeded(struct withdrawal *d, unsigned i, const char *path, const char *doing)
 {
-    if (d->errors[i] == 0) {
-        d->moved = true;
-        return true;
+    if (d->errors[i] != 0) {
+        note_failure(d, path, doing, d->errors[i]);
+        d->failed = true;
+        return false;
     }
-    log_error("files", "%s: %s (%s); it will be tried again", path, doing, strerror(-d->errors[i]));
-    d->failed = true;
-    return false;
+    struct setback **at = find_setback(d, path);
+    if (*at != NULL)
+        forget_setback(at);
+    d->moved = true;
+    return true;
 }
 
 /* ---- quarantined and cleared ----------------------------------------------------------------------- */
@@ -171,6 +227,7 @@ static enum step look_for_moves(struct task *t)
     struct withdrawal *d = of(t);
     d->woken = d->moved = d->failed = d->spacing = false;
     d->begun_ms = clock_steady_ms();
+    forget_old_setbacks(d);
     db_moves(d->files->db, &d->call, d->after, &d->moves, on_answer);
     return STEP_WAIT;
 }
@@ -342,6 +399,8 @@ static void on_finished(struct task *t)
     struct withdrawal *d = of(t);
     struct files *f = d->files;
     f->withdrawal = NULL;
+    while (d->setbacks != NULL)
+        forget_setback(&d->setbacks);
     free(d);
     files_check_closed(f);
 }

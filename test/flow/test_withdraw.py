@@ -243,6 +243,36 @@ def test_a_file_that_cannot_be_moved_is_tried_again(published):
     assert not farm.file(PACKAGE, NAME).exists()
 
 
+def test_a_file_that_cannot_be_moved_is_told_of_once_for_each_reason(published):
+    farm = published
+    assert publish(farm, "piwtest-other", make_wheel("piwtest-other"))[0]
+    wait_pages(farm)
+    place = farm.output / ".withheld" / "simple" / PACKAGE
+    closed, nothing = farm.output / "closed", farm.output / "nothing"
+    closed.mkdir(mode=0o555)
+    nothing.write_text("no directory")
+    place.parent.mkdir()
+    place.symlink_to(closed)
+
+    def rounds():
+        """Two, in each of which it was tried."""
+        for change, done in ((quarantine, "withheld"), (clear, "put back")):
+            mark = farm.master.mark()
+            change(farm, "piwtest-other")
+            farm.master.wait_line(f"/piwtest-other/.*: {done}", mark)
+
+    quarantine(farm, PACKAGE)
+    farm.master.wait_line(f"{NAME}: cannot be taken out .* .Permission denied.")
+    rounds()
+    rounds()
+    nothing.replace(place)
+    farm.master.wait_line(f"{NAME}: cannot be taken out .* .Not a directory.")
+    rounds()
+    assert farm.master.output().count(f"{NAME}: cannot be taken out") == 2
+    place.unlink()
+    farm.master.wait_line(f"{NAME}: withheld")
+
+
 # ---- builds under way --------------------------------------------------------------------------------
 
 def removed_while(farm, reach):
