@@ -7,7 +7,8 @@ SET LOCAL search_path = piwheels, pg_temp;
 -- What disagrees in the packages whose ids lie between two, these included; `version` is null where it is about a package.
 -- A job under way, or one that a person must look at, is a fact of its own: which of the others there must be follows.
 -- One whose time has come may still be called 'later', until the queue's next round. What a rule with a specifier strikes the
--- program has judged: that it may strike this package is checked, and the rest taken as it is noted.
+-- program has judged: that it may strike this package is checked, and the rest taken as it is noted. So it is with the targets
+-- that a file of ours serves: its own one certainly; of the others those for which its name does not say that it is not for them.
 CREATE FUNCTION facts_check(p_from bigint, p_to bigint)
     RETURNS TABLE (package bigint, version bigint, what text, "is" text, should_be text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp SET jit = off AS $$
@@ -33,7 +34,7 @@ BEGIN
                n.rule IS NOT NULL AS found, s.rule IS NOT NULL AND (s.specifier = '' OR n.rule IS NOT NULL) AS due
             FROM strikes s FULL JOIN noted n ON (s.version, s.target, s.rule) = (n.version, n.target, n.rule)),
     v AS MATERIALIZED (
-        SELECT v.*, v.quarantined OR p.quarantined AS shut, p.skip_due, c.builds,
+        SELECT v.*, (v.built_mask | serves.certain) & serves.possible AS built, v.quarantined OR p.quarantined AS shut, p.skip_due, c.builds,
                (SELECT coalesce(bit_or(s.mask), 0) FROM version_wheel w JOIN tagset s ON s.id = w.tagset WHERE w.version = v.id)
                    AS covered,
                coalesce(s.mask, 0) | (v.skipped_mask & c.judging) AS skipped
@@ -41,9 +42,20 @@ BEGIN
                     SELECT builds, (SELECT coalesce(bit_or(1::bigint << id), 0) FROM target WHERE judging) AS judging
                         FROM configuration) c
                 LEFT JOIN (SELECT version, bit_or(1::bigint << target) AS mask FROM struck WHERE due GROUP BY version) s
-                    ON s.version = v.id),
+                    ON s.version = v.id
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(bit_or(1::bigint << f.target), 0) AS certain,
+                           coalesce(bit_or(1::bigint << t.id) FILTER (WHERE coalesce(
+                               f.target = t.id OR tag.abi && ARRAY[t.abi, 'abi3', 'none']
+                                   AND (tag.platform = 'any' OR t.platform = own.platform OR position(
+                                            regexp_replace(t.platform, '^[a-z]+(_[0-9]+)*_', '') IN tag.platform) > 0)
+                                   AND (tag.platform = 'any' OR NOT f.apart OR t.label = own.label), true)), 0) AS possible
+                        FROM file f JOIN target own ON own.id = f.target CROSS JOIN target t CROSS JOIN LATERAL (
+                            SELECT string_to_array(n[1], '.'), n[2] FROM (
+                                SELECT regexp_match(lower(f.name), '-([^-]+)-([^-]+)\.whl$')) name (n)) tag (abi, platform)
+                        WHERE f.version = v.id AND f.state <> 'publishing') serves),
     pair AS MATERIALIZED (
-        SELECT v.package, v.id AS version, t.id AS target, t.position, v.built_mask <> 0 AS built_somewhere, v.by_hand,
+        SELECT v.package, v.id AS version, t.id AS target, t.position, v.built <> 0 AS built_somewhere, v.by_hand,
                get_bit(v.forced_mask::bit(64), 63 - t.id) = 1 AS forced, get_bit(v.judged_mask::bit(64), 63 - t.id) = 1 AS judged,
                j.version IS NOT NULL AS there, j.attempt IS NOT NULL AS under_way,
                coalesce(j.attempt IS NULL AND j.need = 'parked', false) AS parked, j.need, j.ready_at, j.rank,
@@ -51,7 +63,7 @@ BEGIN
                    AND t.skip IS NULL AND NOT t.judging AND (v.by_hand OR NOT (v.yanked OR v.legacy))
                    AND get_bit(v.na_mask::bit(64), 63 - t.id) = 0
                    AND (get_bit(v.forced_mask::bit(64), 63 - t.id) = 1
-                        OR get_bit(v.built_mask::bit(64), 63 - t.id) = 0 AND get_bit(v.failed_mask::bit(64), 63 - t.id) = 0
+                        OR get_bit(v.built::bit(64), 63 - t.id) = 0 AND get_bit(v.failed_mask::bit(64), 63 - t.id) = 0
                            AND get_bit(v.skipped::bit(64), 63 - t.id) = 0
                            AND (v.builds = 'all' OR v.yanked OR get_bit(v.covered::bit(64), 63 - t.id) = 0)) AS open
             FROM v CROSS JOIN target t LEFT JOIN job j ON j.version = v.id AND j.target = t.id),
@@ -63,6 +75,8 @@ BEGIN
     due AS (SELECT turn.*, open AND (parked OR forced OR built_somewhere OR first) AS due FROM turn),
     wrong AS (
         SELECT package, id AS version, 'covered_mask' AS what, covered_mask::text AS found, covered::text AS due FROM v
+        UNION ALL
+        SELECT package, id, 'built_mask', built_mask::text, built::text FROM v
         UNION ALL
         SELECT package, id, 'skipped_mask', skipped_mask::text, skipped::text FROM v
         UNION ALL
@@ -125,6 +139,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     UPDATE package SET skip = w.should_be FROM wrong w WHERE package.id = w.package AND w.what = 'skip';
     UPDATE version SET covered_mask = w.should_be::bigint FROM wrong w WHERE version.id = w.version AND w.what = 'covered_mask';
+    UPDATE version SET built_mask = w.should_be::bigint FROM wrong w WHERE version.id = w.version AND w.what = 'built_mask';
     UPDATE version SET skipped_mask = w.should_be::bigint FROM wrong w WHERE version.id = w.version AND w.what = 'skipped_mask';
     UPDATE file SET state = w.should_be, hidden = false FROM wrong w
         WHERE file.version = w.version AND w.what = 'state of the file ' || file.path AND w.is = file.state;
@@ -165,6 +180,7 @@ LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object('package', p.name, 'version', v.version, 'target', t.name,
             'fact', CASE w.what
                 WHEN 'covered_mask' THEN 'targets that PyPI''s own wheels cover'
+                WHEN 'built_mask' THEN 'targets that files of ours serve'
                 WHEN 'skipped_mask' THEN 'targets that are skipped by a rule'
                 WHEN 'skip' THEN 'why the whole package is skipped'
                 WHEN 'live files' THEN 'number of public files'

@@ -67,6 +67,7 @@ class Site:
         return found
 
     def built(self):
+        assert self.farm.sql("SELECT * FROM facts_check(0, 1000) WHERE what = 'built_mask'") == ""
         return self.farm.sql("SELECT string_agg(t.name, ' ' ORDER BY t.id) FROM version v JOIN target t "
                              "ON (v.built_mask >> t.id) & 1 = 1")
 

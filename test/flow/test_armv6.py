@@ -33,6 +33,7 @@ def deliver(farm, wheel, version="1.0", platform="linux_armv7l"):
         good, text = slave.deliver(slave.ask().attempt, [wheel])
     assert good, text
     farm.wait_sql("SELECT count(*) FROM stale_page WHERE kind = 'index'", "0")
+    assert farm.sql("SELECT * FROM facts_check(0, 1000)") == ""
     return text
 
 

@@ -38,6 +38,8 @@ DAMAGES = [
      "p450 1.0: targets that PyPI's own wheels cover: kept: native; recomputed: no target"),
     ("INSERT INTO version_wheel VALUES (450, 1, 1)",
      "p450 1.0: targets that PyPI's own wheels cover: kept: no target; recomputed: native"),
+    ("UPDATE version SET built_mask = 1 WHERE id = 450",
+     "p450 1.0: targets that files of ours serve: kept: native; recomputed: no target"),
     ("UPDATE version SET skipped_mask = 5 WHERE id = 3",
      "p3 1.0: targets that are skipped by a rule: kept: native, bit 2; recomputed: no target"),
     ("UPDATE package SET skip = 'no' WHERE id = 9", "p9: why the whole package is skipped: kept: no; recomputed: nothing"),

@@ -212,7 +212,8 @@ class Universe:
             self.run("SELECT * FROM piwheels.files_begin(ARRAY[%s::bigint], ARRAY[%s::jsonb])", attempt, json.dumps(files))
             if self.chance(0.8):
                 self.run("SELECT piwheels.build_publish(ARRAY[%s::bigint], ARRAY[''], ARRAY[''], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[1], "
-                         "ARRAY[%s::bigint])", attempt, 1 << target | self.pick([0, 0, 15, self.random.randrange(16)]))
+                         "ARRAY[%s::bigint])", attempt,
+                         1 << target | self.pick([0, 0, 15, self.random.randrange(16)]) & (1 << len(self.targets)) - 1)
             elif self.chance(0.5):
                 self.run("SELECT piwheels.files_forget(%s)", attempt)
 

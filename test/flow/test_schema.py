@@ -1354,6 +1354,12 @@ def test_nobody_else_can_put_a_table_in_the_place_of_the_sweeps(log):
 
 WRONG = [
     ("UPDATE piwheels.version SET covered_mask = 1", "covered_mask", "1", "0"),
+    ("UPDATE piwheels.version SET built_mask = 2 WHERE built_mask <> 0", "built_mask", "2", "3"),
+    ("UPDATE piwheels.version SET built_mask = 1 WHERE built_mask = 0", "built_mask", "1", "0"),
+    ("DELETE FROM piwheels.file; UPDATE piwheels.package SET live_files = 0", "built_mask", "3", "0"),
+    ("UPDATE piwheels.file SET name = 'x-1.0-cp311-cp311-linux_armv7l.whl'", "built_mask", "3", "1"),
+    ("UPDATE piwheels.file SET name = 'x-1.0-cp37-abi3-linux_x86_64.whl', apart = true; UPDATE piwheels.package SET apart_files = 1; "
+     "UPDATE piwheels.target SET label = 'another' WHERE id = 1", "built_mask", "3", "1"),
     ("UPDATE piwheels.version SET skipped_mask = 1", "skipped_mask", "1", "0"),
     ("INSERT INTO piwheels.skip_rule (package, target, reason) VALUES (1, 0, 'no')", "rule 1 on target 0", "does not strike", "strikes"),
     ("INSERT INTO piwheels.skip_rule (package, specifier, target, reason) VALUES (1, '<1', 1, 'no'); "
@@ -1382,6 +1388,14 @@ def settled(log):
 
 
 def test_where_everything_agrees_nothing_is_found(settled):
+    assert settled.rows("SELECT * FROM piwheels.facts_check(0, 100)") == []
+
+
+@pytest.mark.parametrize("name", [
+    "x-1.0-py3-none-any.whl", "x-1.0-cp37-abi3-linux_x86_64.whl", "x-1.0-cp311.cp312-cp311.cp312-linux_x86_64.whl",
+    "x-1.0-cp311-none-manylinux2014_X86_64.whl"])
+def test_what_a_file_may_serve_by_its_name_is_taken_as_noted(settled, name):
+    settled.rows(f"UPDATE piwheels.file SET name = '{name}'", user="postgres")
     assert settled.rows("SELECT * FROM piwheels.facts_check(0, 100)") == []
 
 
