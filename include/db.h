@@ -70,7 +70,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 7 /* of the schema that this program needs */
+#define DB_LEVEL 8 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);

@@ -846,14 +846,48 @@ BEGIN
     RETURN QUERY SELECT nextval('attempt_id') FROM generate_series(1, p_count);
 END $$;
 
--- Whether a slave may have a job that its targets allow: after a failure of the farm rather another one, after one for
--- want of memory or time one that has more, and never one that wants what it lacks. (0: the slave did not tell.)
-CREATE FUNCTION slave_may(j job, p_slave bigint, p_memory bigint, p_timeout bigint, p_lacks text[]) RETURNS boolean
+-- Whether a slave can build a job that its targets allow: it has what the job wants, and more memory and time than it had
+-- before. (0: the slave did not tell.) The same for all jobs of a kind.
+CREATE FUNCTION slave_can(j job, p_memory bigint, p_timeout bigint, p_lacks text[]) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-    SELECT (j.avoid IS DISTINCT FROM p_slave OR j.avoid_until <= now())
-        AND (j.beyond_bytes = 0 OR j.beyond_bytes < p_memory) AND (j.beyond_ms = 0 OR j.beyond_ms < p_timeout)
+    SELECT (j.beyond_bytes = 0 OR j.beyond_bytes < p_memory) AND (j.beyond_ms = 0 OR j.beyond_ms < p_timeout)
         AND (j.wants IS NULL OR NOT j.wants && p_lacks)
 $$;
+
+-- Whether it may have it: after a failure of the farm rather another one.
+CREATE FUNCTION slave_may(j job, p_slave bigint, p_memory bigint, p_timeout bigint, p_lacks text[]) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT (j.avoid IS DISTINCT FROM p_slave OR j.avoid_until <= now()) AND slave_can(j, p_memory, p_timeout, p_lacks)
+$$;
+
+-- A target's jobs that can be handed out, to whomever.
+CREATE FUNCTION jobs_waiting(p_target smallint) RETURNS SETOF job
+LANGUAGE sql STABLE AS $$
+    SELECT * FROM job WHERE target = p_target AND attempt IS NULL AND need IS NULL AND kind IS NULL
+    UNION ALL
+    SELECT * FROM job WHERE target = p_target AND attempt IS NULL AND need IS NULL AND kind IS NOT NULL
+$$;
+
+-- The kinds of choosy jobs that wait for the targets in the mask and that the slave can build. One look into the index for
+-- each kind, however many jobs are of it.
+CREATE FUNCTION kinds_for(p_mask bigint, p_memory bigint, p_timeout bigint, p_lacks text[])
+    RETURNS TABLE (target smallint, kind bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH RECURSIVE first (j) AS (
+            SELECT (SELECT q FROM job q
+                        WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL AND q.kind IS NOT NULL
+                        ORDER BY q.target, q.kind LIMIT 1)
+                FROM generate_series(0, 63) t WHERE (p_mask >> t) & 1 = 1
+            UNION ALL
+            SELECT (SELECT q FROM job q
+                        WHERE q.target = (f.j).target AND q.attempt IS NULL AND q.need IS NULL AND q.kind > (f.j).kind
+                        ORDER BY q.target, q.kind LIMIT 1)
+                FROM first f WHERE (f.j).version IS NOT NULL)
+        SELECT (f.j).target, (f.j).kind FROM first f WHERE (f.j).version IS NOT NULL AND slave_can(f.j, p_memory, p_timeout, p_lacks);
+END $$;
 
 -- The first jobs of the targets in the mask that can be handed out, at most p_count; for one slave those that it may
 -- have, for none (null) those that everybody may. In no target is anything looked at before its front: what stands there
@@ -865,19 +899,39 @@ CREATE FUNCTION jobs_first(p_mask bigint, p_count integer, p_ranks bigint[], p_v
 LANGUAGE plpgsql AS $$
 DECLARE
     found tid[];
-    missing text[] := CASE WHEN p_slave IS NOT NULL THEN (SELECT lacks FROM slave WHERE id = p_slave) END;
+    missing text[];
 BEGIN
+    IF p_slave IS NULL THEN
+        found := ARRAY (
+            SELECT w.at FROM generate_series(0, 63) t
+                CROSS JOIN LATERAL (
+                    SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
+                        WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL AND q.kind IS NULL
+                            AND (q.rank, q.version) >= (p_ranks[t + 1], p_versions[t + 1]) AND q.avoid IS NULL
+                        ORDER BY q.target, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) w
+                WHERE (p_mask >> t) & 1 = 1
+                ORDER BY w.rank, w.version, w.target LIMIT p_count);
+        RETURN found;
+    END IF;
+    SELECT lacks INTO missing FROM slave WHERE id = p_slave;
     found := ARRAY (
-        SELECT w.at FROM generate_series(0, 63) t
-            CROSS JOIN LATERAL (
-                SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
-                    WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL
-                        AND (q.rank, q.version) >= (p_ranks[t + 1], p_versions[t + 1])
-                        AND CASE WHEN p_slave IS NULL
-                                 THEN q.avoid IS NULL AND q.beyond_bytes = 0 AND q.beyond_ms = 0 AND q.wants IS NULL
-                                 ELSE slave_may(q, p_slave, p_memory, p_timeout, missing) END
-                    ORDER BY q.target, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) w
-            WHERE (p_mask >> t) & 1 = 1
+        SELECT w.at FROM (
+                SELECT plain.* FROM generate_series(0, 63) t
+                    CROSS JOIN LATERAL (
+                        SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
+                            WHERE q.target = t AND q.attempt IS NULL AND q.need IS NULL AND q.kind IS NULL
+                                AND (q.rank, q.version) >= (p_ranks[t + 1], p_versions[t + 1])
+                                AND (q.avoid IS DISTINCT FROM p_slave OR q.avoid_until <= now())
+                            ORDER BY q.target, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) plain
+                    WHERE (p_mask >> t) & 1 = 1
+                UNION ALL
+                SELECT choosy.* FROM kinds_for(p_mask, p_memory, p_timeout, missing) k
+                    CROSS JOIN LATERAL (
+                        SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
+                            WHERE q.target = k.target AND q.attempt IS NULL AND q.need IS NULL AND q.kind = k.kind
+                                AND (q.rank, q.version) >= (p_ranks[k.target + 1], p_versions[k.target + 1])
+                                AND slave_may(q, p_slave, p_memory, p_timeout, missing)
+                            ORDER BY q.target, q.kind, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) choosy) w
             ORDER BY w.rank, w.version, w.target LIMIT p_count);
     RETURN found;
 END $$;
@@ -920,8 +974,8 @@ DECLARE
     ended bigint;
     alike record;
 BEGIN
-    SELECT EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL
-                       AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0 OR wants IS NOT NULL)),
+    SELECT EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL AND kind IS NOT NULL)
+               OR EXISTS (SELECT FROM job WHERE attempt IS NULL AND need IS NULL AND avoid IS NOT NULL),
            (SELECT min(id) FROM build WHERE id = ANY (p_attempts))
         INTO picky, ended;
     IF ended IS NOT NULL THEN
@@ -994,8 +1048,10 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
 BEGIN
     PERFORM projects_stale(jobs_due());
     RETURN (SELECT coalesce(bit_or(1::bigint << t.id), 0) FROM target t
-        WHERE (SELECT true FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL
-                   ORDER BY q.target DESC, q.rank DESC, q.version DESC LIMIT 1));
+        WHERE (SELECT true FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL AND q.kind IS NULL
+                   ORDER BY q.target DESC, q.rank DESC, q.version DESC LIMIT 1)
+            OR (SELECT true FROM job q WHERE q.target = t.id AND q.attempt IS NULL AND q.need IS NULL AND q.kind IS NOT NULL
+                    ORDER BY q.target DESC, q.kind DESC, q.rank DESC, q.version DESC LIMIT 1));
 END $$;
 
 -- Gives a claimed job back unbuilt and unrecorded: its slave left before it heard of it.

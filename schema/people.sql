@@ -52,8 +52,7 @@ CREATE FUNCTION job_place(j job) RETURNS bigint
 LANGUAGE sql STABLE SET enable_seqscan = off SET jit = off AS $$
     SELECT CASE WHEN j.version IS NOT NULL AND j.attempt IS NULL AND j.need IS NULL THEN 1 + (
         SELECT count(*) FROM (
-            SELECT FROM job q WHERE q.target = j.target AND q.attempt IS NULL AND q.need IS NULL
-                AND (q.rank, q.version) < (j.rank, j.version) LIMIT 10000) before) END
+            SELECT FROM jobs_waiting(j.target) q WHERE (q.rank, q.version) < (j.rank, j.version) LIMIT 10000) before) END
 $$;
 
 -- Why slave_may says no.
@@ -172,8 +171,7 @@ CREATE FUNCTION queue_head(p_target smallint) RETURNS jsonb
 LANGUAGE sql STABLE SET enable_seqscan = off SET jit = off AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('package', p.name, 'version', v.version, 'by_hand', v.by_hand,
                'waits_s', greatest(extract(epoch FROM now() - q.ready_at), 0)::bigint) ORDER BY q.rank, q.version), '[]')
-        FROM (SELECT * FROM job WHERE target = p_target AND attempt IS NULL AND need IS NULL
-                  ORDER BY target, rank, version LIMIT 10) q
+        FROM (SELECT * FROM jobs_waiting(p_target) ORDER BY target, rank, version LIMIT 10) q
             JOIN version v ON v.id = q.version JOIN package p ON p.id = v.package
 $$;
 
@@ -582,7 +580,7 @@ END $$;
 -- How many rows of a target's queue there are, up to 10,000.
 CREATE FUNCTION jobs_counted(p_target smallint, OUT queued bigint, OUT info bigint, OUT parked bigint)
 LANGUAGE sql STABLE SET enable_seqscan = off SET jit = off AS $$
-    SELECT (SELECT count(*) FROM (SELECT FROM job WHERE target = p_target AND attempt IS NULL AND need IS NULL LIMIT 10000) q),
+    SELECT (SELECT count(*) FROM (SELECT FROM jobs_waiting(p_target) LIMIT 10000) q),
            (SELECT count(*) FROM (SELECT FROM job WHERE target = p_target AND attempt IS NULL AND need = 'info' LIMIT 10000) q),
            (SELECT count(*) FROM (SELECT FROM job WHERE target = p_target AND attempt IS NULL AND need = 'parked' LIMIT 10000) q)
 $$;

@@ -330,7 +330,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp SET ena
         SELECT h.package, min(h.rank) AS rank
             FROM target t
                 CROSS JOIN LATERAL (SELECT (SELECT r.rank FROM job r
-                    WHERE r.target = t.id AND r.attempt IS NULL AND r.need IS NULL
+                    WHERE r.target = t.id AND r.attempt IS NULL AND r.need IS NULL AND r.kind IS NULL
                     ORDER BY r.rank, r.version OFFSET 999 LIMIT 1) AS rank) last
                 CROSS JOIN LATERAL (
                     SELECT v.package, j.rank FROM job j JOIN version v ON v.id = j.version JOIN package p ON p.id = v.package

@@ -169,12 +169,16 @@ CREATE TABLE job (
     beyond_bytes bigint NOT NULL DEFAULT 0,  -- only for a slave with more memory than this
     beyond_ms   bigint NOT NULL DEFAULT 0,   -- only for a slave that allows more time than this
     wants       text[],                      -- only for a slave that has all this: see override; null: nothing
+    -- the same for all that are only for the same slaves; null: for any
+    kind        bigint GENERATED ALWAYS AS (CASE WHEN beyond_bytes > 0 OR beyond_ms > 0 OR wants IS NOT NULL THEN
+        hash_array_extended(coalesce(wants, '{}') || beyond_bytes::text || beyond_ms::text, 0) END) STORED,
     PRIMARY KEY (version, target)
 );
--- of these the first is claimed; those that not every slave may take are seldom, and looked for apart
-CREATE INDEX job_waiting ON job (target, rank, version) WHERE attempt IS NULL AND need IS NULL;
-CREATE INDEX job_picky ON job (target, rank, version)
-    WHERE attempt IS NULL AND need IS NULL AND (avoid IS NOT NULL OR beyond_bytes > 0 OR beyond_ms > 0 OR wants IS NOT NULL);
+-- of these the first is claimed; those that are not for every slave wait apart, so that nobody steps over them who may not
+-- have them
+CREATE INDEX job_waiting ON job (target, rank, version) WHERE attempt IS NULL AND need IS NULL AND kind IS NULL;
+CREATE INDEX job_choosy ON job (target, kind, rank, version) WHERE attempt IS NULL AND need IS NULL AND kind IS NOT NULL;
+CREATE INDEX job_avoiding ON job (target) WHERE attempt IS NULL AND need IS NULL AND avoid IS NOT NULL;
 CREATE INDEX job_info ON job (target, rank, version) WHERE attempt IS NULL AND need = 'info';
 CREATE INDEX job_parked ON job (target) WHERE attempt IS NULL AND need = 'parked';
 CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';

@@ -17,9 +17,13 @@
     "    coalesce(sum(" column ") FILTER (WHERE minute > now() - interval '1 day'), 0), "  \
     "    coalesce(sum(" column "), 0) "                                                  \
     "FROM piwheels.tally "
-#define JOBS(condition)                                                                      \
-    "(SELECT count(*) FROM (SELECT FROM piwheels.job j WHERE j.target = t.id AND " condition \
-    "     LIMIT " TEXT(DB_HOME_COUNT_MAX) ") few)"
+#define FEW_JOBS(condition)                                                                  \
+    "(SELECT FROM piwheels.job j WHERE j.target = t.id AND " condition " LIMIT " TEXT(DB_HOME_COUNT_MAX) ")"
+#define JOBS(some) "(SELECT count(*) FROM (" some ") few)"
+/* as jobs_waiting in functions.sql */
+#define WAITING_JOBS                                                                          \
+    FEW_JOBS("j.attempt IS NULL AND j.need IS NULL AND j.kind IS NULL") " UNION ALL "          \
+    FEW_JOBS("j.attempt IS NULL AND j.need IS NULL AND j.kind IS NOT NULL") " LIMIT " TEXT(DB_HOME_COUNT_MAX)
 
 static const char home_sql[] =
     "SELECT 0 AS part, 0::bigint AS place, " UTC("now()") " AS a, '' AS b, '' AS c, '' AS d, '' AS e, "
@@ -31,7 +35,7 @@ static const char home_sql[] =
     BUILDS("2", "succeeded") BUILDS("3", "failed") BUILDS("4", "farm")
     "UNION ALL "
     "SELECT 5, t.position, t.name, t.abi, t.platform, t.label, '', t.skip IS NOT NULL, "
-    "       " JOBS("j.attempt IS NULL AND j.need IS NULL") ", " JOBS("j.attempt IS NOT NULL") ", 0 "
+    "       " JOBS(WAITING_JOBS) ", " JOBS(FEW_JOBS("j.attempt IS NOT NULL")) ", 0 "
     "FROM piwheels.target t "
     "UNION ALL "
     "SELECT 6, -b.id, p.name, v.version, t.name, b.outcome, " UTC("b.finished") ", b.log_bytes > 0, b.id, "

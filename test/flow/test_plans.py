@@ -35,6 +35,16 @@ FILL = f"""
     UPDATE configuration SET follows = 'all', settle_ms = 0;"""
 
 
+CHOOSY = f"""
+    UPDATE slave SET lacks = ARRAY['a', 'b'], memory_bytes = 1000;
+    INSERT INTO version (package, version, sort_key, wanted, sdist, judged_mask)
+        SELECT 1 + n % 5000, '3.' || n, int4send(1000000 + n), true, 'x', -1 FROM generate_series(1, {JOBS // 2}) n;
+    UPDATE job SET rank = {2 * JOBS} + rank;
+    INSERT INTO job (version, target, rank, wants, beyond_bytes)
+        SELECT id, 0, id, CASE WHEN id % 2 = 0 THEN ARRAY['a', 'also ' || id % 20] END, CASE WHEN id % 2 = 1 THEN 2000 + id % 5 ELSE 0 END
+        FROM version WHERE version LIKE '3.%';"""
+
+
 class Queue:
     def __init__(self, postgres, connection):
         self.postgres = postgres
@@ -142,6 +152,18 @@ def of_a_warm_session(queue, statement):
 
 def test_the_next_build(dead):
     assert of_a_warm_session(dead, lambda: dead.claim(1)[0]) < PAGES
+
+
+@pytest.mark.parametrize("figures", ["stale", "true"])
+def test_the_next_build_where_thousands_go_before_it_that_no_slave_can_take(postgres, figures):
+    with a_database(postgres, "choosy", FILL + CHOOSY + ("ANALYZE;" if figures == "true" else "")) as queue:
+        assert queue.run(queue.claim(1)[0])[0][8] > 2 * JOBS
+        assert of_a_warm_session(queue, lambda: queue.claim(1)[0]) < PAGES
+        queue.run("UPDATE piwheels.job SET need = 'parked' WHERE kind IS NULL")
+        queue.run("VACUUM piwheels.job")
+        assert queue.run(queue.claim(1)[0])[0][0] is None
+        assert of_a_warm_session(queue, lambda: queue.claim(1)[0]) < PAGES
+        assert queue.run("SELECT piwheels.targets_ready()") == [(1,)]
 
 
 def test_the_targets_that_have_something_to_build(dead):
