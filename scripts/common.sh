@@ -2,7 +2,7 @@
 # Sourced, never run; the caller has set `me` (its name for messages) and `root` (the project's directory).
 
 PACKAGES_BUILD='gcc meson ninja-build pkg-config python3 libuv1-dev libpq-dev libcurl4-openssl-dev libmsgpack-dev
-libssl-dev zlib1g-dev libzip-dev libdeflate-dev libjansson-dev libexpat1-dev libyajl-dev libinih-dev libelf-dev libsystemd-dev
+libssl-dev zlib1g-dev libzip-dev libdeflate-dev libjansson-dev libexpat1-dev libyajl-dev libinih-dev libelf-dev
 libseccomp-dev libsqlite3-dev libcmocka-dev libncurses-dev'
 PACKAGES_RUN='postgresql postgresql-client nginx-light python3-pip python3-venv python3-dev python3-setuptools-whl
 bubblewrap python3-wheel-whl libffi-dev g++ make curl ca-certificates procps util-linux'

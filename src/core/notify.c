@@ -1,39 +1,89 @@
 /*
- * What systemd hears of the master and the slave: ready, stopping, alive.
+ * What systemd hears of the master and the slave: ready, stopping, alive. One datagram each, as sd_notify(3) describes them:
+ * its library would bring four others into every process, and most of a megabyte.
  */
 #include "core/notify.h"
 
 #include <stdbool.h>
-#include <systemd/sd-daemon.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/text.h"
 
 static uv_timer_t watchdog; /* one a process, as the watchdog is */
 static bool watching;
 
+/* The socket's path, or with an @ before it a name of Linux's that is in no file system. False where nobody listens. */
+static bool find_listener(struct sockaddr_un *to, socklen_t *len)
+{
+    const char *name = getenv("NOTIFY_SOCKET");
+
+    *to = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (name == NULL || (name[0] != '/' && name[0] != '@') || !text_copy(to->sun_path, sizeof to->sun_path, name))
+        return false;
+    *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+    if (name[0] == '@')
+        to->sun_path[0] = '\0';
+    return true;
+}
+
+static void say(const char *state, const char *status)
+{
+    struct sockaddr_un to;
+    socklen_t len;
+    char text[512];
+
+    if (!find_listener(&to, &len))
+        return;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    snprintf(text, sizeof text, "%s%s%s", state, status != NULL ? "STATUS=" : "", status != NULL ? status : "");
+    (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to, len);
+    close(fd);
+}
+
 void notify_ready(const char *status)
 {
-    sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+    say("READY=1\n", status);
 }
 
 void notify_status(const char *status)
 {
-    sd_notifyf(0, "STATUS=%s", status);
+    say("", status);
 }
 
 void notify_stopping(const char *status)
 {
-    sd_notifyf(0, "STOPPING=1\nSTATUS=%s", status);
+    say("STOPPING=1\n", status);
 }
 
 static void on_watchdog_due(uv_timer_t *timer)
 {
-    sd_notify(0, "WATCHDOG=1");
+    say("WATCHDOG=1", NULL);
+}
+
+/* Within which time it must be fed; 0: nobody asked for it, or of another process: see sd_watchdog_enabled(3). */
+static uint64_t watchdog_limit_us(void)
+{
+    const char *limit = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    unsigned long long us = 0, whose = 0;
+
+    if (pid != NULL && (text_to_u64(pid, &whose) != 0 || whose != (unsigned long long)getpid()))
+        return 0;
+    return limit != NULL && text_to_u64(limit, &us) == 0 ? us : 0;
 }
 
 void notify_watchdog_start(uv_loop_t *loop)
 {
-    uint64_t limit_us = 0;
+    uint64_t limit_us = watchdog_limit_us();
 
-    if (watching || sd_watchdog_enabled(0, &limit_us) <= 0)
+    if (watching || limit_us == 0)
         return;
     uint64_t period_ms = limit_us / 2000 > 0 ? limit_us / 2000 : 1;
     uv_timer_init(loop, &watchdog);
