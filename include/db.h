@@ -288,9 +288,12 @@ void db_slave_seen(struct db *db, struct db_call *c, const char *label, const ch
 /* The same words, of a slave that is known. */
 void db_slave_has(struct db *db, struct db_call *c, int64_t slave, const char *has, void (*done)(struct db_call *c, int error));
 
-/* What builds of packages want of a slave, all there is: for each package words, a word a line. The rest wants nothing. */
+/* The packages that have settings of their own, all there are: for each what its builds want of a slave, a word a line, and
+ * the settings' SHA-256 in hexadecimal ("": they cannot be read). `again`: how many versions are tried again, for they failed
+ * with other settings. */
 void db_overrides_store(struct db *db, struct db_call *c, const char *const *packages, const char *const *wants,
-                        size_t count, void (*done)(struct db_call *c, int error));
+                        const char *const *settings, size_t count, int64_t *again,
+                        void (*done)(struct db_call *c, int error));
 
 /* A person accepts the slave of this name for these targets (`count` 0: for all that it offered last), or revokes it.
  * -EREMOTEIO: it cannot be done; the call's message says why. */

@@ -1,8 +1,8 @@
 /*
  * The overrides stage: packages' own settings, which people write on the master (piwheels.conf(5), "Packages"). It keeps
  * them as read, tells the database what their builds want of a slave, and answers the farm when it hands one out. Files are
- * looked at again and again: a change counts from the next build on. A file that is wrong changes nothing: what it said
- * when it was right goes on; if it never was, nothing of the package is built.
+ * looked at again and again: a change counts from the next build on, and what failed with other settings is tried again. A
+ * file that is wrong changes nothing: what it said when it was right goes on; if it never was, nothing of the package is built.
  */
 #ifndef OVERRIDES_H
 #define OVERRIDES_H

@@ -71,7 +71,7 @@ BEGIN
     END IF;
     WITH facts AS MATERIALIZED (
         SELECT v.id, v.built_mask, v.forced_mask, v.judged_mask, job_rank(v.by_hand, p.downloads, v.released) AS rank,
-               CASE WHEN overridden THEN (SELECT wants FROM override WHERE override.package = p.name) END AS wants,
+               CASE WHEN overridden THEN (SELECT nullif(wants, '{}') FROM override WHERE override.package = p.name) END AS wants,
                CASE WHEN v.by_hand THEN now() ELSE settled_at(v.uploaded, c.settle_ms) END AS ready_at,
                version_open(v, p, c.builds) & enabled AS open -- sooner or later
             FROM version v JOIN package p ON p.id = v.package WHERE v.id = ANY (p_versions)),
@@ -695,28 +695,84 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
     UPDATE slave SET has = p_has, lacks = slave_lacks(p_has) WHERE id = p_slave AND has <> p_has
 $$;
 
--- All that overrides want, package by package: words, a word a line. What was stored before and is not told is gone.
-CREATE FUNCTION overrides_store(p_packages text[], p_wants text[]) RETURNS void
+-- What was tried with other settings of its own than the package has now is tried again: what failed, and what waits since for
+-- a person or for a slave with more memory or time. The caller holds the versions' locks; answers those that it is about.
+CREATE FUNCTION overrides_retry(p_packages text[]) RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    ids bigint[];
+    masks bigint[];
+BEGIN
+    SELECT coalesce(array_agg(id), '{}'), array_agg(mask) INTO ids, masks FROM (
+        SELECT v.id, bit_or(1::bigint << t.id) AS mask
+            FROM override o JOIN package p ON p.name = o.package JOIN version v ON v.package = p.id CROSS JOIN target t
+                LEFT JOIN job j ON j.version = v.id AND j.target = t.id
+            WHERE o.package = ANY (p_packages) AND v.wanted
+                AND ((v.failed_mask >> t.id) & 1 = 1
+                     OR j.attempt IS NULL AND (j.need = 'parked' OR j.beyond_bytes > 0 OR j.beyond_ms > 0))
+                AND o.settings <> coalesce((SELECT b.record ->> 'override' FROM build b
+                    WHERE b.version = v.id AND b.target = t.id ORDER BY b.id DESC LIMIT 1), '')
+            GROUP BY v.id) tried;
+    UPDATE version v SET failed_mask = v.failed_mask & ~c.mask FROM unnest(ids, masks) c (id, mask) WHERE v.id = c.id;
+    UPDATE job j SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL, beyond_bytes = 0, beyond_ms = 0,
+            ready_at = now()
+        FROM unnest(ids, masks) c (id, mask) WHERE j.version = c.id AND (c.mask >> j.target) & 1 = 1 AND j.attempt IS NULL;
+    PERFORM versions_settle(ids);
+    RETURN ids;
+END $$;
+
+-- All overrides, package by package: what they want, a word a line, and the SHA-256 of their settings ('' where they cannot
+-- be read: what they were is kept). What was stored before and is not told is gone. Answers how many versions are tried again.
+CREATE FUNCTION overrides_store(p_packages text[], p_wants text[], p_settings text[] DEFAULT '{}') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET jit = off AS $$
 DECLARE
     packages text[];
+    others text[]; -- that have other settings now
     versions bigint[];
+    again bigint[];
 BEGIN
-    packages := ARRAY (SELECT package FROM override UNION SELECT unnest(p_packages));
+    SELECT array_agg(package), array_agg(package) FILTER (WHERE settings <> was) INTO packages, others FROM (
+        SELECT package, coalesce(o.settings, '') AS was,
+               CASE WHEN t.wants LIKE '!%' THEN coalesce(o.settings, '') ELSE coalesce(t.settings, '') END AS settings
+            FROM override o FULL JOIN unnest(p_packages, p_wants, p_settings) t (package, wants, settings) USING (package)) now;
     versions := ARRAY (
         SELECT v.id FROM package p JOIN version v ON v.package = p.id
-            WHERE p.name = ANY (packages) AND EXISTS (SELECT FROM job WHERE version = v.id) ORDER BY v.id FOR NO KEY UPDATE OF v);
-    DELETE FROM override;
-    INSERT INTO override (package, wants)
-        SELECT package, string_to_array(wants, E'\n') FROM unnest(p_packages, p_wants) o (package, wants);
-    WITH changed AS (
-        UPDATE job SET wants = o.wants
-            FROM version v JOIN package p ON p.id = v.package LEFT JOIN override o ON o.package = p.name
-            WHERE job.version = v.id AND v.id = ANY (versions) AND job.wants IS DISTINCT FROM o.wants
+            WHERE p.name = ANY (packages) AND (EXISTS (SELECT FROM job WHERE version = v.id)
+                                               OR v.failed_mask <> 0 AND p.name = ANY (others))
+            ORDER BY v.id FOR NO KEY UPDATE OF v);
+    UPDATE override SET wants = '{}', settings = '', changed = CASE WHEN settings <> '' THEN now() ELSE override.changed END
+        WHERE package <> ALL (p_packages) AND (wants, settings) <> ('{}', '');
+    INSERT INTO override AS o (package, wants, settings, changed)
+        SELECT t.package, string_to_array(t.wants, E'\n'), coalesce(t.settings, ''), now()
+            FROM unnest(p_packages, p_wants, p_settings) t (package, wants, settings)
+        ON CONFLICT (package) DO UPDATE SET wants = excluded.wants,
+            settings = CASE WHEN excluded.package = ANY (others) THEN excluded.settings ELSE o.settings END,
+            changed = CASE WHEN excluded.package = ANY (others) THEN now() ELSE o.changed END;
+    WITH moved AS (
+        UPDATE job SET wants = nullif(o.wants, '{}')
+            FROM version v JOIN package p ON p.id = v.package JOIN override o ON o.package = p.name
+            WHERE job.version = v.id AND v.id = ANY (versions) AND job.wants IS DISTINCT FROM nullif(o.wants, '{}')
             RETURNING job.version)
-    SELECT coalesce(array_agg(version), '{}') INTO versions FROM changed;
+    SELECT coalesce(array_agg(version), '{}') INTO versions FROM moved;
     UPDATE slave SET lacks = slave_lacks(has) WHERE lacks <> slave_lacks(has);
-    PERFORM projects_stale(versions);
+    again := overrides_retry(others);
+    PERFORM projects_stale(versions || again);
+    RETURN cardinality(again);
+END $$;
+
+-- Of attempts that failed those whose package has come to have other settings of its own since they began: that they failed
+-- tells nothing of these.
+CREATE FUNCTION attempts_overtaken(p_attempts bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM override) THEN
+        RETURN '{}'; -- few farms have any
+    END IF;
+    RETURN ARRAY (
+        SELECT b.id FROM build b JOIN version v ON v.id = b.version JOIN package p ON p.id = v.package
+                JOIN override o ON o.package = p.name
+            WHERE b.id = ANY (p_attempts) AND b.outcome = 'failed' AND b.started < o.changed
+                AND o.settings <> coalesce(b.record ->> 'override', ''));
 END $$;
 
 -- A slave has said HELLO. Its key makes it who it is: a known name with another key is refused, but for a slave that had
@@ -1170,6 +1226,7 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
 DECLARE
     versions bigint[] := attempts_lock(p_attempts);
     sums tally;
+    overtaken bigint[];
 BEGIN
     sums := builds_record(p_attempts, p_outcomes, p_classes, p_details, p_wall_ms, p_cpu_ms, p_peak_bytes, p_log_bytes,
                           p_records);
@@ -1180,11 +1237,13 @@ BEGIN
         IF p_classes && ARRAY['memory', 'timeout'] THEN
             PERFORM jobs_give_bigger(p_attempts);
         END IF;
+        overtaken := attempts_overtaken(p_attempts);
         WITH ended AS (
             DELETE FROM job WHERE attempt = ANY (ARRAY (
                     SELECT id FROM build WHERE id = ANY (p_attempts) AND outcome = 'failed'))
-                RETURNING version, target),
-        failed AS (SELECT version, bit_or(1::bigint << target) AS mask FROM ended GROUP BY version)
+                RETURNING attempt, version, target),
+        failed AS (
+            SELECT version, bit_or(1::bigint << target) AS mask FROM ended WHERE attempt <> ALL (overtaken) GROUP BY version)
         UPDATE version SET failed_mask = failed_mask | failed.mask, forced_mask = forced_mask & ~failed.mask
             FROM failed WHERE version.id = failed.version;
     END IF;

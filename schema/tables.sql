@@ -184,11 +184,14 @@ CREATE INDEX job_parked ON job (target) WHERE attempt IS NULL AND need = 'parked
 CREATE INDEX job_later ON job (ready_at) WHERE attempt IS NULL AND need = 'later';
 CREATE SEQUENCE attempt_id;
 
--- What a package's own settings, files of the master, want of a slave that builds it: Debian packages, "network all" or what
--- else is to be reached. "!" and words: the file was never right, and no slave has that.
+-- Packages' own settings, files of the master. The row stays when the file goes.
 CREATE TABLE override (
-    package text PRIMARY KEY,                -- normalised; it need not be known yet
-    wants   text[] NOT NULL
+    package  text PRIMARY KEY,               -- normalised; it need not be known yet
+    -- of a slave that builds it: Debian packages, "network all" or what else is to be reached. "!" and words: the file was
+    -- never right since the master began, and no slave has that
+    wants    text[] NOT NULL,
+    settings text NOT NULL DEFAULT '',       -- their SHA-256, as in the record of a build; '': it has none
+    changed  timestamptz NOT NULL DEFAULT '-infinity'  -- when these last came to be others
 );
 
 CREATE TABLE slave (

@@ -1,4 +1,4 @@
--- Level 8: jobs that are not for every slave wait apart.
+-- Level 8: jobs that are not for every slave wait apart; which settings of its own a package has.
 
 DROP INDEX piwheels.job_waiting, piwheels.job_picky;
 ALTER TABLE piwheels.job ADD COLUMN kind bigint
@@ -8,3 +8,7 @@ CREATE INDEX job_waiting ON piwheels.job (target, rank, version) WHERE attempt I
 CREATE INDEX job_choosy ON piwheels.job (target, kind, rank, version)
     WHERE attempt IS NULL AND need IS NULL AND kind IS NOT NULL;
 CREATE INDEX job_avoiding ON piwheels.job (target) WHERE attempt IS NULL AND need IS NULL AND avoid IS NOT NULL;
+
+ALTER TABLE piwheels.override
+    ADD COLUMN settings text NOT NULL DEFAULT '',
+    ADD COLUMN changed  timestamptz NOT NULL DEFAULT '-infinity';

@@ -68,16 +68,24 @@ void db_slave_has(struct db *db, struct db_call *c, int64_t slave, const char *h
     call_send(c, db->fast, "SELECT piwheels.slave_has($1, $2)", &params);
 }
 
+static void decode_again(struct db_call *c, const struct pg_result *result)
+{
+    *(int64_t *)c->out = pg_int(result, 0, 0);
+}
+
 void db_overrides_store(struct db *db, struct db_call *c, const char *const *packages, const char *const *wants,
-                        size_t count, void (*done)(struct db_call *c, int error))
+                        const char *const *settings, size_t count, int64_t *again,
+                        void (*done)(struct db_call *c, int error))
 {
     struct pg_params params;
 
+    *again = 0;
     pg_params_init(&params);
     pg_add_texts(&params, packages, count);
     pg_add_texts(&params, wants, count);
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->fast, "SELECT piwheels.overrides_store($1, $2)", &params);
+    pg_add_texts(&params, settings, count);
+    call_init(c, decode_again, again, done);
+    call_send(c, db->fast, "SELECT piwheels.overrides_store($1, $2, $3)", &params);
 }
 
 void db_slave_accept(struct db *db, struct db_call *c, const char *label, const char *const targets[], size_t count,

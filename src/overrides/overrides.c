@@ -45,6 +45,7 @@ struct overrides {
     struct lane_work work;
     bool looking;
     struct db_call call;
+    int64_t again;                /* versions that are tried again after it was stored */
     int store_error;              /* -1: what is kept has not been stored yet */
     bool open;                    /* it was stored for the first time: nobody makes jobs before */
     bool confirmed;               /* it was stored once more: a job made meanwhile had not seen it */
@@ -233,6 +234,9 @@ static void on_stored(struct db_call *c, int error)
     o->store_error = error;
     if (error == -EREMOTEIO)
         log_error("overrides", "overrides: the database refused: %s", c->message);
+    if (error == 0 && o->again > 0)
+        log_info("overrides", "overrides: %lld version%s that failed with other settings: tried again", (long long)o->again,
+                 o->again == 1 ? "" : "s");
     if (news)
         o->changed(o->owner);
     task_resume(&o->task);
@@ -246,32 +250,35 @@ static char *wants_of(const struct entry *e)
     buf_init(&wants, WANTS_MAX_BYTES);
     if (e->override != NULL)
         override_wants(e->override, &wants);
-    else if (e->package[0] != '\0')
+    else
         buf_addf(&wants, "!%s", e->fault);
     char *text = buf_take(&wants);
     buf_release(&wants);
     return text;
 }
 
-static void send_wants(struct overrides *o)
+static void send_all(struct overrides *o)
 {
     const char **packages = mem_new(o->now.count + 1, sizeof *packages);
+    const char **settings = mem_new(o->now.count + 1, sizeof *settings);
     char **wants = mem_new(o->now.count + 1, sizeof *wants);
+    char (*hex)[SHA256_HEX_SIZE] = mem_new(o->now.count + 1, sizeof *hex);
     size_t count = 0;
 
     for (unsigned i = 0; i < o->now.count; i++) {
-        char *text = wants_of(&o->now.items[i]);
-        if (text[0] == '\0') {
-            free(text);
+        const struct entry *e = &o->now.items[i];
+        if (e->package[0] == '\0')
             continue;
-        }
-        packages[count] = o->now.items[i].package;
-        wants[count++] = text;
+        packages[count] = e->package;
+        settings[count] = e->override != NULL ? hash_hex(e->override->sha256, hex[count]) : "";
+        wants[count++] = wants_of(e);
     }
-    db_overrides_store(o->db, &o->call, packages, (const char *const *)wants, count, on_stored);
+    db_overrides_store(o->db, &o->call, packages, (const char *const *)wants, settings, count, &o->again, on_stored);
     for (size_t i = 0; i < count; i++)
         free(wants[i]);
+    free(hex);
     free(wants);
+    free(settings);
     free(packages);
 }
 
@@ -298,7 +305,7 @@ static enum step tell_database(struct task *t)
 
     if (o->store_error == 0 && o->confirmed)
         return STEP_NEXT;
-    send_wants(o);
+    send_all(o);
     return STEP_WAIT;
 }
 

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from protocol import ENVIRONMENT
+from wheels import make_wheel
 
 PACKAGE = "piwtest-made"
 
@@ -245,6 +246,119 @@ def test_two_files_of_one_package_are_one_too_many(farm, settings):
     with farm.scripted_slave() as slave:
         slave.greet()
         assert slave.ask().variables == [["A", "first"]]
+
+
+# ---- what failed with other settings -------------------------------------------------------------------
+
+def fail(slave, build):
+    slave.built(build.attempt, "failed", reason="compile", detail="error", environment=[*ENVIRONMENT[:-1], build.override])
+    slave.expect("DONE")
+
+
+def states(farm):
+    return farm.sql("SELECT string_agg(p.name || ' ' || s.state, ', ' ORDER BY p.name) FROM package p JOIN version v ON v.package = p.id "
+                    "CROSS JOIN LATERAL version_state(v.id, 0::smallint) s")
+
+
+def test_what_failed_is_tried_again_with_new_settings_and_nothing_else_is(farm, settings):
+    settings.write("piwtest-other", "[environment]", "A = b")
+    settings.start_master()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        for package in (PACKAGE, "piwtest-other", "piwtest-third"):
+            farm.order(package)
+            fail(slave, slave.ask())
+        assert states(farm) == f"{PACKAGE} failed, piwtest-other failed, piwtest-third failed"
+        slave.idle()
+        slave.expect("SLEEP")
+        begun = farm.master.mark()
+        settings.change(PACKAGE, "[environment]", "A = b")
+        farm.master.wait_line("overrides: 1 version that failed with other settings: tried again", begun)
+        slave.expect("WAKE")
+        assert states(farm) == f"{PACKAGE} queued, piwtest-other failed, piwtest-third failed"
+        build = slave.ask()
+        assert (build.package, build.variables) == (PACKAGE, [["A", "b"]])
+        fail(slave, build)
+        settings.change("piwtest-other", "[environment]", "A = c")
+        farm.wait_sql("SELECT count(*) FROM job", "1")
+    assert states(farm) == f"{PACKAGE} failed, piwtest-other queued, piwtest-third failed"
+
+
+def test_what_is_built_is_not_built_again_for_new_settings(farm, settings):
+    settings.start_master()
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        assert slave.deliver(slave.ask().attempt, [make_wheel()], b"a log\n")[0]
+    settings.change(PACKAGE, "[environment]", "A = b")
+    farm.wait_sql("SELECT settings <> '' FROM override", "t")
+    assert states(farm) == f"{PACKAGE} built"
+
+
+def test_what_failed_with_these_very_settings_is_not_tried_again_after_a_restart(farm, settings):
+    settings.write(PACKAGE, "[environment]", "A = b")
+    settings.start_master()
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        fail(slave, slave.ask())
+    farm.master.stop()
+    settings.write(PACKAGE, "[environments]")     # what it said is not known any more, until it is mended
+    settings.start_master()
+    settings.change(PACKAGE, "[environment]", "# the same again", "A = b")
+    farm.wait_sql("SELECT wants FROM override", "{}")
+    assert states(farm) == f"{PACKAGE} failed"
+    farm.sql("UPDATE override SET settings = 'unknown'")     # as a level before 8 left it
+    farm.master.stop()
+    settings.start_master()
+    assert states(farm) == f"{PACKAGE} failed"
+
+
+def test_settings_that_go_are_a_change_too(farm, settings):
+    path = settings.write(PACKAGE, "[environment]", "A = b")
+    settings.start_master()
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        fail(slave, slave.ask())
+        path.unlink()
+        farm.master.wait_line("1 version that failed with other settings: tried again")
+        assert slave.ask().override == b""
+
+
+def test_a_build_that_fails_after_its_settings_changed_is_tried_again_once(farm, settings):
+    settings.start_master()
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        old = slave.ask()
+        settings.change(PACKAGE, "[environment]", "A = b")
+        farm.wait_sql("SELECT settings <> '' FROM override", "t")
+        fail(slave, old)
+        assert states(farm) == f"{PACKAGE} queued"
+        new = slave.ask()
+        assert new.variables == [["A", "b"]]
+        fail(slave, new)
+    assert states(farm) == f"{PACKAGE} failed"
+
+
+def test_what_waits_for_a_person_or_a_bigger_slave_is_tried_again_too(farm, settings):
+    settings.start_master()
+    farm.order()
+    farm.order("piwtest-other")
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        farm.sql(f"""UPDATE job SET need = 'parked', tries = 5 FROM version v JOIN package p ON p.id = v.package
+                WHERE v.id = job.version AND p.name = '{PACKAGE}';
+            UPDATE job SET beyond_bytes = 1::bigint << 62 WHERE need IS NULL""")
+        slave.idle()
+        slave.expect("SLEEP")
+        settings.change(PACKAGE, "[environment]", "A = b")
+        slave.expect("WAKE")
+        assert slave.ask().package == PACKAGE
+        settings.change("piwtest-other", "[limits]", "memory = 1G")
+        farm.wait_sql("SELECT count(*) FROM job WHERE beyond_bytes > 0", "0")
+        assert slave.ask().package == "piwtest-other"
 
 
 # ---- who says what a build had -------------------------------------------------------------------------

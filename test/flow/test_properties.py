@@ -48,7 +48,7 @@ FIGURES = """
 EMPTY = """
     DELETE FROM piwheels.package; DELETE FROM piwheels.slave; DELETE FROM piwheels.skip_rule; DELETE FROM piwheels.target;
     DELETE FROM piwheels.stale_page; DELETE FROM piwheels.tally; DELETE FROM piwheels.tagset; DELETE FROM piwheels.withdrawn_file;
-    DELETE FROM piwheels.version_wheel;
+    DELETE FROM piwheels.version_wheel; DELETE FROM piwheels.override;
     DELETE FROM piwheels.event_cursor;
     UPDATE piwheels.configuration SET follows = '', builds = 'missing', settle_ms = 0;
     SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'piwheels'::regnamespace"""
@@ -288,6 +288,12 @@ class Universe:
         while self.run("SELECT piwheels.skips_remove(%s)", word)[0][0].get("more"):
             pass
 
+    def settings_change(self):
+        """Of their own, which some packages have."""
+        told = {name: (self.pick(["", "", "a slave", "!a mistake"]), self.pick("st")) for name in NAMES if self.chance(0.5)}
+        self.run("SELECT piwheels.overrides_store(%s::text[], %s::text[], %s::text[])", list(told), [wants for wants, _ in told.values()],
+                 [settings for _, settings in told.values()])
+
     def something_is_to_be_built_again(self):
         tried = self.run("SELECT p.name, v.sort_key FROM piwheels.version v JOIN piwheels.package p ON p.id = v.package "
                          "WHERE v.built_mask | v.failed_mask <> 0 ORDER BY 1, 2") or [(self.pick(NAMES), b"\0")]
@@ -314,7 +320,7 @@ class Universe:
         events_come: 8, a_page_comes: 9, a_project_is_gone: 1, builds_begin: 9, a_build_fails: 3, a_build_ends: 6,
         a_build_is_given_back: 1, slaves_fall_silent: 2, slaves_fall_one_after_the_other: 1, a_slave_comes_back: 2, time_passes: 3,
         the_policy_changes: 2, target_added: 1, targets_are_judged: 1, a_target_is_skipped: 1, a_rule_is_made: 1,
-        a_rule_with_a_specifier_is_made: 1, a_rule_is_taken_back: 1, something_is_to_be_built_again: 3, something_is_removed: 1,
+        a_rule_with_a_specifier_is_made: 1, a_rule_is_taken_back: 1, settings_change: 2, something_is_to_be_built_again: 3, something_is_removed: 1,
         files_move: 2})
 
     def something_happens(self):
