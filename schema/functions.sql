@@ -95,7 +95,8 @@ BEGIN
                 WHERE (CASE WHEN old.need = 'parked' THEN plan.open ELSE plan.now_open END >> old.target) & 1 = 0))),
     moved AS (
         UPDATE job SET rank = least(job.rank, plan.rank), need = job_need(job, plan.judged_mask)
-            FROM plan WHERE job.version = plan.id AND job.attempt IS NULL AND (plan.now_open >> job.target) & 1 = 1
+            FROM plan WHERE job.version = plan.id AND job.attempt IS NULL
+                AND (CASE WHEN job.need = 'parked' THEN plan.open ELSE plan.now_open END >> job.target) & 1 = 1
                 AND (job.rank > plan.rank OR job.need IS DISTINCT FROM job_need(job, plan.judged_mask))
                 AND job.ctid = ANY (ARRAY (SELECT at FROM old)))
     INSERT INTO job (version, target, rank, ready_at, need, wants)

@@ -636,6 +636,15 @@ def test_a_parked_job_lets_the_next_target_try(three):
     assert three.claim()["target"] == "1"
 
 
+def test_a_parked_job_of_what_a_person_asks_for_elsewhere_has_its_class(three):
+    three.rows("UPDATE piwheels.version SET by_hand = false; UPDATE piwheels.job SET rank = 2::bigint << 40", user="postgres")
+    for _ in range(5):
+        three.end(three.claim(mask=1)["attempt"], "farm")
+    three.rows("SELECT piwheels.rebuild('x', sort_key, 't1', true) FROM piwheels.version")
+    assert three.rows("SELECT target, need, rank >> 40 FROM piwheels.job ORDER BY target") == [("0", "parked", "0"), ("1", "", "0")]
+    assert three.rows("SELECT * FROM piwheels.facts_check(0, 100)") == []
+
+
 def test_asking_for_a_parked_version_takes_it_up_again(one):
     for _ in range(5):
         one.end(one.claim()["attempt"], "farm")
