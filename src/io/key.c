@@ -23,7 +23,6 @@
 #include "core/text.h"
 #include "io/fs.h"
 #include "key_private.h"
-#include "record.h"
 
 #define MAX_FILE_BYTES 4096
 #define PRINT_PREFIX "SHA256:"
@@ -217,7 +216,6 @@ int key_open(const char *path, struct key **key, bool *made, char *why, size_t w
     struct key *k = mem_new(1, sizeof *k);
     X509 *certificate = certify(pair);
     k->context = tls_context_new(pair, certificate);
-    k->engine = record_engine_new();
     key_print_of(pair, k->print);
     X509_free(certificate);
     EVP_PKEY_free(pair);
@@ -230,7 +228,6 @@ void key_close(struct key *key)
     if (key == NULL)
         return;
     SSL_CTX_free(key->context);
-    record_engine_free(key->engine);
     free(key);
 }
 
