@@ -26,7 +26,7 @@ static void tell(struct files *f, bool crowded)
 void crowd_join(struct receipt *r)
 {
     struct files *f = r->files;
-    r->crowd_bytes = r->log.waiting.len;
+    r->crowd_bytes = r->log.held_bytes;
     f->crowd_bytes += r->crowd_bytes;
     if (!f->crowded && f->crowd_bytes > CROWD_BYTES)
         tell(f, true);

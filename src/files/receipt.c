@@ -85,7 +85,7 @@ static enum step take_in(struct task *t)
     f->judged = false;
     r->work_error = 0;
     stream_init(&r->stream, f->path, on_written);
-    r->stream.expected_bytes = f->size_bytes;
+    stream_expect(&r->stream, f->size_bytes);
     r->stream.inspect = judge_at_once;
     r->streaming = true;
     r->sent = false;

@@ -84,7 +84,8 @@ static void pack_one(struct receipt *r, struct fs_batch *b)
     char *text = NULL;
     size_t len = 0;
     if (stream_in_memory(&r->log)) {
-        r->work_error = fs_batch_pack(b, r->log.waiting.data, r->log.waiting.len, &r->packed_log, &r->packed_bytes);
+        const char *held = stream_held(&r->log, &len);
+        r->work_error = fs_batch_pack(b, held, len, &r->packed_log, &r->packed_bytes);
         return;
     }
     r->work_error = r->log.error ? r->log.error : fs_read(r->log.path, FILES_MAX_LOG_BYTES, &text, &len);

@@ -1,6 +1,9 @@
 /*
  * Streams: how bytes from slaves reach the disk without the loop waiting for it. Receipts
  * (receipt.c) own one for the log and one for each wheel in turn.
+ *
+ * What comes is a row of pieces. One thread passes over them and writes, another hashes; neither waits for the other, and
+ * a piece is let go when both have seen it.
  */
 #include "stream.h"
 
@@ -14,25 +17,47 @@
 #include "core/memory.h"
 
 #define PUSH_BYTES (8 * 1024 * 1024)
+#define LARGE_BYTES (8 * 1024 * 1024)       /* a file of more comes in larger batches: each costs two threads' waking */
+#define LARGE_BATCH_BYTES (1024 * 1024)
+#define LARGE_PAUSE_BYTES (4 * 1024 * 1024)
+#define LARGE_ROOM_BYTES (8 * 1024 * 1024)
+#define PASS_BYTES (1024 * 1024)            /* no pass is much longer: what it has seen is let go at its end */
 
-/* Bytes that were given. */
-struct stream_piece {
-    struct stream_piece *next;
-    struct buf holder;
-    const char *data;
-    size_t len;
-};
+/* Of large files under way, each of which may hold its part of LARGE_ROOM_BYTES. */
+static size_t large_streams;
 
 void stream_init(struct stream *s, const char *path, void (*written)(struct stream *s))
 {
     memset(s, 0, sizeof *s);
     s->path = mem_text(path);
-    buf_init(&s->waiting, STREAM_MAX_WAITING_BYTES);
-    buf_init(&s->writing, STREAM_MAX_WAITING_BYTES);
-    s->given_end = &s->given;
+    s->end = &s->pieces;
     s->written = written;
+    s->writing.stream = s->hashing.stream = s;
     s->fd = -1;
 }
+
+void stream_expect(struct stream *s, uint64_t bytes)
+{
+    s->expected_bytes = bytes;
+    s->hashes = true;
+    s->large = bytes > LARGE_BYTES;
+    large_streams += s->large;
+}
+
+static size_t batch_bytes(const struct stream *s)
+{
+    return s->large ? LARGE_BATCH_BYTES : STREAM_BATCH_BYTES;
+}
+
+static size_t pause_bytes(const struct stream *s)
+{
+    size_t part = s->large ? LARGE_ROOM_BYTES / large_streams : 0;
+    if (part > LARGE_PAUSE_BYTES)
+        return LARGE_PAUSE_BYTES;
+    return part > STREAM_PAUSE_BYTES ? part : STREAM_PAUSE_BYTES;
+}
+
+/* -- on pool threads ----------------------------------------------------------------------------- */
 
 static int write_all(int fd, const char *data, size_t len)
 {
@@ -57,18 +82,23 @@ static void push(struct stream *s)
     s->pushed_bytes = s->written_bytes;
 }
 
-static int write_batch(struct stream *s)
+/* Behind the last piece the loop may be adding another: its `next` is not looked at. */
+static struct stream_piece *next_of(const struct stream_pass *p, const struct stream_piece *piece)
 {
-    int fault = FAULT("stream_write");
-    if (fault < 0)
-        return fault;
+    return piece == p->last ? NULL : piece->next;
+}
+
+static int write_pieces(struct stream *s)
+{
+    const struct stream_pass *pass = &s->writing;
+    int error = FAULT("stream_write");
+    if (error < 0)
+        return error;
     if (s->fd < 0)
         s->fd = open(s->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (s->fd < 0)
         return -errno;
-    int error = write_all(s->fd, s->writing.data, s->writing.len);
-    s->written_bytes += s->writing.len;
-    for (const struct stream_piece *p = s->writing_given; p != NULL && error == 0; p = p->next) {
+    for (const struct stream_piece *p = pass->first; p != NULL && error == 0; p = next_of(pass, p)) {
         error = write_all(s->fd, p->data, p->len);
         s->written_bytes += p->len;
     }
@@ -79,147 +109,232 @@ static int write_batch(struct stream *s)
 /* Nothing is synced: who gives the file a name that counts does that, for many at once (record.c). */
 static int close_file(struct stream *s)
 {
-    int error = s->waiting.full || s->writing.full ? -ENOBUFS : 0;
-    if (s->fd >= 0 && close(s->fd) != 0 && error == 0)
-        error = -errno;
+    int error = s->fd >= 0 && close(s->fd) != 0 ? -errno : 0;
     s->fd = -1;
     return error;
 }
 
-static void hash_batch(struct stream *s)
-{
-    if (s->hash.context == NULL)
-        hash_init(&s->hash);
-    hash_add(&s->hash, s->writing.data, s->writing.len);
-    for (const struct stream_piece *p = s->writing_given; p != NULL; p = p->next)
-        hash_add(&s->hash, p->data, p->len);
-    if (s->closed)
-        hash_end(&s->hash, s->sha256);
-}
-
-/* On a pool thread, while another hashes the same bytes; alone with a file that is there whole. */
 static void run_write(struct lane_work *w)
 {
-    struct stream *s = container_of(w, struct stream, write);
+    struct stream *s = container_of(w, struct stream, writing.work);
+    int error = s->error == 0 ? write_pieces(s) : 0;
+    int closing = s->closed ? close_file(s) : 0;
     if (s->error == 0)
-        s->error = write_batch(s);
-    if (s->closed) {
-        int error = close_file(s);
-        if (s->error == 0)
-            s->error = error;
-    }
-    if (!s->whole)
-        return;
-    hash_batch(s);
-    if (s->error == 0 && s->inspect)
-        s->inspect(s, s->writing.data, s->writing.len);
+        s->error = error != 0 ? error : closing;
+}
+
+static void hash_pieces(struct stream *s)
+{
+    const struct stream_pass *pass = &s->hashing;
+    if (s->hash.context == NULL)
+        hash_init(&s->hash);
+    for (const struct stream_piece *p = pass->first; p != NULL; p = next_of(pass, p))
+        hash_add(&s->hash, p->data, p->len);
 }
 
 static void run_hash(struct lane_work *w)
 {
-    hash_batch(container_of(w, struct stream, hashing));
+    hash_pieces(container_of(w, struct stream, hashing.work));
 }
 
-static size_t unwritten(const struct stream *s)
+/* All of it at once. */
+static void run_whole(struct lane_work *w)
 {
-    return s->waiting.len + s->given_bytes;
+    struct stream *s = container_of(w, struct stream, writing.work);
+    const struct stream_piece *only = s->pieces;
+    run_write(w);
+    if (s->hashes)
+        hash_pieces(s);
+    if (s->error == 0 && s->inspect)
+        s->inspect(s, only != NULL ? only->data : "", only != NULL ? only->len : 0);
 }
+
+/* -- the passes ---------------------------------------------------------------------------------- */
 
 static void on_written(struct lane_work *w, int status);
 static void on_hashed(struct lane_work *w, int status);
+static void on_whole(struct lane_work *w, int status);
 
-static void submit(struct stream *s)
+static struct stream_piece *last_piece(struct stream *s)
 {
-    struct buf empty = s->writing;
-    s->writing = s->waiting;
-    s->waiting = empty;
-    s->writing_given = s->given;
-    s->given = NULL;
-    s->given_end = &s->given;
-    s->given_bytes = 0;
-    s->closed = s->ending;
-    s->whole = s->closed && s->written_bytes == 0 && s->writing_given == NULL;
-    s->busy = 1;
-    lane_submit(s->whole && s->inspect ? LANE_VERIFY : LANE_DISK, &s->write, run_write, on_written);
-    if (s->whole)
-        return;
-    s->busy++;
-    lane_submit(LANE_DISK, &s->hashing, run_hash, on_hashed);
+    return s->pieces != NULL ? container_of(s->end, struct stream_piece, next) : NULL;
 }
 
-static void keep_spares(struct stream *s)
+/* The next pieces for a pass that is idle. */
+static void load(struct stream_pass *pass, struct stream_piece *first)
 {
-    while (s->writing_given != NULL) {
-        struct stream_piece *p = s->writing_given;
-        s->writing_given = p->next;
+    size_t len = first != NULL ? first->len : 0;
+    pass->first = pass->last = first;
+    while (pass->last != NULL && pass->last->next != NULL && len < PASS_BYTES) {
+        pass->last = pass->last->next;
+        len += pass->last->len;
+    }
+    if (pass->last != NULL)
+        pass->last->open = false;
+    pass->busy = true;
+}
+
+/* Work for who has none, when there is enough of it, or no more will come. */
+static void submit(struct stream *s)
+{
+    struct stream_piece *unwritten = s->pieces, *unhashed = s->pieces;
+    uint64_t until = s->ending ? UINT64_MAX : s->fed_bytes;
+    while (unwritten != NULL && unwritten->written)
+        unwritten = unwritten->next;
+    while (unhashed != NULL && unhashed->hashed)
+        unhashed = unhashed->next;
+    if (!s->writing.busy && !s->closed && (unwritten != NULL || s->ending) &&
+        until - s->written_bytes >= batch_bytes(s)) {
+        load(&s->writing, unwritten);
+        s->closed = s->ending && (s->writing.last == NULL || s->writing.last->next == NULL);
+        lane_submit(LANE_DISK, &s->writing.work, run_write, on_written);
+    }
+    if (!s->hashing.busy && unhashed != NULL && until - s->hashed_bytes >= batch_bytes(s)) {
+        load(&s->hashing, unhashed);
+        lane_submit(LANE_DISK, &s->hashing.work, run_hash, on_hashed);
+    }
+}
+
+static void submit_whole(struct stream *s)
+{
+    s->closed = true;
+    load(&s->writing, s->pieces);
+    load(&s->hashing, s->pieces);
+    lane_submit(s->inspect ? LANE_VERIFY : LANE_DISK, &s->writing.work, run_whole, on_whole);
+}
+
+/* What both have seen. Buffers that were given are kept for the next. */
+static void let_go(struct stream *s)
+{
+    while (s->pieces != NULL && s->pieces->written && s->pieces->hashed) {
+        struct stream_piece *p = s->pieces;
+        s->pieces = p->next;
+        s->held_bytes -= p->len;
         p->next = s->spare;
         s->spare = p;
     }
+    if (s->pieces == NULL)
+        s->end = &s->pieces;
 }
 
-static void end_batch(struct stream *s)
+static void end_pass(struct stream *s)
 {
-    if (--s->busy > 0)
-        return;
-    buf_clear(&s->writing);
-    keep_spares(s);
-    if (s->closed) {
-        s->ended(s);
+    let_go(s);
+    submit(s);
+    if (!s->closed || s->writing.busy || s->hashing.busy) {
+        if (s->written)
+            s->written(s);
         return;
     }
-    if (s->ending || unwritten(s) >= STREAM_BATCH_BYTES)
-        submit(s);
-    if (s->written)
-        s->written(s);
+    if (s->hashes)
+        hash_end(&s->hash, s->sha256);
+    if (s->flooded && s->error == 0)
+        s->error = -ENOBUFS;
+    s->ended(s);
+}
+
+static void note_written(struct stream *s, int status)
+{
+    for (struct stream_piece *p = s->writing.first; p != NULL; p = next_of(&s->writing, p))
+        p->written = true;
+    s->writing.busy = false;
+    if (status != 0 && s->error == 0)
+        s->error = status;
+}
+
+static void note_hashed(struct stream *s)
+{
+    for (struct stream_piece *p = s->hashing.first; p != NULL; p = next_of(&s->hashing, p)) {
+        p->hashed = true;
+        s->hashed_bytes += p->len;
+    }
+    s->hashing.busy = false;
 }
 
 static void on_written(struct lane_work *w, int status)
 {
-    struct stream *s = container_of(w, struct stream, write);
-    if (status != 0 && s->error == 0)
-        s->error = status;
-    end_batch(s);
+    struct stream *s = container_of(w, struct stream, writing.work);
+    note_written(s, status);
+    end_pass(s);
 }
 
 static void on_hashed(struct lane_work *w, int status)
 {
-    end_batch(container_of(w, struct stream, hashing));
+    struct stream *s = container_of(w, struct stream, hashing.work);
+    note_hashed(s);
+    end_pass(s);
 }
+
+static void on_whole(struct lane_work *w, int status)
+{
+    struct stream *s = container_of(w, struct stream, writing.work);
+    note_written(s, status);
+    note_hashed(s);
+    end_pass(s);
+}
+
+/* -- what the owner calls ------------------------------------------------------------------------ */
 
 bool stream_full(const struct stream *s)
 {
-    return unwritten(s) >= STREAM_PAUSE_BYTES;
+    return s->held_bytes >= pause_bytes(s);
 }
 
 static bool appended(struct stream *s, size_t len)
 {
     s->fed_bytes += len;
-    if (!s->busy && unwritten(s) >= STREAM_BATCH_BYTES && s->fed_bytes != s->expected_bytes)
+    s->held_bytes += len;
+    if (s->fed_bytes != s->expected_bytes)
         submit(s);
     return stream_full(s);
 }
 
+/* Whether there is room for so much more; a peer that goes on nevertheless has lost. */
+static bool take(struct stream *s, size_t len)
+{
+    if (s->held_bytes + len > STREAM_MAX_HELD_BYTES)
+        s->flooded = true;
+    return !s->flooded;
+}
+
+static struct stream_piece *add_piece(struct stream *s, struct buf holder)
+{
+    struct stream_piece *p = mem_new(1, sizeof *p);
+    p->holder = holder;
+    p->hashed = !s->hashes;
+    *s->end = p;
+    s->end = &p->next;
+    return p;
+}
+
 bool stream_feed(struct stream *s, const void *data, size_t len)
 {
-    if (s->given != NULL) { /* it comes after that */
-        struct buf copy;
-        buf_init(&copy, len);
-        buf_add(&copy, data, len);
-        return stream_give(s, copy, copy.data, len);
+    struct stream_piece *p = last_piece(s);
+    if (!take(s, len))
+        return true;
+    if (p == NULL || !p->open) {
+        p = add_piece(s, stream_spare(s));
+        p->holder.max = STREAM_MAX_HELD_BYTES;
+        p->open = true;
     }
-    buf_add(&s->waiting, data, len);
+    buf_add(&p->holder, data, len);
+    p->data = p->holder.data;
+    p->len = p->holder.len;
     return appended(s, len);
 }
 
 bool stream_give(struct stream *s, struct buf holder, const void *data, size_t len)
 {
-    struct stream_piece *p = mem_new(1, sizeof *p);
-    *p = (struct stream_piece){.holder = holder, .data = data, .len = len};
-    *s->given_end = p;
-    s->given_end = &p->next;
-    s->given_bytes += len;
-    if (unwritten(s) > STREAM_MAX_WAITING_BYTES)
-        s->waiting.full = true;
+    struct stream_piece *p;
+    if (!take(s, len)) {
+        buf_release(&holder);
+        return true;
+    }
+    if (last_piece(s) != NULL)
+        last_piece(s)->open = false;
+    p = add_piece(s, holder);
+    p->data = data;
+    p->len = len;
     return appended(s, len);
 }
 
@@ -238,37 +353,52 @@ struct buf stream_spare(struct stream *s)
     return holder;
 }
 
+/* Nothing has gone to a thread yet. */
+static bool untouched(const struct stream *s)
+{
+    return stream_idle(s) && s->fd < 0 && !s->closed && s->written_bytes == 0 && s->error == 0;
+}
+
+bool stream_in_memory(const struct stream *s)
+{
+    return untouched(s) && !s->flooded;
+}
+
 void stream_end(struct stream *s, void (*ended)(struct stream *s))
 {
     s->ending = true;
     s->ended = ended;
-    if (!s->busy)
+    if (untouched(s) && (s->pieces == NULL || s->pieces->next == NULL))
+        submit_whole(s);
+    else
         submit(s);
+}
+
+const char *stream_held(const struct stream *s, size_t *len)
+{
+    *len = s->pieces != NULL ? s->pieces->len : 0;
+    return s->pieces != NULL ? s->pieces->data : "";
 }
 
 void stream_peek(const struct stream *s, uint64_t offset, const char **data, size_t *len, uint64_t *on_disk)
 {
-    uint64_t waits_from = s->fed_bytes - s->waiting.len;
-    *on_disk = waits_from - s->writing.len;
+    uint64_t at = s->fed_bytes - s->held_bytes;
+    *on_disk = at;
     *data = "";
     *len = 0;
-    if (offset >= waits_from && offset < s->fed_bytes) {
-        *data = s->waiting.data + (offset - waits_from);
-        *len = (size_t)(s->fed_bytes - offset);
-    } else if (offset >= *on_disk && offset < waits_from) { /* a thread reads it too, and changes nothing */
-        *data = s->writing.data + (offset - *on_disk);
-        *len = (size_t)(waits_from - offset);
+    for (const struct stream_piece *p = s->pieces; p != NULL; p = p->next) { /* threads read them too, and change nothing */
+        if (offset >= at && offset - at < p->len) {
+            *data = p->data + (offset - at);
+            *len = p->len - (size_t)(offset - at);
+            return;
+        }
+        at += p->len;
     }
 }
 
 bool stream_idle(const struct stream *s)
 {
-    return !s->busy;
-}
-
-bool stream_in_memory(const struct stream *s)
-{
-    return !s->busy && s->fd < 0 && !s->closed && s->error == 0;
+    return !s->writing.busy && !s->hashing.busy;
 }
 
 static void free_pieces(struct stream_piece **first)
@@ -283,13 +413,10 @@ static void free_pieces(struct stream_piece **first)
 
 void stream_forget(struct stream *s)
 {
-    buf_release(&s->waiting);
-    buf_release(&s->writing);
-    free_pieces(&s->given);
-    free_pieces(&s->writing_given);
+    free_pieces(&s->pieces);
     free_pieces(&s->spare);
-    s->given_end = &s->given;
-    s->given_bytes = 0;
+    s->end = &s->pieces;
+    s->held_bytes = 0;
 }
 
 void stream_release(struct stream *s)
@@ -298,6 +425,8 @@ void stream_release(struct stream *s)
         close(s->fd);
     s->fd = -1;
     hash_release(&s->hash);
+    large_streams -= s->large;
+    s->large = false;
     stream_forget(s);
     free(s->path);
     s->path = NULL;

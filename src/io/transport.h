@@ -18,8 +18,8 @@
 #include "core/turns.h"
 #include "io/key.h"
 
-#define TRANSPORT_READ_BYTES (64 * 1024)  /* of one read of a socket */
-#define TRANSPORT_BURST_BYTES (96 * 1024) /* most that `received` gives, in one call or several, after read(off) */
+#define TRANSPORT_READ_BYTES (256 * 1024)  /* of one read of a socket */
+#define TRANSPORT_BURST_BYTES (288 * 1024) /* most that `received` gives, in one call or several, after read(off) */
 #define TLS_HANDSHAKE 22                  /* content types of a record: RFC 8446, 5.1 */
 #define TLS_ALERT 21
 
