@@ -10,7 +10,6 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/notify.h"
-#include "core/settle.h"
 #include "core/text.h"
 #include "io/fs.h"
 #include "io/wire.h"
@@ -339,7 +338,6 @@ static enum step report_ready(struct task *t)
     struct master *m = container_of(t, struct master, opening);
     log_info("master", "master: ready (piwheels %s, slaves at %s, tools at %s, output %s)", PIWHEELS_VERSION,
              farm_address(m->farm), m->control_path, option_text(m->options, OPT_master_output));
-    settle();
     notify_ready("running");
     notify_watchdog_start(&m->loop);
     return STEP_DONE;

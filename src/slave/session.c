@@ -12,7 +12,6 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/notify.h"
-#include "core/settle.h"
 #include "core/text.h"
 #include "io/key.h"
 #include "io/wire.h"
@@ -135,10 +134,8 @@ static void be_welcome(struct session *s, const struct msg_ack *m)
     s->index_url = mem_text(m->index_url);
     s->lease_ms = (int64_t)m->lease_ms;
     s->back_off_ms = 0;
-    if (!s->ready) {
-        settle();
+    if (!s->ready)
         notify_ready("connected");
-    }
     s->ready = true;
     attempts_connected(&s->attempts, s->wire, s->lease_ms);
     ask_if_free(s);
