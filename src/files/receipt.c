@@ -7,11 +7,9 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/debian.h"
 #include "core/log.h"
@@ -198,37 +196,6 @@ static void on_received(struct task *t)
 
 /* ---- what the farm calls ------------------------------------------------------------------------- */
 
-static void on_log_written(struct stream *s)
-{
-    struct receipt *r = container_of(s, struct receipt, log);
-    if (r->events && !stream_full(s))
-        r->events->relieved(r->owner);
-    if (r->doomed && stream_idle(s))
-        receipt_free(r);
-}
-
-struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, struct db_target_set *targets,
-                            const struct files_events *events, void *owner)
-{
-    struct receipt *r = mem_new(1, sizeof *r);
-    char path[512];
-    r->files = f;
-    r->number = ++f->receipts_made;
-    r->attempt = *attempt;
-    r->known = db_target_set_hold(targets);
-    r->targets = &targets->targets;
-    r->events = events;
-    r->owner = owner;
-    snprintf(path, sizeof path, "%s/%lld-%llu.log", f->staging, (long long)attempt->attempt,
-             (unsigned long long)r->number);
-    stream_init(&r->log, path, on_log_written);
-    r->next = f->receipts;
-    if (r->next)
-        r->next->prev = r;
-    f->receipts = r;
-    return r;
-}
-
 int receipt_log(struct receipt *r, uint64_t offset, const struct bytes *data)
 {
     uint64_t have = r->log.fed_bytes;
@@ -300,13 +267,6 @@ static void note_files(struct receipt *r, const struct msg_built *b)
     }
 }
 
-/* Takes it. */
-static void set_detail(struct receipt *r, char *detail)
-{
-    free(r->detail);
-    r->end.detail = r->detail = detail;
-}
-
 int receipt_built(struct receipt *r, const struct msg_built *b, const char *slave, char *why, size_t why_size)
 {
     int error = check_report(r, b, why, why_size);
@@ -319,11 +279,11 @@ int receipt_built(struct receipt *r, const struct msg_built *b, const char *slav
     r->end = (struct db_build_end){.attempt = r->attempt.attempt, .outcome = r->outcome, .reason = r->reason,
                                    .wall_ms = b->wall_ms, .cpu_ms = b->cpu_ms, .peak_bytes = b->peak_bytes,
                                    .log_bytes = b->log_bytes};
-    set_detail(r, mem_textn(b->detail, strnlen(b->detail, FILES_DETAIL_BYTES)));
+    receipt_describe(r, b->detail);
     r->end.record = r->record = receipt_compose_record(r, b);
     note_files(r, b);
     if (r->file_count > 0)
-        receipt_start(r, "receive", receive_steps, on_received);
+        receipt_start(r, "receive", receive_steps, on_receive_cancel, on_received);
     else
         receipt_record(r);
     return 0;
@@ -398,75 +358,4 @@ bool files_recording(const struct files *f, int64_t attempt)
             return true;
     }
     return false;
-}
-
-/* ---- life ---------------------------------------------------------------------------------------- */
-
-void receipt_start(struct receipt *r, const char *name, const struct task_step *steps,
-                   void (*finished)(struct task *t))
-{
-    memset(&r->task, 0, sizeof r->task);
-    r->task.name = name;
-    r->task.steps = steps;
-    r->task.finished = finished;
-    r->task.cancel = steps == receive_steps ? on_receive_cancel : NULL;
-    task_start(r->files->loop, &r->task);
-}
-
-void receipt_describe(struct receipt *r, const char *text)
-{
-    set_detail(r, text_clean(text, strlen(text), FILES_DETAIL_BYTES));
-}
-
-void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
-{
-    char detail[FILES_DETAIL_BYTES + 1];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(detail, sizeof detail, format, args);
-    va_end(args);
-    receipt_describe(r, detail);
-    text_copy(r->outcome, sizeof r->outcome, outcome);
-    text_copy(r->reason, sizeof r->reason, reason);
-}
-
-/* Staging is a handful of unlinks: cheap enough for the loop. */
-static void remove_staging(struct receipt *r)
-{
-    if (!stream_in_memory(&r->log))
-        unlink(r->log.path);
-    for (unsigned i = 0; i < r->file_count; i++) {
-        if (!r->files_made[i].placed)
-            unlink(r->files_made[i].path);
-    }
-}
-
-void receipt_free(struct receipt *r)
-{
-    struct files *f = r->files;
-    r->doomed = true;
-    if (!stream_idle(&r->log))
-        return; /* a thread still writes: on_log_written comes back here */
-    crowd_leave(r);
-    remove_staging(r);
-    stream_release(&r->log);
-    free(r->packed_log);
-    free(r->record);
-    free(r->detail);
-    for (unsigned i = 0; i < r->file_count; i++) {
-        if (r->files_made[i].twin)
-            continue;
-        wheel_release(&r->files_made[i].wheel);
-        free(r->files_made[i].apt);
-    }
-    if (r->next)
-        r->next->prev = r->prev;
-    if (r->prev)
-        r->prev->next = r->next;
-    else
-        f->receipts = r->next;
-    db_target_set_release(r->known);
-    free(r->reading);
-    free(r->files_made);
-    free(r);
 }

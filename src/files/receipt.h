@@ -1,62 +1,34 @@
 /*
- * What the parts of this room share: the room itself, a receipt and its files.
+ * A receipt and its files: what the parts share that take in what a build brings, and publish it. Each calls those below it:
  *
  *   receipt.c   takes in: the log, then file after file, each verified as it is complete
+ *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
+ *   bundle.c    puts the disk work of many receipts together
  *   made_with.c the record of the build, from what its slave tells
  *   judge.c     verifies one file, on a pool thread
- *   targets.c   whom a file serves, and where it lies
  *   twin.c      what an ARMv6 can run goes by a name for it, too
- *   bundle.c    puts the disk work of many receipts together
- *   crowd.c     tells the farm when too many logs wait for that
- *   record.c    ends: publishes or notes the failure, in the order that a crash cannot spoil
- *   recover.c   undoes what a crash left half-way
- *   withdraw.c  takes out of the tree what PyPI removed or quarantined
+ *   targets.c   whom a file serves, and where it lies
+ *   life.c      a receipt begins and is freed, and what may become of it
+ *   crowd.c     tells the farm when too many logs wait to be compressed
  *   stream.c    bytes to the disk
+ *
+ * The rest of the room knows no receipt: see room.h.
  */
 #ifndef FILES_RECEIPT_H
 #define FILES_RECEIPT_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uv.h>
 
-#include "bundle.h"
-#include "core/lane.h"
 #include "core/task.h"
-#include "core/turns.h"
-#include "db.h"
-#include "files.h"
+#include "room.h"
 #include "stream.h"
 #include "wheel.h"
 
 #define FILES_MAX_LOG_BYTES (16 * 1024 * 1024) /* as BUILT.log_bytes in schema/messages.def */
 #define FILES_DETAIL_BYTES 1000      /* as DONE.text there */
 #define FILES_MAX_TRIES 2            /* a file is asked for again once */
-
-struct files {
-    uv_loop_t *loop;
-    struct db *db;
-    char output[256];                /* without a last '/' */
-    char staging[300];
-    struct files_settings settings;
-    void (*published)(void *owner);
-    void *owner;
-    struct receipt *receipts;        /* all that live */
-    uint64_t receipts_made;
-    struct bundle packs, logs, places; /* of receipts that compress their log, that keep it, that place their files */
-    struct turns *transfers;         /* of files to us */
-    size_t crowd_bytes;              /* of logs that wait to be compressed */
-    bool crowded;
-    void (*on_crowd)(void *owner, bool crowded);
-    void *crowd_owner;
-    struct recovery *recovery;       /* while it is under way */
-    struct withdrawal *withdrawal;   /* from then on */
-    struct db_target_set *known;     /* the targets as last read here, or NULL */
-    void (*closed)(void *owner);     /* set while closing */
-    void *closed_owner;
-    bool closing;
-    uv_timer_t close_timer;
-};
+#define RECEIPT_TWIN_PLATFORM "linux_armv6l"
 
 struct receipt_file {
     char name[256];
@@ -121,13 +93,13 @@ struct receipt {
     char why[512];                   /* its reason in words */
 };
 
-/* receipt.c */
+/* life.c */
 void receipt_free(struct receipt *r);
 /* Whether the receipt puts the file into the tree. */
 bool receipt_places(const struct receipt_file *f);
 
 void receipt_start(struct receipt *r, const char *name, const struct task_step *steps,
-                   void (*finished)(struct task *t));
+                   void (*cancel)(struct task *t), void (*finished)(struct task *t));
 
 /* Makes the attempt's end a failure: outcome "failed" (the package's) or "farm". */
 void receipt_fail(struct receipt *r, const char *outcome, const char *reason, const char *format, ...)
@@ -145,7 +117,11 @@ char *receipt_compose_record(const struct receipt *r, const struct msg_built *b)
  * work_error (0, -EBADMSG the wheel's own fault, else the machine's) and why. */
 void receipt_judge(struct receipt *r, const void *bytes);
 
-/* targets.c: the one that it is built for, or NULL. */
+/* targets.c. As the file is called: the twin's own platform, else the name's. */
+const char *receipt_platform(const struct receipt_file *f);
+/* What was read of it. */
+const struct wheel *receipt_wheel(const struct receipt_file *f);
+/* The target that it is built for, or NULL. */
 const struct db_target *receipt_target(const struct receipt *r);
 /* Finds the targets that the file serves and fits, when its tags are these and it is named for this platform. */
 void receipt_find_targets(const struct receipt *r, struct receipt_file *f, const struct wheel_name *name, const char *platform);
@@ -161,10 +137,6 @@ void receipt_use_read_targets(struct receipt *r);
 
 /* twin.c: before they are announced, adds to the files those that are another's twin, once. */
 void receipt_add_twins(struct receipt *r);
-/* As the file is called: the twin's own platform, else the name's. */
-const char *receipt_platform(const struct receipt_file *f);
-/* What was read of it. */
-const struct wheel *receipt_wheel(const struct receipt_file *f);
 
 /* crowd.c: the log waits to be compressed; it does not any more (harmless on one that did not wait). */
 void crowd_join(struct receipt *r);
@@ -173,14 +145,5 @@ void crowd_leave(struct receipt *r);
 /* record.c: prepares its bundles; drives the receipt to its end and frees it. */
 void files_init_bundles(struct files *f);
 void receipt_record(struct receipt *r);
-
-/* withdraw.c: begins, and ends: files_check_closed follows. */
-void withdrawal_start(struct files *f);
-void withdrawal_stop(struct files *f);
-/* Takes a wheel and its .metadata out of the tree: 0, or -errno. Blocks. */
-int files_take_out(const struct files *f, const char *public_path);
-
-/* recover.c: the room may have come to its end. */
-void files_check_closed(struct files *f);
 
 #endif

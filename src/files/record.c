@@ -277,11 +277,6 @@ static int accept_standing(struct receipt *r, const struct receipt_file *f, cons
     return -EEXIST;
 }
 
-bool receipt_places(const struct receipt_file *f)
-{
-    return f->verdict == DB_FILE_NEW || f->verdict == DB_FILE_BACK;
-}
-
 static void place_path(const struct receipt *r, const struct receipt_file *f, char *path, size_t size)
 {
     snprintf(path, size, "%s/%s", r->files->output, f->public_path);
@@ -535,7 +530,6 @@ static void settle(struct receipt *r, bool good)
         f->published(f->owner);
     receipt_free(r);
     files_wake(f); /* it may have held up a file that leaves */
-    files_check_closed(f);
 }
 
 static void on_failure_noted(struct task *t)
@@ -560,7 +554,7 @@ static void on_published(struct task *t)
         log_error("files", "build %lld: %s", (long long)r->attempt.attempt, t->reason);
         receipt_fail(r, "farm", full ? "disk" : "master", "%s", t->reason);
     }
-    receipt_start(r, "failure", failure_steps, on_failure_noted);
+    receipt_start(r, "failure", failure_steps, NULL, on_failure_noted);
 }
 
 void files_init_bundles(struct files *f)
@@ -576,7 +570,7 @@ void receipt_record(struct receipt *r)
     r->work_error = 0;
     r->why[0] = '\0';
     if (is_success(r))
-        receipt_start(r, "publish", publish_steps, on_published);
+        receipt_start(r, "publish", publish_steps, NULL, on_published);
     else
-        receipt_start(r, "failure", failure_steps, on_failure_noted);
+        receipt_start(r, "failure", failure_steps, NULL, on_failure_noted);
 }

@@ -11,6 +11,16 @@
 #include "python.h"
 #include "receipt.h"
 
+const char *receipt_platform(const struct receipt_file *f)
+{
+    return f->twin ? RECEIPT_TWIN_PLATFORM : f->wheel.name.platform;
+}
+
+const struct wheel *receipt_wheel(const struct receipt_file *f)
+{
+    return f->twin ? &f->twin->wheel : &f->wheel;
+}
+
 const struct db_target *receipt_target(const struct receipt *r)
 {
     for (unsigned i = 0; i < r->targets->count; i++) {

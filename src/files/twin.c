@@ -11,17 +11,6 @@
 #include "receipt.h"
 
 #define FROM "linux_armv7l"
-#define TO "linux_armv6l"
-
-const char *receipt_platform(const struct receipt_file *f)
-{
-    return f->twin ? TO : f->wheel.name.platform;
-}
-
-const struct wheel *receipt_wheel(const struct receipt_file *f)
-{
-    return f->twin ? &f->twin->wheel : &f->wheel;
-}
 
 static bool has_twin(const struct receipt *r, const struct receipt_file *f)
 {
@@ -41,10 +30,10 @@ static void add_twin(struct receipt *r, const struct receipt_file *f)
     *twin = *f;
     twin->twin = f;
     memset(&twin->wheel, 0, sizeof twin->wheel);
-    text_copy(name.platform, sizeof name.platform, TO);
-    memcpy(twin->name + head, TO, strlen(TO));
+    text_copy(name.platform, sizeof name.platform, RECEIPT_TWIN_PLATFORM);
+    memcpy(twin->name + head, RECEIPT_TWIN_PLATFORM, strlen(RECEIPT_TWIN_PLATFORM));
     receipt_place(r, twin);
-    receipt_find_targets(r, twin, &name, TO);
+    receipt_find_targets(r, twin, &name, RECEIPT_TWIN_PLATFORM);
     r->file_count++;
 }
 

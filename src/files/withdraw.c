@@ -1,7 +1,7 @@
 /*
  * Taking wheels out of the tree: what PyPI removed, when nobody can still hold an index that names it, and what PyPI
- * quarantined, at once. The latter is kept below .withheld, which is not served, and put back when PyPI clears it. The
- * room (recover.c) starts this when it is in order, and it runs until the room is closed.
+ * quarantined, at once. The latter is kept below .withheld, which is not served, and put back when PyPI clears it.
+ * recover.c starts this when the room is in order, and it runs until files.c closes that. tree.c moves the bytes.
  *
  * The database decides (schema/functions.sql, "withdrawing"); the order makes every crash and every change of mind
  * harmless. A name is marked as leaving before its bytes leave, so that no build puts any there meanwhile, and as gone
@@ -9,22 +9,18 @@
  * is interrupted moves again what may have been moved already.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
-#include "io/fs.h"
-#include "receipt.h"
+#include "room.h"
 
 #define SPACING_MS 200         /* between the beginnings of rounds, when every build that ends wakes us */
 #define FIRST_RETRY_MS 1000    /* after a round in which something failed; doubled up to the usual pause */
 #define TOLD_MS 21600000       /* for so long it is not told again that a file cannot be moved, unless for another reason */
-#define WITHHELD "/.withheld"  /* below the output directory; the paths there are those of the tree */
 
 /* A file that could not be moved, and what was told of it. */
 struct setback {
@@ -60,86 +56,18 @@ static struct withdrawal *of(struct task *t)
 
 /* ---- bytes, on pool threads ---------------------------------------------------------------------- */
 
-/* The directory of the path, unless something is in it, and those above it, but not the one whose length is given. */
-static void remove_empty(char *path, size_t top_len)
-{
-    for (char *slash; (slash = strrchr(path, '/')) != NULL && (size_t)(slash - path) > top_len;) {
-        *slash = '\0';
-        if (rmdir(path) != 0)
-            return;
-    }
-}
-
-/* A wheel, then its metadata, from below `top`. */
-static int remove_below(const char *top, const char *public_path)
-{
-    char path[1200];
-    snprintf(path, sizeof path, "%s/%s", top, public_path);
-    int error = fs_remove(path);
-    snprintf(path, sizeof path, "%s/%s.metadata", top, public_path);
-    if (error == 0)
-        error = fs_remove(path);
-    return error;
-}
-
-int files_take_out(const struct files *f, const char *public_path)
-{
-    char path[1200], simple[sizeof f->output + sizeof "/simple"];
-    int error = remove_below(f->output, public_path);
-    snprintf(path, sizeof path, "%s/%s", f->output, public_path);
-    snprintf(simple, sizeof simple, "%s/simple", f->output);
-    *strrchr(path, '/') = '\0';
-    if (error == 0)
-        error = fs_sync_dir(path);
-    snprintf(path, sizeof path, "%s/%s", f->output, public_path);
-    remove_empty(path, strlen(simple));
-    return error == -ENOENT ? 0 : error; /* the directory is gone, too */
-}
-
-/* It may have been quarantined before it was removed. */
-static int take_out_everywhere(const struct files *f, const char *public_path)
-{
-    char withheld[sizeof f->output + sizeof WITHHELD], path[1200];
-    int error = files_take_out(f, public_path);
-    snprintf(withheld, sizeof withheld, "%s" WITHHELD, f->output);
-    if (error == 0)
-        error = remove_below(withheld, public_path);
-    snprintf(path, sizeof path, "%s/%s", withheld, public_path);
-    remove_empty(path, strlen(withheld));
-    return error;
-}
-
 static void run_take_out(struct lane_work *w)
 {
     struct withdrawal *d = container_of(w, struct withdrawal, work);
     for (unsigned i = 0; i < d->leaving.count; i++)
-        d->errors[i] = take_out_everywhere(d->files, d->leaving.paths[i]);
-}
-
-/* The wheel leaves before its metadata and comes back after it, for an index may promise both. */
-static int move(const struct files *f, const struct db_move *m)
-{
-    static const char *const suffixes[] = {"", ".metadata"};
-    char inside[1200], outside[1200];
-    int error = 0;
-    for (unsigned i = 0; i < COUNT_OF(suffixes) && error == 0; i++) {
-        const char *suffix = suffixes[m->back ? COUNT_OF(suffixes) - 1 - i : i];
-        snprintf(inside, sizeof inside, "%s/%s%s", f->output, m->path, suffix);
-        snprintf(outside, sizeof outside, "%s" WITHHELD "/%s%s", f->output, m->path, suffix);
-        error = m->back ? fs_move(outside, inside) : fs_move(inside, outside);
-        if (error == -ENOENT && !m->back)
-            error = 0; /* what is not there need not be hidden */
-    }
-    if (error == 0)
-        remove_empty(m->back ? outside : inside, strlen(f->output) + strlen(m->back ? WITHHELD : "/simple"));
-    return error;
+        d->errors[i] = files_take_out_everywhere(d->files, d->leaving.paths[i]);
 }
 
 static void run_moves(struct lane_work *w)
 {
     struct withdrawal *d = container_of(w, struct withdrawal, work);
     for (unsigned i = 0; i < d->moves.count; i++)
-        d->errors[i] = move(d->files, &d->moves.items[i]);
+        d->errors[i] = files_move(d->files, d->moves.items[i].path, d->moves.items[i].back);
 }
 
 /* ---- completions ---------------------------------------------------------------------------------- */
@@ -292,24 +220,13 @@ static enum step look_for_what_leaves(struct task *t)
     return STEP_WAIT;
 }
 
-/* A build that is not wanted any more may just be putting the file there; it takes it out again itself. */
-static bool is_being_placed(const struct files *f, const char *public_path)
-{
-    for (const struct receipt *r = f->receipts; r; r = r->next) {
-        for (unsigned i = 0; r->recording && r->verdicts.count > 0 && i < r->file_count; i++) {
-            if (receipt_places(&r->files_made[i]) && strcmp(r->files_made[i].public_path, public_path) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 static enum step take_out(struct task *t)
 {
     struct withdrawal *d = of(t);
     unsigned count = 0;
+    /* a build that is not wanted any more may just be putting one there; it takes it out again itself */
     for (unsigned i = 0; i < d->leaving.count; i++) {
-        if (!is_being_placed(d->files, d->leaving.paths[i]))
+        if (!files_being_placed(d->files, d->leaving.paths[i]))
             memmove(d->leaving.paths[count++], d->leaving.paths[i], sizeof d->leaving.paths[i]);
     }
     d->leaving.count = count;
@@ -397,12 +314,10 @@ static void on_cancel(struct task *t)
 static void on_finished(struct task *t)
 {
     struct withdrawal *d = of(t);
-    struct files *f = d->files;
-    f->withdrawal = NULL;
+    d->files->withdrawal = NULL;
     while (d->setbacks != NULL)
         forget_setback(&d->setbacks);
     free(d);
-    files_check_closed(f);
 }
 
 void withdrawal_start(struct files *f)
