@@ -28,7 +28,12 @@ struct receipt *receipt_new(struct files *f, const struct db_attempt *attempt, s
     char path[512];
     r->files = f;
     r->number = ++f->receipts_made;
-    r->attempt = *attempt;
+    r->attempt = (struct receipt_attempt){
+        .attempt = attempt->attempt, .target = attempt->target, .package = mem_text(attempt->package),
+        .version = mem_text(attempt->version), .uploaded_ms = attempt->uploaded_ms, .handed_out = attempt->handed_out,
+        .has_override = attempt->has_override,
+    };
+    memcpy(r->attempt.override_sha256, attempt->override_sha256, SHA256_SIZE);
     r->known = db_target_set_hold(targets);
     r->targets = &targets->targets;
     r->events = events;
@@ -112,9 +117,11 @@ void receipt_free(struct receipt *r)
     free(r->record);
     free(r->detail);
     for (unsigned i = 0; i < r->file_count; i++) {
+        free(r->files_made[i].public_path);
         if (r->files_made[i].twin)
             continue;
         wheel_release(&r->files_made[i].wheel);
+        free(r->files_made[i].path);
         free(r->files_made[i].apt);
     }
     if (r->next)
@@ -126,5 +133,7 @@ void receipt_free(struct receipt *r)
     db_target_set_release(r->known);
     free(r->reading);
     free(r->files_made);
+    free(r->attempt.package);
+    free(r->attempt.version);
     free(r);
 }

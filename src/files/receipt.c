@@ -253,7 +253,7 @@ static void note_files(struct receipt *r, const struct msg_built *b)
 {
     r->file_count = b->files.count;
     if (r->file_count > 0)
-        r->files_made = mem_new(2 * r->file_count, sizeof *r->files_made); /* with twins */
+        r->files_made = mem_new(r->file_count, sizeof *r->files_made);
     for (unsigned i = 0; i < b->files.count; i++) {
         const struct rec_wheel *w = &b->files.items[i];
         struct receipt_file *f = &r->files_made[i];
@@ -261,9 +261,9 @@ static void note_files(struct receipt *r, const struct msg_built *b)
         f->size_bytes = w->size_bytes;
         f->apt = mem_text(w->apt);
         memcpy(f->sha256, w->sha256.data, SHA256_SIZE);
-        snprintf(f->path, sizeof f->path, "%s/%lld-%llu-%u.part", r->files->staging, (long long)r->attempt.attempt,
-                 (unsigned long long)r->number, i);
-        snprintf(f->public_path, sizeof f->public_path, "simple/%s/%s", r->attempt.package, w->name);
+        f->path = mem_format("%s/%lld-%llu-%u.part", r->files->staging, (long long)r->attempt.attempt,
+                             (unsigned long long)r->number, i);
+        f->public_path = mem_format("simple/%s/%s", r->attempt.package, f->name);
     }
 }
 

@@ -34,8 +34,8 @@ struct receipt_file {
     char name[256];
     uint64_t size_bytes;             /* as announced, and as counted before it is judged */
     uint8_t sha256[SHA256_SIZE];     /* as announced */
-    char path[512];                  /* in staging */
-    char public_path[768];           /* below the output directory */
+    char *path;                      /* in staging; a twin's is its file's */
+    char *public_path;               /* below the output directory */
     char *apt;                       /* Debian packages with the libraries it needs, as announced: names, each ended by a newline */
     const struct receipt_file *twin; /* the same bytes go by another name, too: then the next is the twin's */
     struct wheel wheel;              /* what we read ourselves, as the next */
@@ -50,10 +50,19 @@ struct receipt_file {
     bool placed;                     /* brought into the tree by us */
 };
 
+struct receipt_attempt {             /* what is kept of a struct db_attempt: there may be a thousand */
+    int64_t attempt;
+    unsigned target;
+    char *package, *version;
+    int64_t uploaded_ms;
+    bool handed_out, has_override;
+    uint8_t override_sha256[SHA256_SIZE];
+};
+
 struct receipt {
     struct files *files;
     struct receipt *prev, *next;
-    struct db_attempt attempt;
+    struct receipt_attempt attempt;
     uint64_t number;                 /* of the receipt: an attempt may have had one on an earlier connection */
     struct db_target_set *known;
     const struct db_targets *targets; /* of `known` */

@@ -55,8 +55,9 @@ bool receipt_place(const struct receipt *r, struct receipt_file *f)
     const struct db_target *own = receipt_target(r);
     if (f->apart && !db_target_has_place(own->name))
         return false;
-    snprintf(f->public_path, sizeof f->public_path, "%s%s/%s/%s", f->apart ? own->name : "", f->apart ? "/wheels" : "simple",
-             r->attempt.package, f->name);
+    free(f->public_path);
+    f->public_path = mem_format("%s%s/%s/%s", f->apart ? own->name : "", f->apart ? "/wheels" : "simple", r->attempt.package,
+                                f->name);
     return true;
 }
 

@@ -245,6 +245,7 @@ static void shake_hands(struct tls *t)
     send_cipher(t, 0);
     if (t->held.len > 0)
         seal(t, &t->held);
+    buf_release(&t->held);
     if (!t->server)
         t->base.events->opened(t->base.owner);
 }
@@ -296,6 +297,7 @@ static void go(struct turn *turn)
     struct tls *t = container_of(turn, struct tls, turn);
     size_t len = t->early.len;
     char *data = buf_take(&t->early);
+    buf_release(&t->early);
     begin(t);
     give(t, data, len);
     free(data);
