@@ -1603,8 +1603,10 @@ BEGIN
 END $$;
 
 -- Sets the time when withdrawn files leave whose index has been written, then answers at most a hundred whose time has
--- come, which nobody may publish again until files_gone. The last row has no path, but tells in how many ms to look again.
-CREATE FUNCTION files_leaving(p_wait_ms bigint) RETURNS TABLE (path text, again_ms bigint)
+-- come, which nobody may publish again until files_gone. The last row has no path, but tells in how many ms to look again,
+-- and the file to go on after, null at the end: what cannot leave, however much it is, holds nothing up that stands behind it.
+CREATE FUNCTION files_leaving(p_wait_ms bigint, p_after_at timestamptz DEFAULT '-infinity', p_after text DEFAULT '')
+    RETURNS TABLE (path text, again_ms bigint, after_at timestamptz, after text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -1615,19 +1617,21 @@ BEGIN
             WHERE NOT w.gone AND w.leave_at IS NULL
                 AND NOT EXISTS (SELECT FROM stale_page s WHERE s.kind = 'index' AND s.key = w.package)
             ORDER BY w.path LIMIT 1000 FOR UPDATE);
-    due := ARRAY (SELECT path FROM withdrawn_file WHERE NOT gone AND leave_at <= now()
-        ORDER BY leave_at LIMIT 100 FOR UPDATE);
+    due := ARRAY (SELECT w.path FROM withdrawn_file w
+        WHERE NOT w.gone AND w.leave_at <= now() AND (w.leave_at, w.path) > (p_after_at, p_after)
+        ORDER BY w.leave_at, w.path LIMIT 100 FOR UPDATE);
+    SELECT w.leave_at, w.path INTO after_at, after FROM withdrawn_file w WHERE w.path = due[100];
     -- a statement of its own, which sees what files_begin did before the rows were locked
     RETURN QUERY
         UPDATE withdrawn_file w SET leaving = true
             WHERE w.path = ANY (due) AND NOT EXISTS (SELECT FROM file f WHERE f.path = w.path)
-            RETURNING w.path, NULL::bigint;
+            RETURNING w.path, NULL::bigint, NULL::timestamptz, NULL::text;
     RETURN QUERY
         SELECT NULL::text, least(
             CASE WHEN EXISTS (SELECT FROM withdrawn_file WHERE NOT gone AND leave_at IS NULL)
                 THEN greatest(p_wait_ms / 20, 200) END,
             (SELECT (extract(epoch FROM leave_at - now()) * 1000)::bigint FROM withdrawn_file
-                WHERE NOT gone AND leave_at > now() ORDER BY leave_at LIMIT 1));
+                WHERE NOT gone AND leave_at > now() ORDER BY leave_at LIMIT 1)), after_at, after;
 END $$;
 
 -- Their bytes have left.

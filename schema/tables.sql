@@ -272,7 +272,7 @@ CREATE TABLE withdrawn_file (
     leaving  boolean NOT NULL DEFAULT false, -- its bytes are being taken out: nobody may put any there meanwhile
     named    boolean NOT NULL DEFAULT true   -- an index has named it; else the row goes with the bytes
 );
-CREATE INDEX withdrawn_file_here ON withdrawn_file (leave_at) WHERE NOT gone;
+CREATE INDEX withdrawn_file_here ON withdrawn_file (leave_at, path) WHERE NOT gone;
 CREATE INDEX withdrawn_file_package ON withdrawn_file (package);
 
 -- What a file needs at run time: Debian packages with libraries ('apt'), and what its metadata requires ('pip').

@@ -1,4 +1,4 @@
--- Level 8: jobs that are not for every slave wait apart; which settings of its own a package has.
+-- Level 8: jobs that are not for every slave wait apart; which settings of its own a package has; files leave in an order.
 
 DROP INDEX piwheels.job_waiting, piwheels.job_picky;
 ALTER TABLE piwheels.job ADD COLUMN kind bigint
@@ -12,3 +12,6 @@ CREATE INDEX job_avoiding ON piwheels.job (target) WHERE attempt IS NULL AND nee
 ALTER TABLE piwheels.override
     ADD COLUMN settings text NOT NULL DEFAULT '',
     ADD COLUMN changed  timestamptz NOT NULL DEFAULT '-infinity';
+
+DROP INDEX piwheels.withdrawn_file_here;
+CREATE INDEX withdrawn_file_here ON piwheels.withdrawn_file (leave_at, path) WHERE NOT gone;

@@ -71,10 +71,14 @@ static void decode_leaving(struct db_call *c, const struct pg_result *result)
     struct db_leaving *leaving = c->out;
 
     for (unsigned row = 0; row < pg_rows(result); row++) {
-        if (pg_is_null(result, row, 0))
-            leaving->again_ms = pg_is_null(result, row, 1) ? -1 : pg_int(result, row, 1);
-        else if (leaving->count < DB_LEAVING_MAX)
-            column_copy(leaving->paths[leaving->count++], sizeof leaving->paths[0], result, row, 0);
+        if (!pg_is_null(result, row, 0)) {
+            if (leaving->count < DB_LEAVING_MAX)
+                column_copy(leaving->paths[leaving->count++], sizeof leaving->paths[0], result, row, 0);
+            continue;
+        }
+        leaving->again_ms = pg_is_null(result, row, 1) ? -1 : pg_int(result, row, 1);
+        column_copy(leaving->after_at, sizeof leaving->after_at, result, row, 2);
+        column_copy(leaving->after, sizeof leaving->after, result, row, 3);
     }
 }
 
@@ -83,12 +87,15 @@ void db_files_leaving(struct db *db, struct db_call *c, int64_t wait_ms, struct 
 {
     struct pg_params params;
 
-    out->count = 0;
-    out->again_ms = -1;
     pg_params_init(&params);
     pg_add_int(&params, wait_ms);
+    pg_add_text(&params, out->after_at[0] != '\0' ? out->after_at : "-infinity");
+    pg_add_text(&params, out->after);
+    out->count = 0;
+    out->again_ms = -1;
+    out->after_at[0] = out->after[0] = '\0';
     call_init(c, decode_leaving, out, done);
-    call_send(c, db->fast, "SELECT path, again_ms FROM piwheels.files_leaving($1)", &params);
+    call_send(c, db->fast, "SELECT path, again_ms, after_at, after FROM piwheels.files_leaving($1, $2, $3)", &params);
 }
 
 void db_files_gone(struct db *db, struct db_call *c, const char *const *paths, size_t count,

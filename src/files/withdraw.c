@@ -7,6 +7,9 @@
  * harmless. A name is marked as leaving before its bytes leave, so that no build puts any there meanwhile, and as gone
  * after. A quarantined file is hidden after it was moved, and a cleared one public after it was moved back: whoever
  * is interrupted moves again what may have been moved already.
+ *
+ * A round looks at all that is to be moved or to leave, a hundred at a time, and goes on after the last of these whatever
+ * became of it: so what can never be moved, however much it is, keeps nothing waiting that stands behind it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,12 +40,14 @@ struct withdrawal {
     struct db_call call;
     struct lane_work work;
     struct db_moves moves;
-    int64_t after;             /* the last file of a full round, which need not be the last of all */
+    int64_t after;             /* the last of a full hundred, which need not be the last of all */
     struct db_leaving leaving;
+    bool moves_seen, leaving_seen; /* to the end, in this round */
     int errors[DB_MOVES_MAX > DB_LEAVING_MAX ? DB_MOVES_MAX : DB_LEAVING_MAX]; /* of each move, of each path */
     struct setback *setbacks;
     int64_t returned;
     int64_t begun_ms;          /* the round */
+    bool under_way;            /* the round: these were not its last hundred */
     bool woken, spacing;
     bool moved;                /* something was done in this round */
     bool failed;               /* something could not be */
@@ -150,12 +155,19 @@ static bool succeeded(struct withdrawal *d, unsigned i, const char *path, const 
 
 /* ---- quarantined and cleared ----------------------------------------------------------------------- */
 
+/* Who wakes us during a round may mean what it has passed already. */
+static void begin_round(struct withdrawal *d)
+{
+    d->woken = d->moved = d->failed = d->spacing = d->moves_seen = d->leaving_seen = false;
+    d->begun_ms = clock_steady_ms();
+    forget_old_setbacks(d);
+}
+
 static enum step look_for_moves(struct task *t)
 {
     struct withdrawal *d = of(t);
-    d->woken = d->moved = d->failed = d->spacing = false;
-    d->begun_ms = clock_steady_ms();
-    forget_old_setbacks(d);
+    if (!d->under_way)
+        begin_round(d);
     db_moves(d->files->db, &d->call, d->after, &d->moves, on_answer);
     return STEP_WAIT;
 }
@@ -164,6 +176,7 @@ static enum step move_files(struct task *t)
 {
     struct withdrawal *d = of(t);
     d->after = d->moves.count == DB_MOVES_MAX ? d->moves.items[DB_MOVES_MAX - 1].file : 0;
+    d->moves_seen |= d->after == 0;
     if (d->moves.count == 0)
         return STEP_NEXT;
     lane_submit(LANE_DISK, &d->work, run_moves, on_worked);
@@ -224,6 +237,7 @@ static enum step take_out(struct task *t)
 {
     struct withdrawal *d = of(t);
     unsigned count = 0;
+    d->leaving_seen |= d->leaving.after[0] == '\0';
     /* a build that is not wanted any more may just be putting one there; it takes it out again itself */
     for (unsigned i = 0; i < d->leaving.count; i++) {
         if (!files_being_placed(d->files, d->leaving.paths[i]))
@@ -275,7 +289,8 @@ static enum step rest(struct task *t)
 {
     struct withdrawal *d = of(t);
     int64_t left_ms = d->begun_ms + SPACING_MS - clock_steady_ms();
-    if (d->moved || d->after != 0 || (d->woken && left_ms <= 0))
+    d->under_way = !(d->moves_seen && d->leaving_seen);
+    if (d->under_way || d->moved || (d->woken && left_ms <= 0))
         return STEP_AGAIN;
     d->spacing = d->woken;
     if (d->woken)

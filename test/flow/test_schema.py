@@ -1190,7 +1190,7 @@ def test_a_withdrawn_name_keeps_its_bytes_and_is_not_given_again_while_it_leaves
     log.world.store("x", version("1.0"), serial=log.serial)
     attempt = log.world.claim()["attempt"]
     assert log.world.begin(attempt, (path, other)) == ["again 1"]
-    assert log.world.rows("SELECT * FROM piwheels.files_leaving(1000)") == [("", "200")]  # the index is not written
+    assert log.world.rows("SELECT path, again_ms FROM piwheels.files_leaving(1000)") == [("", "200")]  # the index is not written
     log.world.write_pages()
     log.world.rows("SELECT * FROM piwheels.files_leaving(0)")
     assert log.world.rows("SELECT path FROM piwheels.files_leaving(0)")[0] == (path,)
@@ -1198,6 +1198,19 @@ def test_a_withdrawn_name_keeps_its_bytes_and_is_not_given_again_while_it_leaves
     log.world.rows(f"SELECT piwheels.files_gone(ARRAY['{path}'])")
     assert log.world.begin(attempt, (path, SHA)) == ["new"]
     assert log.world.rows("SELECT gone, leaving FROM piwheels.withdrawn_file") == [("t", "f")]
+
+
+def test_files_leave_by_the_hundred_the_oldest_first_and_each_once_in_a_round(world):
+    world.rows("""INSERT INTO piwheels.withdrawn_file (path, sha256, package, leave_at)
+        SELECT 'simple/x/' || n, decode(repeat('00', 32), 'hex'), 'x', now() - interval '1 h' * (n % 2) FROM generate_series(1, 250) n""",
+               user="postgres")
+    seen, after = [], ("-infinity", "")
+    for count in (100, 100, 50):
+        *due, (_, _, *after) = world.rows(f"SELECT * FROM piwheels.files_leaving(0, '{after[0]}', '{after[1]}')")
+        assert len(due) == count
+        seen.append({row[0] for row in due})
+    assert after == ["", ""] and len(set.union(*seen)) == 250
+    assert all(int(path[9:]) % 2 == 1 for path in seen[0])
 
 
 def test_a_withdrawn_file_that_is_announced_again_is_not_taken_out(log):

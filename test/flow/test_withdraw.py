@@ -178,6 +178,27 @@ def test_a_build_waits_for_a_file_of_its_name_that_is_just_leaving(published):
     assert farm.file(PACKAGE, NAME).read_bytes() == DATA and in_root(farm)
 
 
+def test_files_that_cannot_leave_keep_none_waiting_that_can(published):
+    """More of them than are taken out at once; they go when they can."""
+    farm = published
+    stuck = farm.output / "simple" / "piwtest-stuck"
+    stuck.mkdir()
+    for number in range(250):
+        (stuck / f"{number}.whl").write_text("stuck")
+    stuck.chmod(0o555)
+    farm.sql(f"""INSERT INTO withdrawn_file (path, sha256, package, leave_at)
+        SELECT 'simple/piwtest-stuck/' || n || '.whl', '\\x{'00' * 32}', 'piwtest-stuck', now() - interval '1 h'
+            FROM generate_series(0, 249) n""")
+    remove_release(farm, PACKAGE)
+    farm.wait_sql("SELECT leave_at IS NULL FROM withdrawn_file WHERE package <> 'piwtest-stuck'", "f")
+    farm.sql("UPDATE withdrawn_file SET leave_at = now() WHERE package <> 'piwtest-stuck'")
+    farm.wait_sql("SELECT gone FROM withdrawn_file WHERE package <> 'piwtest-stuck'", "t")
+    assert not farm.file(PACKAGE, NAME).exists() and len(list(stuck.iterdir())) == 250
+    stuck.chmod(0o755)
+    farm.wait_sql("SELECT count(*) FROM withdrawn_file WHERE NOT gone", "0")
+    assert not stuck.exists()
+
+
 # ---- quarantined -------------------------------------------------------------------------------------
 
 def test_a_quarantined_project_vanishes_at_once_and_comes_back_when_it_is_cleared(published):
