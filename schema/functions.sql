@@ -507,7 +507,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT lower(substring(p_name FROM '([^-]+-[^-]+-[^
 -- Those of our own files, which the program judges too.
 CREATE FUNCTION file_tags_all() RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
-    SELECT DISTINCT file_tags(name) FROM file WHERE state IN ('live', 'publishing')
+    SELECT DISTINCT file_tags(name) FROM file
 $$;
 
 -- The sets of tags that the target can load. Until target_judged nothing is built for it.
@@ -521,7 +521,7 @@ $$;
 -- Holds the files of the versions against the target; p_loads: the tags that its Python takes. A public one that runs there
 -- serves it, and nothing is built. One whose name misleads there leaves the index of all, or does not enter it if it is just
 -- being published, and stays where it lies: who has noted its address finds the same bytes. Those who had no other must be
--- built for.
+-- built for. What is withheld is judged as if it were public, for it comes back as it is.
 CREATE FUNCTION files_judge(p_target smallint, p_versions bigint[], p_loads text[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -531,14 +531,14 @@ DECLARE
     names text[];
 BEGIN
     WITH taken AS (
-        SELECT f.id, f.version, f.apart, f.state = 'live' AS live, file_tags(f.name) LIKE '%-none-any' OR own.label = other.label AS near,
+        SELECT f.id, f.version, f.apart, f.state <> 'publishing' AS made, file_tags(f.name) LIKE '%-none-any' OR own.label = other.label AS near,
                code_runs(f.glibc, (SELECT coalesce(jsonb_agg(d.name), '[]') FROM dependency d
                                    WHERE d.file = f.id AND d.tool = 'apt'), own, other) AS runs
             FROM unnest(p_versions) v CROSS JOIN LATERAL (
-                    SELECT * FROM file WHERE version = v AND state IN ('live', 'publishing') OFFSET 0) f
+                    SELECT * FROM file WHERE version = v OFFSET 0) f
                 JOIN target own ON own.id = f.target JOIN target other ON other.id = p_target
             WHERE file_tags(f.name) = ANY (p_loads))
-    SELECT array_agg(version) FILTER (WHERE live AND (near OR runs AND NOT apart)),
+    SELECT array_agg(version) FILTER (WHERE made AND (near OR runs AND NOT apart)),
            array_agg(id) FILTER (WHERE NOT (near OR runs OR apart))
         INTO serving, misleading FROM taken;
     UPDATE version SET built_mask = built_mask | bit, failed_mask = failed_mask & ~bit
@@ -550,12 +550,12 @@ BEGIN
         UPDATE package SET apart_files = apart_files + parts.files FROM parts WHERE package.id = parts.package
             RETURNING name)
     SELECT array_agg(name ORDER BY name) INTO names FROM changed;
-    WITH moved AS (SELECT DISTINCT version FROM file WHERE id = ANY (misleading) AND state = 'live'),
+    WITH moved AS (SELECT DISTINCT version FROM file WHERE id = ANY (misleading) AND state <> 'publishing'),
     lost AS (
         SELECT m.version, bit_or(1::bigint << t.id) AS mask FROM moved m CROSS JOIN target t
             WHERE CASE WHEN t.id = p_target THEN m.version <> ALL (coalesce(serving, '{}'))
                        ELSE NOT EXISTS (SELECT FROM file f JOIN target own ON own.id = f.target
-                                        WHERE f.version = m.version AND f.state = 'live'
+                                        WHERE f.version = m.version AND f.state <> 'publishing'
                                             AND (NOT f.apart OR own.label = t.label)) END
             GROUP BY m.version)
     UPDATE version SET built_mask = built_mask & ~lost.mask FROM lost
@@ -574,7 +574,8 @@ CREATE FUNCTION target_judge(p_target integer, p_excluded text[], p_loads text[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     bit bigint := 1::bigint << p_target;
-    packages bigint[] := ARRAY (SELECT id FROM package WHERE id >= p_from ORDER BY id LIMIT p_packages);
+    -- held, so that no file of theirs becomes public, leaves or comes back meanwhile
+    packages bigint[] := ARRAY (SELECT id FROM package WHERE id >= p_from ORDER BY id LIMIT p_packages FOR NO KEY UPDATE);
     versions bigint[];
 BEGIN
     IF packages = '{}' THEN

@@ -7,6 +7,7 @@ import urllib.parse
 
 import pytest
 
+from changelog import clear, quarantine
 from elf import V7, arm_object
 from harness import PYTHON, clean_environment, piwheels, run
 from protocol import announced
@@ -244,6 +245,46 @@ def test_what_is_no_longer_preinstalled_is_missed_by_what_needs_it(site, tmp_pat
     assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
     assert site.farm.sql("SELECT t.name FROM job JOIN target t ON t.id = job.target") == NEW
     assert "not judged yet" not in piwheels("target", "list", "-d", site.farm.dsn).stdout
+
+
+@pytest.mark.parametrize("wheel, apt, is_shared, built", [
+    (make_wheel(tag=ABI3, more=CODE), "libssl3", False, OLD),
+    (make_wheel(tag=ABI3, more=CODE), "libc6", True, f"{OLD} {NEW} later"),
+    (make_wheel(), "libc6", True, f"native {OLD} {NEW} later")], ids=["misleads", "runs there", "pure"])
+def test_what_is_withheld_when_a_target_comes_returns_as_it_is_right_for_that(site, tmp_path, wheel, apt, is_shared, built):
+    farm = site.farm
+    (tmp_path / "list").write_text("libssl3\n")
+    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", farm.dsn).returncode == 0
+    site.deliver(wheel, apt=[apt])
+    quarantine(farm, PACKAGE)
+    farm.wait_sql("SELECT state, hidden FROM file", "withheld|t")
+    site.add_target("later", "cp313", "Debian 14", "2.43")
+    assert site.built() == built
+    clear(farm, PACKAGE)
+    farm.wait_sql("SELECT state FROM file", "live")
+    site.settle()
+    assert site.built() == built and (site.names("simple") is not None) == is_shared
+    assert list(site.names(f"{OLD}/simple").values()) == [wheel[1]]
+    assert farm.sql("SELECT live_files, apart_files FROM package") == f"1|{0 if is_shared else 1}"
+    assert piwheels("check", "-d", farm.dsn).returncode == 0
+
+
+def test_what_is_withheld_when_machines_come_to_have_less_returns_for_its_own_target(site, tmp_path):
+    farm = site.farm
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    (tmp_path / "list").write_text("libssl3\n")
+    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", farm.dsn).returncode == 0
+    site.deliver((name, data), apt=["libc6", "libssl3"])
+    quarantine(farm, PACKAGE)
+    farm.wait_sql("SELECT state, hidden FROM file", "withheld|t")
+    (tmp_path / "list").write_text("")
+    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", farm.dsn).returncode == 0
+    clear(farm, PACKAGE)
+    farm.wait_sql("SELECT state FROM file", "live")
+    site.settle()
+    assert site.built() == OLD and site.names("simple") is None
+    assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+    assert farm.sql("SELECT t.name FROM job JOIN target t ON t.id = job.target") == NEW
 
 
 def test_other_packages_are_found_in_an_index_that_differs(site):
