@@ -143,8 +143,10 @@ static void run_whole(struct lane_work *w)
     struct stream *s = container_of(w, struct stream, writing.work);
     const struct stream_piece *only = s->pieces;
     run_write(w);
-    if (s->hashes)
+    if (s->hashes) {
         hash_pieces(s);
+        hash_end(&s->hash, s->sha256);
+    }
     if (s->error == 0 && s->inspect)
         s->inspect(s, only != NULL ? only->data : "", only != NULL ? only->len : 0);
 }
@@ -226,7 +228,7 @@ static void end_pass(struct stream *s)
             s->written(s);
         return;
     }
-    if (s->hashes)
+    if (s->hash.context != NULL) /* of what was not whole */
         hash_end(&s->hash, s->sha256);
     if (s->flooded && s->error == 0)
         s->error = -ENOBUFS;

@@ -20,6 +20,7 @@
 static uv_loop_t loop;
 static char directory[] = "/tmp/piwheels-stream-XXXXXX", path[sizeof directory + 8];
 static unsigned writes, ends, inspections;
+static bool hash_known; /* to who inspected */
 static char *inspected;
 static size_t inspected_len;
 
@@ -43,6 +44,9 @@ static void on_ended(struct stream *s)
 
 static void inspect(struct stream *s, const void *data, size_t len)
 {
+    uint8_t digest[SHA256_SIZE];
+    hash_bytes(data, len, digest);
+    hash_known = memcmp(s->sha256, digest, SHA256_SIZE) == 0;
     inspections++;
     inspected_len = len;
     inspected = mem_new(len + 1, 1);
@@ -135,6 +139,7 @@ static void a_small_file_is_written_hashed_and_inspected_in_one_piece_of_work(vo
     assert_all(&s, data, len);
     assert_int_equal(writes, 0);
     assert_int_equal(inspections, 1);
+    assert_true(hash_known);
     assert_int_equal(inspected_len, len);
     assert_memory_equal(inspected, data, len);
     free(inspected);
