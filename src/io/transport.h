@@ -27,7 +27,8 @@ struct transport;
 
 struct transport_events {
     void (*opened)(void *owner);                               /* after connect: bytes may flow */
-    char *(*room)(void *owner, size_t *size);                  /* where what comes next should lie; NULL: anywhere */
+    char *(*room)(void *owner, size_t *size);                  /* where what comes next should lie (NULL: anywhere) and how much
+                                                                  there may be of it: *size, or less */
     void (*received)(void *owner, const char *data, size_t len);
     void (*sent)(void *owner, size_t len);                     /* these bytes have left */
     void (*ended)(void *owner);                                /* the peer has closed its side */

@@ -17,6 +17,7 @@
 #define HEADER_BYTES 4
 #define TLS_MAJOR_VERSION 3
 #define FLUSH_BYTES (128 * 1024) /* so many leave at once: a file is sent in pieces that are reused, not in one that grows */
+#define FIRST_BYTES (32 * 1024) /* that are read at once where it is not known yet what comes */
 #define LONG_BYTES 2048 /* of a frame still to come: worth a read of their own */
 #define KEEP_BYTES 512 /* a wire between two frames holds no larger buffer: there may be a thousand of them */
 
@@ -216,10 +217,12 @@ static void keep_key(struct wire *w)
         snprintf(w->peer_key, sizeof w->peer_key, "%s", w->transport->kind->key(w->transport));
 }
 
-/* The rest of a long frame is read to its place behind the beginning. */
+/* The rest of a long frame is read to its place behind the beginning, which is short then: it is moved there. */
 static char *on_room(void *owner, size_t *size)
 {
     struct wire *w = owner;
+    if (*size > FIRST_BYTES)
+        *size = FIRST_BYTES;
     if (w->state != WIRE_OPEN || w->in.len < HEADER_BYTES)
         return NULL;
     size_t whole = HEADER_BYTES + frame_length(w->in.data);
