@@ -138,7 +138,7 @@ static void refuse_copy(struct pg *pg, struct pg_flight *f)
     lose(pg, "a statement began a COPY that cannot be served");
 }
 
-/* One whose owner has cancelled meanwhile is given no rows: send_rows ends it. */
+/* One whose owner has cancelled meanwhile is given no rows: flush ends it. */
 static void begin_feeding(struct pg *pg, struct pg_flight *f)
 {
     if (pg->kind != PG_PLAIN || f->fed || (f->request != NULL && !f->request->feeds)) {
@@ -283,17 +283,18 @@ static bool send_piece(struct pg *pg)
     return taken >= 0;
 }
 
-/* As much of them as the socket takes now. False: the connection is broken. */
-static bool send_rows(struct pg *pg)
+/* As much as the socket takes now, of rows too: 0 when nothing is left to send, 1 when it must become writable first, -1 when
+ * the connection is broken. A second look at the socket after a 1 could find it free, and nobody would come for the rest. */
+static int flush(struct pg *pg)
 {
     int unsent = PQflush(pg->conn);
 
     while (pg->feeding && unsent == 0) {
         if (!send_piece(pg))
-            return false;
+            return -1;
         unsent = PQflush(pg->conn);
     }
-    return unsent >= 0;
+    return unsent;
 }
 
 static void send_what_waits(struct pg *pg)
@@ -306,7 +307,7 @@ static void send_what_waits(struct pg *pg)
             return;
         }
     }
-    int unsent = send_rows(pg) ? PQflush(pg->conn) : -1;
+    int unsent = flush(pg);
     if (unsent < 0)
         lose(pg, PQerrorMessage(pg->conn));
     else
