@@ -113,7 +113,8 @@ void db_target_set_release(struct db_target_set *set); /* NULL is fine; the last
 /* Whether a target of this name has a place of its own in the tree: it must not be one of the tree's. */
 bool db_target_has_place(const char *name);
 
-/* `glibc`: of the distribution, as "2.36"; NULL: unknown, or another libc. `id`: of the target. */
+/* `label`, `glibc`: of the distribution, as "Debian 12", "2.36"; NULL: unknown, or as it is where the target is there already.
+ * `id`: of the target. */
 void db_target_add(struct db *db, struct db_call *c, const char *name, const char *abi, const char *platform,
                    const char *label, const char *glibc, unsigned *id, void (*done)(struct db_call *c, int error));
 

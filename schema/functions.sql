@@ -443,9 +443,49 @@ END $$;
 
 -- ---- targets -------------------------------------------------------------------------------------
 
--- Adds a target; of one that exists with this ABI and platform only the label and the libc change. A new one is judged
--- first: what PyPI's wheels and Requires-Python say about it is worked out by the program (target_judge), and only
--- then is anything built for it.
+-- Whether machines of the one take files that were built for the other, by their platform. (An ARMv6 may take an ARMv7's.)
+CREATE FUNCTION target_near(one target, other target) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT one.platform = other.platform
+        OR least(one.platform, other.platform) = 'linux_armv6l' AND greatest(one.platform, other.platform) = 'linux_armv7l'
+$$;
+
+-- Whether in the index of one of two targets a name would mean another file, if they came to be of one distribution or ceased
+-- to be: that of the other one stands before the file of all, if it has none of its own.
+CREATE FUNCTION target_names_clash(p_one smallint, p_other smallint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM file f JOIN file g ON g.version = f.version AND g.name = f.name AND g.id <> f.id
+            WHERE f.apart AND f.target IN (p_one, p_other)
+                AND NOT EXISTS (SELECT FROM file own WHERE own.version = f.version AND own.name = f.name AND own.apart
+                                    AND own.target = CASE f.target WHEN p_one THEN p_other ELSE p_one END))
+$$;
+
+-- Gives a target another label, or another libc. What is judged by these is judged again: our files, for the target and for
+-- those that were of its distribution or come to be; where its libc changes, for all that take its files.
+CREATE FUNCTION target_change(t target, p_label text, p_glibc text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    other target;
+    parted smallint[] := ARRAY (SELECT id FROM target o WHERE o.id <> t.id AND target_near(o, t) AND p_label <> t.label
+                                    AND o.label IN (t.label, p_label));
+BEGIN
+    SELECT * INTO other FROM target WHERE id = ANY (parted) AND target_names_clash(t.id, id) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the label of target % stays "%": with "%" a file name in the index of it or of % would mean another file '
+                'than before; add a target of another name', t.name, t.label, p_label, other.name
+            USING ERRCODE = 'unique_violation';
+    END IF;
+    UPDATE target SET label = p_label, glibc = p_glibc WHERE id = t.id;
+    UPDATE target o SET judging = true
+        WHERE CASE WHEN o.id = t.id THEN p_glibc IS DISTINCT FROM t.glibc OR parted <> '{}'
+                   ELSE o.id = ANY (parted) OR p_glibc IS DISTINCT FROM t.glibc AND target_near(o, t) AND o.label <> p_label
+                        AND EXISTS (SELECT FROM file WHERE target = t.id) END;
+END $$;
+
+-- Adds a target; of one that exists with this ABI and platform only the label and the libc change, if they are given. A new
+-- one is judged first: what PyPI's wheels and Requires-Python say about it is worked out by the program (target_judge), and
+-- only then is anything built for it.
 CREATE FUNCTION target_add(p_name text, p_abi text, p_platform text, p_label text, p_glibc text DEFAULT NULL)
     RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
@@ -461,9 +501,7 @@ BEGIN
             RAISE EXCEPTION 'target % exists with ABI % and platform %; choose another name',
                 p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
-        UPDATE target SET label = p_label, glibc = coalesce(p_glibc, glibc),
-                judging = judging OR p_glibc IS NOT NULL AND p_glibc IS DISTINCT FROM glibc
-            WHERE id = t.id;
+        PERFORM target_change(t, coalesce(p_label, t.label), coalesce(p_glibc, t.glibc));
         PERFORM people_pages_stale();
         RETURN t.id;
     END IF;
@@ -473,7 +511,7 @@ BEGIN
             USING ERRCODE = 'program_limit_exceeded';
     END IF;
     INSERT INTO target (id, name, abi, platform, label, position, glibc, judging)
-        SELECT new_id, p_name, p_abi, p_platform, p_label, coalesce(max(position) + 1, 0), p_glibc,
+        SELECT new_id, p_name, p_abi, p_platform, coalesce(p_label, ''), coalesce(max(position) + 1, 0), p_glibc,
                EXISTS (SELECT FROM version) FROM target;
     PERFORM people_pages_stale();
     RETURN new_id;
@@ -518,15 +556,25 @@ LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
         WHERE (mask >> p_target) & 1 <> (id = ANY (p_fits))::integer
 $$;
 
+-- Whether the file's name and place do not say that it is for none of the target's machines.
+CREATE FUNCTION file_may_serve(f file, own target, t target) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT file_tags(f.name) LIKE '%-any'
+        OR (NOT f.apart OR own.label = t.label) AND target_near(own, t)
+           AND string_to_array(split_part(file_tags(f.name), '-', 2), '.') && ARRAY[t.abi, 'abi3', 'none']
+$$;
+
 -- Holds the files of the versions against the target; p_loads: the tags that its Python takes. A public one that runs there
 -- serves it, and nothing is built. One whose name misleads there leaves the index of all, or does not enter it if it is just
 -- being published, and stays where it lies: who has noted its address finds the same bytes. Those who had no other must be
--- built for. What is withheld is judged as if it were public, for it comes back as it is.
+-- built for, as must the target itself, where what it took before is no more for it. What is withheld is judged as if it were
+-- public, for it comes back as it is.
 CREATE FUNCTION files_judge(p_target smallint, p_versions bigint[], p_loads text[]) RETURNS void
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     bit bigint := 1::bigint << p_target;
     serving bigint[];
+    failing bigint[];
     misleading bigint[];
     names text[];
 BEGIN
@@ -539,10 +587,13 @@ BEGIN
                 JOIN target own ON own.id = f.target JOIN target other ON other.id = p_target
             WHERE file_tags(f.name) = ANY (p_loads))
     SELECT array_agg(version) FILTER (WHERE made AND (near OR runs AND NOT apart)),
+           array_agg(version) FILTER (WHERE made AND NOT (near OR runs AND NOT apart)),
            array_agg(id) FILTER (WHERE NOT (near OR runs OR apart))
-        INTO serving, misleading FROM taken;
+        INTO serving, failing, misleading FROM taken;
     UPDATE version SET built_mask = built_mask | bit, failed_mask = failed_mask & ~bit
         WHERE id = ANY (serving) AND na_mask & bit = 0 AND built_mask & bit = 0;
+    UPDATE version SET built_mask = built_mask & ~bit
+        WHERE id = ANY (failing) AND id <> ALL (coalesce(serving, '{}')) AND built_mask & bit <> 0;
     WITH moved AS (UPDATE file SET apart = true WHERE id = ANY (misleading) RETURNING version, state),
     parts AS (SELECT v.package, count(*) AS files FROM moved m JOIN version v ON v.id = m.version WHERE m.state = 'live'
         GROUP BY v.package),
@@ -553,10 +604,9 @@ BEGIN
     WITH moved AS (SELECT DISTINCT version FROM file WHERE id = ANY (misleading) AND state <> 'publishing'),
     lost AS (
         SELECT m.version, bit_or(1::bigint << t.id) AS mask FROM moved m CROSS JOIN target t
-            WHERE CASE WHEN t.id = p_target THEN m.version <> ALL (coalesce(serving, '{}'))
-                       ELSE NOT EXISTS (SELECT FROM file f JOIN target own ON own.id = f.target
-                                        WHERE f.version = m.version AND f.state <> 'publishing'
-                                            AND (NOT f.apart OR own.label = t.label)) END
+            WHERE t.id <> p_target
+                AND NOT EXISTS (SELECT FROM file f JOIN target own ON own.id = f.target
+                                WHERE f.version = m.version AND f.state <> 'publishing' AND file_may_serve(f, own, t))
             GROUP BY m.version)
     UPDATE version SET built_mask = built_mask & ~lost.mask FROM lost
         WHERE version.id = lost.version AND built_mask & lost.mask <> 0;
@@ -595,6 +645,9 @@ BEGIN
         WHERE v.id = f.id AND ((v.covered_mask & bit <> 0) <> f.covered OR (v.judged_mask & bit <> 0) <> f.judged
                                OR (v.na_mask & bit <> 0) <> f.excluded);
     PERFORM files_judge(p_target::smallint, versions, p_loads);
+    -- whose index names what is apart
+    PERFORM pages_stale('index', ARRAY (SELECT name FROM package WHERE id = ANY (packages) AND apart_files > 0));
+    PERFORM page_stale('root', '') WHERE EXISTS (SELECT FROM package WHERE id = ANY (packages) AND apart_files > 0);
     PERFORM skips_widen(p_target::smallint, versions);
     RETURN packages[cardinality(packages)] + 1;
 END $$;
@@ -1450,8 +1503,8 @@ BEGIN
 END $$;
 
 -- Makes the announced files of attempts public; answers how much that is, the packages that have new ones, and whether the
--- lists of all packages change.
-CREATE FUNCTION files_live(p_attempts bigint[], OUT sums tally, OUT names text[], OUT roots boolean)
+-- lists of all packages change; are_apart: whether some are not for the index of all.
+CREATE FUNCTION files_live(p_attempts bigint[], OUT sums tally, OUT names text[], OUT roots boolean, OUT are_apart boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
     sums := tally_none();
@@ -1467,12 +1520,20 @@ BEGIN
         UPDATE package SET live_files = live_files + parts.files, apart_files = apart_files + parts.apart,
                 native = package.native OR parts.native
             FROM parts WHERE package.id = parts.package
-            RETURNING name, parts.files, parts.size_bytes, live_files = parts.files AS is_first,
+            RETURNING name, parts.files, parts.size_bytes, parts.apart, live_files = parts.files AS is_first,
                       parts.apart > 0 OR live_files - apart_files = parts.files AS in_root)
     SELECT coalesce(sum(files), 0), coalesce(sum(size_bytes), 0), count(*) FILTER (WHERE is_first),
-           coalesce(array_agg(name ORDER BY name), '{}'), coalesce(bool_or(in_root), false)
-        INTO sums.files, sums.size_bytes, sums.packages, names, roots FROM grown;
+           coalesce(array_agg(name ORDER BY name), '{}'), coalesce(bool_or(in_root), false), coalesce(bool_or(apart > 0), false)
+        INTO sums.files, sums.size_bytes, sums.packages, names, roots, are_apart FROM grown;
 END $$;
+
+-- The targets for which the version may have a file, by the files' names and places.
+CREATE FUNCTION version_may_serve(p_version bigint) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(bit_or(1::bigint << t.id), 0)
+        FROM file f JOIN target own ON own.id = f.target JOIN target t ON t.id = own.id OR file_may_serve(f, own, t)
+        WHERE f.version = p_version AND f.state <> 'publishing'
+$$;
 
 -- The attempts' files stand in the tree: makes them public, records the builds, ends the jobs and marks the
 -- pages. p_serves: every target that the result serves, its own included. For each, in order: whether it is
@@ -1503,7 +1564,8 @@ BEGIN
         sums.packages := (public.sums).packages;
         WITH ended AS (DELETE FROM job WHERE attempt = ANY (own) RETURNING attempt, version),
         served AS (
-            SELECT e.version, bit_or(s.mask) AS mask
+            -- what was judged while this was being published may have parted it from others
+            SELECT e.version, bit_or(s.mask) & CASE WHEN public.are_apart THEN version_may_serve(e.version) ELSE -1 END AS mask
                 FROM ended e JOIN unnest(p_attempts, p_serves) s (attempt, mask) ON s.attempt = e.attempt
                 GROUP BY e.version),
         old AS (SELECT count(*) AS fresh FROM served JOIN version v ON v.id = served.version WHERE v.built_mask = 0),

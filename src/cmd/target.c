@@ -130,7 +130,6 @@ static int add(const struct options *o)
     if (t.abi == NULL || t.platform == NULL)
         return command_usage_error(&command_target,
                                    "what does it build for? give --abi and --platform, or --native");
-    t.label = t.label != NULL ? t.label : "";
     if (t.glibc != NULL && !glibc_valid(t.glibc))
         return command_usage_error(&command_target, "--glibc is a version such as 2.36, not %.40s", t.glibc);
     int status = check_target(&t);

@@ -1,7 +1,8 @@
 /*
  * piwheels target add: makes a target. In a farm that knows versions already, what PyPI's wheels, our own and their
  * Requires-Python say about the new target is worked out here, for SQL cannot: until that is done nothing is built for it.
- * Called by target.c, which has checked the words; also when the machines of a target have less than before.
+ * Called by target.c, which has checked the words; also when the machines of a target have less than before. What is changed
+ * of one target may have others judged again, too: so all are judged that are not.
  */
 #include "target.h"
 
@@ -24,11 +25,12 @@ static enum step add_target(struct task *t)
 static enum step tell_added(struct task *t)
 {
     struct target *target = target_of(t);
+    bool has_label = target->label != NULL && target->label[0] != '\0';
 
     if (target->tool.error != 0)
         return tool_refused(&target->tool);
     printf("Target %s: wheels for %s on %s%s%s%s.\n", target->name, target->abi, target->platform,
-           target->label[0] != '\0' ? " (" : "", target->label, target->label[0] != '\0' ? ")" : "");
+           has_label ? " (" : "", has_label ? target->label : "", has_label ? ")" : "");
     return STEP_NEXT;
 }
 
@@ -48,11 +50,11 @@ static enum step read_what_is_there(struct task *t)
     return STEP_WAIT;
 }
 
-static const struct db_target *judged_target(const struct target *target)
+static const struct db_target *not_judged_yet(const struct db_targets *targets)
 {
-    for (unsigned i = 0; i < target->targets.count; i++)
-        if (strcmp(target->targets.items[i].name, target->name) == 0)
-            return &target->targets.items[i];
+    for (unsigned i = 0; i < targets->count; i++)
+        if (targets->items[i].judging)
+            return &targets->items[i];
     return NULL;
 }
 
@@ -62,17 +64,17 @@ static enum step read_tags(struct task *t)
 
     if (target->tool.error != 0)
         return tool_refused(&target->tool);
-    const struct db_target *judged = judged_target(target);
-    if (judged == NULL || !judged->judging)
+    target->judged = not_judged_yet(&target->targets);
+    if (target->judged == NULL)
         return STEP_DONE;
-    target->id = judged->id;
+    target->id = target->judged->id;
     db_tagsets(target->tool.db, &target->tool.call, &target->tags, tool_on_answer);
     return STEP_WAIT;
 }
 
 static bool tags_fit(const struct target *target, const char *tags)
 {
-    const struct db_target *judged = judged_target(target);
+    const struct db_target *judged = target->judged;
     struct python_target python = {.abi = judged->abi, .platform = judged->platform, .glibc_major = judged->glibc_major,
                                    .glibc_minor = judged->glibc_minor};
     struct wheel_name name;
@@ -93,7 +95,7 @@ static enum step judge_tags(struct task *t)
     for (unsigned i = 0; i < target->tags.count; i++)
         if (tags_fit(target, target->tags.items[i].text))
             fits[count++] = target->tags.items[i].id;
-    printf("%s: PyPI's wheels have %u sets of tags, of which it can load %zu; this may take a while.\n", target->name,
+    printf("%s: PyPI's wheels have %u sets of tags, of which it can load %zu; this may take a while.\n", target->judged->name,
            target->tags.count, count);
     fflush(stdout);
     db_tagsets_judge(target->tool.db, &target->tool.call, target->id, fits, count, tool_on_answer);
@@ -143,7 +145,7 @@ static enum step judge_requires_python(struct task *t)
 
     if (target->tool.error != 0)
         return tool_refused(&target->tool);
-    python_abi_parse(judged_target(target)->abi, &major, &minor, &free_threaded);
+    python_abi_parse(target->judged->abi, &major, &minor, &free_threaded);
     snprintf(python, sizeof python, "%u.%u", major, minor);
     j->excluded = mem_new(target->requires.count + 1, sizeof *j->excluded);
     for (unsigned i = 0; i < target->requires.count; i++)
@@ -208,21 +210,32 @@ static int run_through(struct target *t, const struct options *o, const struct t
     return status;
 }
 
-int target_judge(struct target *t, const struct options *o)
+/* Judges one that is not judged yet; afterwards `judged` is NULL if there was none. */
+static int judge_next(struct target *t, const struct options *o)
 {
     memset(&t->tool, 0, sizeof t->tool);
+    memset(&t->judgement, 0, sizeof t->judgement);
     int status = target_run(t, o, read_steps);
-    bool judged = t->judgement.excluded == NULL;
 
-    if (status == EXIT_OK && !judged)
+    if (status == EXIT_OK && t->judged != NULL)
         status = run_through(t, o, judge_steps);
-    if (status == EXIT_OK && !judged)
+    if (status == EXIT_OK && t->judged != NULL)
         status = run_through(t, o, make_steps);
     db_words_release(&t->tags);
     db_words_release(&t->requires);
     db_words_release(&t->ours);
     free(t->judgement.excluded);
     free(t->judgement.loads);
+    return status;
+}
+
+int target_judge(struct target *t, const struct options *o)
+{
+    int status;
+
+    do
+        status = judge_next(t, o);
+    while (status == EXIT_OK && t->judged != NULL);
     return status;
 }
 

@@ -56,7 +56,10 @@ void db_target_add(struct db *db, struct db_call *c, const char *name, const cha
     pg_add_text(&params, name);
     pg_add_text(&params, abi);
     pg_add_text(&params, platform);
-    add_clean(&params, label, LABEL_MAX);
+    if (label != NULL)
+        add_clean(&params, label, LABEL_MAX);
+    else
+        pg_add_null(&params);
     pg_add_text(&params, glibc);
     call_init(c, decode_id, id, done);
     call_send(c, db->bulk, "SELECT piwheels.target_add($1, $2, $3, $4, $5)", &params);

@@ -287,6 +287,111 @@ def test_what_is_withheld_when_machines_come_to_have_less_returns_for_its_own_ta
     assert farm.sql("SELECT t.name FROM job JOIN target t ON t.id = job.target") == NEW
 
 
+def preinstall(site, tmp_path, target, text):
+    (tmp_path / "list").write_text(text)
+    assert piwheels("target", "preinstalled", target, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+
+
+def test_what_is_just_being_published_when_machines_come_to_have_less_serves_only_its_own(site, tmp_path):
+    farm = site.farm
+    preinstall(site, tmp_path, NEW, "libssl3\n")
+    name, data = wheel = make_wheel(tag=ABI3, more=CODE)
+    farm.order()
+    with farm.scripted_slave(label="of-cp311", offers=[["cp311", "linux_armv7l", "3"]]) as slave:
+        slave.greet()
+        attempt = slave.ask().attempt
+        slave.built(attempt, files=[(*announced(*wheel), "libssl3\n")])
+        slave.expect("SEND")
+        with farm.locked("tally"):
+            slave.send_file(attempt, 0, data)
+            farm.wait_blocked("build_publish")
+            assert farm.sql("SELECT state, apart FROM file") == "publishing|f"
+            preinstall(site, tmp_path, NEW, "")
+        assert slave.expect("DONE")[1]
+    site.settle()
+    assert site.built() == OLD and site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+
+
+# ---- a target that changes ----
+
+def relabel(site, name, label):
+    """Says target add again, with the other label."""
+    abi, platform = site.farm.sql(f"SELECT abi, platform FROM target WHERE name = '{name}'").split("|")
+    done = piwheels("target", "add", name, "--abi", abi, "--platform", platform, "--label", label, "-d", site.farm.dsn)
+    site.settle()
+    assert "not judged yet" not in piwheels("target", "list", "-d", site.farm.dsn).stdout
+    assert piwheels("check", "-d", site.farm.dsn).returncode == 0
+    return done
+
+
+def waits_for_a_build(site):
+    return site.farm.sql("SELECT t.name FROM job JOIN target t ON t.id = job.target ORDER BY 1").split()
+
+
+def test_a_target_that_comes_to_be_of_a_distribution_has_its_files_and_loses_them_with_it(site):
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.add_target("kin", "cp313", "Debian 12.5", "2.36")
+    site.deliver((name, data), apt=["libssl3"])
+    for label, built, seen in (("Debian 12", f"{OLD} kin", {f"/{OLD}/wheels/{PACKAGE}/{name}": data}), ("Devuan 12", OLD, None)):
+        assert relabel(site, "kin", label).returncode == 0
+        assert site.built() == built and site.names("kin/simple") == seen
+        assert ("kin" in waits_for_a_build(site)) == (seen is None)
+    assert list(site.names(f"{OLD}/simple").values()) == [data]
+
+
+def test_a_new_target_of_a_distribution_has_its_files_that_are_apart(site):
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libssl3"])
+    assert add_later(site, name="kin", label="Debian 12", glibc="2.36") == "built"
+    assert site.names("kin/simple") == {f"/{OLD}/wheels/{PACKAGE}/{name}": data}
+
+
+def test_a_target_that_leaves_its_distribution_is_no_more_misled_by_its_files(site, tmp_path):
+    """Nor is there a file for all any more, when it does not run on that target."""
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.add_target("kin", "cp313", "Debian 12", "2.36")
+    preinstall(site, tmp_path, NEW, "libssl3\n")
+    site.deliver((name, data), apt=["libssl3"])
+    assert site.built() == f"{OLD} {NEW} kin" and len(site.names("simple")) == 1
+    assert relabel(site, "kin", "Devuan 12").returncode == 0
+    assert site.built() == OLD and waits_for_a_build(site) == ["kin", NEW]
+    assert [site.names(place) for place in ("simple", "kin/simple", f"{NEW}/simple")] == [None, None, None]
+    assert site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
+
+
+def test_a_target_whose_files_would_go_to_others_by_its_new_label_has_them_judged_for_these(site):
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libssl3"])
+    assert relabel(site, OLD, "Debian 13").returncode == 0
+    assert site.built() == f"{OLD} {NEW}" and site.names(f"{NEW}/simple") == {f"/{OLD}/wheels/{PACKAGE}/{name}": data}
+    assert relabel(site, OLD, "Debian 12").returncode == 0
+    assert site.built() == OLD and site.names(f"{NEW}/simple") is None and waits_for_a_build(site) == [NEW]
+
+
+def test_a_label_by_which_a_name_would_mean_another_file_is_refused(site):
+    name, first = make_wheel(tag=ABI3, more=CODE)
+    _, second = make_wheel(tag=ABI3, more=CODE, content=b"answer = 'trixie'\n")
+    site.add_target("kin", "cp313", "Debian 12", "2.36")
+    site.deliver((name, first), apt=["libssl3"])
+    site.deliver((name, second), abi="cp313", apt=["libssl3t64"], order=False)
+    done = relabel(site, "kin", "Debian 13")
+    assert done.returncode == 1 and 'the label of target kin stays "Debian 12"' in done.stderr, done.stderr
+    assert "add a target of another name" in done.stderr
+    assert list(site.names("kin/simple").values()) == [first] and list(site.names(f"{NEW}/simple").values()) == [second]
+    assert relabel(site, "kin", "Debian 12").returncode == 0
+
+
+def test_a_target_of_a_newer_libc_has_its_files_judged_for_the_others(site):
+    """What else they need is taken to be there only on a distribution that is no older."""
+    name, data = make_wheel(tag=ABI3, more=CODE)
+    site.deliver((name, data), apt=["libc6", "libstdc++6"])
+    assert site.built() == f"{OLD} {NEW}" and len(site.names("simple")) == 1
+    site.add_target(OLD, "cp311", "Debian 12", "2.42")
+    site.settle()
+    assert site.built() == OLD and site.names("simple") is None and waits_for_a_build(site) == [NEW]
+    assert "not judged yet" not in piwheels("target", "list", "-d", site.farm.dsn).stdout
+
+
 def test_other_packages_are_found_in_an_index_that_differs(site):
     before, after = make_wheel("piwtest-before"), make_wheel("piwtest-after")
     for package, wheel in (("piwtest-before", before), (PACKAGE, make_wheel(tag=ABI3, more=CODE)), ("piwtest-after", after)):

@@ -177,6 +177,19 @@ def test_a_target_whose_glibc_becomes_known_or_another_is_judged_anew(world):
     assert found == [("", "f"), ("2.36", "t"), ("2.36", "f"), ("2.36", "f"), ("2.41", "t")]
 
 
+def test_a_label_is_judged_by_only_where_it_joins_or_parts_targets_of_a_platform(world):
+    add = "SELECT piwheels.target_add('{}', 'cp311', '{}', '{}')"
+    for name, platform, label in (("a", "linux_x86_64", "Debian 11"), ("b", "linux_x86_64", "Debian 12"),
+                                  ("c", "linux_aarch64", "Debian 13")):
+        world.rows(add.format(name, platform, label))
+    found = []
+    for label in ("Debian 11 (bullseye)", "Debian 13", "Debian 12", "Debian 12", "Devuan"):
+        world.rows(add.format("a", "linux_x86_64", label))
+        found.append(world.one("SELECT coalesce(string_agg(name, '' ORDER BY id), 'none') FROM piwheels.target WHERE judging"))
+        world.rows("UPDATE piwheels.target SET judging = false", user="postgres")
+    assert found == ["none", "none", "ab", "none", "ab"]
+
+
 def test_a_target_does_not_change_what_it_builds_for(world):
     world.target("a", "cp311")
     assert "exists with ABI cp311" in world.fails("SELECT piwheels.target_add('a', 'cp312', 'linux_x86_64', '')")

@@ -76,6 +76,14 @@ def test_a_target_added_again_gets_the_new_label(bare):
     assert json.loads(bare("list", "--json").stdout)[0]["label"] == "new"
 
 
+def test_a_target_added_again_keeps_what_is_not_said(bare):
+    add(bare, "a", "cp311", "linux_x86_64", "--label", "Debian 12", "--glibc", "2.36")
+    assert add(bare, "a").returncode == 0
+    assert [json.loads(bare("list", "--json").stdout)[0][name] for name in ("label", "glibc")] == ["Debian 12", "2.36"]
+    assert add(bare, "a", "cp311", "linux_x86_64", "--label", "").returncode == 0
+    assert json.loads(bare("list", "--json").stdout)[0]["label"] == ""
+
+
 def test_a_target_of_the_same_name_for_another_machine_is_refused(bare):
     add(bare, "a")
     done = add(bare, "a", "cp312")
