@@ -246,8 +246,9 @@ class Farm:
         return self.master.wait_line(rf"(failed to build|built) {re.escape(package)} ", after).string
 
     def wait_page(self, package, after=0):
-        """Until the package's index page has been written."""
+        """Until the package's index page has been written, and is of what the database has."""
         self.master.wait_line(rf"page /simple/{re.escape(package)}/: written", after)
+        self.wait_sql(f"SELECT count(*) FROM stale_page WHERE kind = 'index' AND key = '{package}'", "0")
 
     # ---- the database, as its superuser ----
 
@@ -295,7 +296,8 @@ class Farm:
                 WHERE p.name = '{package}' AND v.version = '{version}'""")
 
     def forget_everything(self):
-        """Makes the database and the tree as if nothing had ever been built."""
+        """Makes the database and the tree as if nothing had ever been built; what the master was writing, it has written."""
+        self.wait_sql("SELECT count(*) FROM stale_page", "0")
         self.sql("DELETE FROM file; DELETE FROM build; DELETE FROM version; UPDATE package SET live_files = 0")
         for path in self.output.glob("simple/*/*"):
             path.unlink(missing_ok=True)  # the master may be taking it away itself
