@@ -93,12 +93,6 @@ void batch_fail(struct db_batch *b, int error, const struct pg_request *r)
     batch_go(b);
 }
 
-void batch_close(struct db_batch *b)
-{
-    b->request.message[0] = b->request.sqlstate[0] = '\0';
-    batch_fail(b, -ECANCELED, &b->request);
-}
-
 static void on_answer(struct pg_request *r, int error, const struct pg_result *result)
 {
     struct db_batch *b = container_of(r, struct db_batch, request);
@@ -134,6 +128,36 @@ void batch_go(struct db_batch *b)
     pg_query(b->db->fast, &b->request, b->kind->sql, &params, on_answer);
 }
 
+/* ---- soon: batches that are due, and batched calls that were cancelled ---- */
+
+static void complete_cancelled(struct db *db)
+{
+    while (db->cancelled != NULL) {
+        struct db_call *c = db->cancelled;
+        db->cancelled = c->next;
+        c->next = NULL;
+        c->done(c, -ECANCELED);
+    }
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+    struct db *db = timer->data;
+
+    complete_cancelled(db);
+    batch_go(db->claims);
+    batch_go(db->announcements);
+    batch_go(db->failures);
+    batch_go(db->successes);
+}
+
+/* A timer of no time at all. */
+static void go_soon(struct db *db)
+{
+    if (!uv_is_active((uv_handle_t *)&db->soon))
+        uv_timer_start(&db->soon, on_soon, 0, 0);
+}
+
 void batch_add(struct db_batch *b, struct db_call *c, void *arguments)
 {
     c->batch = b;
@@ -144,7 +168,7 @@ void batch_add(struct db_batch *b, struct db_call *c, void *arguments)
         b->waiting = c;
     b->last = c;
     b->waiting_count++;
-    db_go_soon(b->db); /* what else happens in this turn of the loop goes along */
+    go_soon(b->db); /* what else happens in this turn of the loop goes along */
 }
 
 static bool take_out(struct db_batch *b, struct db_call *c)
@@ -170,7 +194,41 @@ void batch_cancel(struct db_batch *b, struct db_call *c)
             if (b->calls[i] == c)
                 b->calls[i] = NULL;
     forget(c);
-    db_cancel_soon(b->db, c);
+    c->next = b->db->cancelled;
+    b->db->cancelled = c;
+    go_soon(b->db);
+}
+
+/* ---- opening and closing ---- */
+
+void batches_open(struct db *db, uv_loop_t *loop)
+{
+    uv_timer_init(loop, &db->soon);
+    db->soon.data = db;
+}
+
+static void batch_close(struct db_batch *b)
+{
+    b->request.message[0] = b->request.sqlstate[0] = '\0';
+    batch_fail(b, -ECANCELED, &b->request);
+}
+
+static void on_soon_closed(uv_handle_t *timer)
+{
+    struct db *db = timer->data;
+
+    db->batches_closed(db);
+}
+
+void batches_close(struct db *db, void (*closed)(struct db *db))
+{
+    batch_close(db->claims);
+    batch_close(db->announcements);
+    batch_close(db->failures);
+    batch_close(db->successes);
+    complete_cancelled(db);
+    db->batches_closed = closed;
+    uv_close((uv_handle_t *)&db->soon, on_soon_closed);
 }
 
 /* ---- arrays ---- */

@@ -38,6 +38,11 @@ struct db_batch {
     struct pg_request request;
 };
 
+/* The batches of a room open before they are made and close when its connections have been closed: what waits completes with
+ * -ECANCELED. `closed`, from the loop: they can be freed. */
+void batches_open(struct db *db, uv_loop_t *loop);
+void batches_close(struct db *db, void (*closed)(struct db *db));
+
 void batch_init(struct db_batch *b, struct db *db, const struct batch_kind *kind);
 
 /* Takes `arguments` (freed with free()). */
@@ -49,9 +54,6 @@ void batch_go(struct db_batch *b);
 
 /* What `ready` asked for cannot be had, for the reason in `r`: completes what waits with this error. */
 void batch_fail(struct db_batch *b, int error, const struct pg_request *r);
-
-/* Completes what waits with -ECANCELED; after the connection was closed. */
-void batch_close(struct db_batch *b);
 
 /* Adds, as an array, the member at `offset` of each call's arguments. */
 void batch_add_ints(const struct db_batch *b, struct pg_params *params, size_t offset);  /* int64_t */

@@ -1,94 +1,12 @@
 /*
- * The connections to the database, and the way of one call: from the functions of the other files of this
- * room, through a connection, back to decode and the owner's done. Opened by the master and by the tools.
+ * Opens and closes the room: the connections to the database, and the batches on them. For the master and for the tools; a
+ * call itself is in call.c.
  */
 #include "private.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/memory.h"
-#include "core/text.h"
-
-/* ---- one call ---- */
-
-void call_init(struct db_call *c, void (*decode)(struct db_call *c, const struct pg_result *result),
-               void *out, void (*done)(struct db_call *c, int error))
-{
-    c->done = done;
-    c->decode = decode;
-    c->out = out;
-    c->batch = NULL;
-    c->arguments = NULL;
-    c->next = NULL;
-    c->message[0] = '\0';
-    c->sqlstate[0] = '\0';
-}
-
-void call_note(struct db_call *c, const struct pg_request *r)
-{
-    text_copy(c->message, sizeof c->message, r->message);
-    text_copy(c->sqlstate, sizeof c->sqlstate, r->sqlstate);
-}
-
-static void on_answer(struct pg_request *r, int error, const struct pg_result *result)
-{
-    struct db_call *c = container_of(r, struct db_call, request);
-
-    call_note(c, r);
-    if (error == 0 && c->decode != NULL)
-        c->decode(c, result);
-    c->done(c, error);
-}
-
-void call_send(struct db_call *c, struct pg *pg, const char *sql, struct pg_params *params)
-{
-    pg_query(pg, &c->request, sql, params, on_answer);
-}
-
-void call_later(struct db *db, struct db_call *c, const char *sql, const char *name, int64_t in_ms,
-                void (*done)(struct db_call *c, int error))
-{
-    struct pg_params params;
-
-    pg_params_init(&params);
-    pg_add_text(&params, name);
-    pg_add_int(&params, in_ms);
-    call_init(c, NULL, NULL, done);
-    call_send(c, db->bulk, sql, &params);
-}
-
-void call_copy(struct db_call *c, struct pg *pg, const char *sql, struct buf *rows)
-{
-    pg_copy(pg, &c->request, sql, rows, on_answer);
-}
-
-void db_cancel(struct db_call *c)
-{
-    if (c->batch != NULL)
-        batch_cancel(c->batch, c);
-    else
-        pg_cancel(&c->request);
-}
-
-void column_copy(char *to, size_t size, const struct pg_result *result, unsigned row, unsigned column)
-{
-    text_copy(to, size, pg_text(result, row, column));
-}
-
-char *clean_copy(const char *text, size_t max_bytes)
-{
-    return text != NULL ? text_clean(text, strlen(text), max_bytes) : mem_text("");
-}
-
-void add_clean(struct pg_params *params, const char *text, size_t max_bytes)
-{
-    char *clean = clean_copy(text, max_bytes);
-
-    pg_add_text(params, clean);
-    free(clean);
-}
 
 /* ---- the connections ---- */
 
@@ -101,6 +19,11 @@ bool db_ready(const struct db *db)
 bool db_hopeless(const struct db *db)
 {
     return pg_hopeless(db->fast) || pg_hopeless(db->bulk) || pg_hopeless(db->pages);
+}
+
+bool db_taken(const struct db *db)
+{
+    return pg_turned_away(db->fast);
 }
 
 const char *db_why(const struct db *db)
@@ -129,43 +52,6 @@ static void on_state(struct pg *pg, enum pg_state state, const char *why, void *
     }
 }
 
-/* ---- soon: batches that are due, and batched calls that were cancelled ---- */
-
-static void complete_cancelled(struct db *db)
-{
-    while (db->cancelled != NULL) {
-        struct db_call *c = db->cancelled;
-        db->cancelled = c->next;
-        c->next = NULL;
-        c->done(c, -ECANCELED);
-    }
-}
-
-static void on_soon(uv_timer_t *timer)
-{
-    struct db *db = timer->data;
-
-    complete_cancelled(db);
-    batch_go(db->claims);
-    batch_go(db->announcements);
-    batch_go(db->failures);
-    batch_go(db->successes);
-}
-
-/* A timer of no time at all. */
-void db_go_soon(struct db *db)
-{
-    if (!uv_is_active((uv_handle_t *)&db->soon))
-        uv_timer_start(&db->soon, on_soon, 0, 0);
-}
-
-void db_cancel_soon(struct db *db, struct db_call *c)
-{
-    c->next = db->cancelled;
-    db->cancelled = c;
-    db_go_soon(db);
-}
-
 /* ---- opening and closing ---- */
 
 static struct db *make(uv_loop_t *loop, void (*on_change)(void *owner, bool ready, const char *why), void *owner)
@@ -174,8 +60,7 @@ static struct db *make(uv_loop_t *loop, void (*on_change)(void *owner, bool read
 
     db->on_change = on_change;
     db->owner = owner;
-    uv_timer_init(loop, &db->soon);
-    db->soon.data = db;
+    batches_open(db, loop);
     db->claims = claims_new(db);
     db->announcements = announcements_new(db);
     db->failures = failures_new(db);
@@ -205,10 +90,8 @@ struct db *db_open_as_tool(uv_loop_t *loop, const char *dsn,
     return db;
 }
 
-static void on_soon_closed(uv_handle_t *timer)
+static void on_batches_closed(struct db *db)
 {
-    struct db *db = timer->data;
-
     if (db->closed != NULL)
         db->closed(db->closed_owner);
     free(db->claims);
@@ -222,14 +105,8 @@ static void on_part_closed(void *owner)
 {
     struct db *db = owner;
 
-    if (--db->parts > 0)
-        return;
-    batch_close(db->claims);
-    batch_close(db->announcements);
-    batch_close(db->failures);
-    batch_close(db->successes);
-    complete_cancelled(db);
-    uv_close((uv_handle_t *)&db->soon, on_soon_closed);
+    if (--db->parts == 0)
+        batches_close(db, on_batches_closed);
 }
 
 void db_close(struct db *db, void (*closed)(void *owner), void *owner)
@@ -242,6 +119,14 @@ void db_close(struct db *db, void (*closed)(void *owner), void *owner)
         return;
     pg_close(db->bulk, on_part_closed);
     pg_close(db->pages, on_part_closed);
+}
+
+void db_cancel(struct db_call *c)
+{
+    if (c->batch != NULL)
+        batch_cancel(c->batch, c);
+    else
+        pg_cancel(&c->request);
 }
 
 void db_figures(const struct db *db, struct pg_figures *fast, struct pg_figures *bulk,

@@ -54,8 +54,3 @@ struct db *db_open_as_master(uv_loop_t *loop, const char *dsn,
     pg_greet(db->fast, compose);
     return db;
 }
-
-bool db_taken(const struct db *db)
-{
-    return pg_turned_away(db->fast);
-}

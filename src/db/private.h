@@ -14,7 +14,8 @@ struct db {
     enum { TOLD_NOTHING, TOLD_READY, TOLD_AWAY, TOLD_HOPELESS, TOLD_TAKEN } told;
     struct db_batch *claims, *announcements, *failures, *successes;
     struct db_call *cancelled;        /* batched calls whose completion is due */
-    uv_timer_t soon;                  /* completes them and sends batches, from the loop */
+    uv_timer_t soon;                  /* completes them and sends batches, when all that happens in this turn has been told */
+    void (*batches_closed)(struct db *db);
     unsigned parts;                   /* connections not yet closed */
     bool closing;
     void (*closed)(void *owner);
@@ -68,11 +69,5 @@ struct db_batch *claims_new(struct db *db);
 struct db_batch *announcements_new(struct db *db);
 struct db_batch *failures_new(struct db *db);
 struct db_batch *successes_new(struct db *db);
-
-/* Batches are sent when all that happens in this turn of the loop has been told. */
-void db_go_soon(struct db *db);
-
-/* The call, which must be in no list, completes soon with -ECANCELED. */
-void db_cancel_soon(struct db *db, struct db_call *c);
 
 #endif
