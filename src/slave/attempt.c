@@ -90,8 +90,7 @@ static void say_built(struct attempt *a)
     struct message m = {VERB_BUILT, .built = {
         .attempt = a->id,
         .outcome = b->verdict.outcome, .reason = b->verdict.reason, .detail = b->verdict.detail,
-        .wall_ms = (uint64_t)b->cell.child.wall_ms, .cpu_ms = (uint64_t)b->cell.cpu_ms,
-        .peak_bytes = (uint64_t)b->cell.peak_bytes,
+        .wall_ms = (uint64_t)b->wall_ms, .cpu_ms = (uint64_t)b->cpu_ms, .peak_bytes = (uint64_t)b->peak_bytes,
         .log_bytes = b->log.text.len, .files.count = b->file_count, .required.count = b->report.count}};
 
     for (unsigned i = 0; i < b->file_count; i++) {
@@ -235,7 +234,7 @@ static void log_end(const struct build *b)
     const struct verdict *v = &b->verdict;
     char span[CLOCK_TEXT_SIZE];
 
-    clock_span(b->cell.child.wall_ms, span);
+    clock_span(b->wall_ms, span);
     if (b->file_count > 0)
         log_info("slave", "slave: built %s %s for %s in %s (%s%s)", b->package, b->version, b->abi, span,
                  b->files[0].name, b->file_count > 1 ? ", …" : "");

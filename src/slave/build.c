@@ -3,23 +3,26 @@
  */
 #include "build.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "fetch.h"
 #include "io/fs.h"
-#include "python.h"
 
 #define REQUIREMENT_MAX_BYTES 1024
 #define REFUSED_MAX_BYTES 4096
 #define SHELL_SIGNAL 128   /* bwrap tells of a signal as shells do */
+#define LOOK_TIMEOUT_MS 120000
+
+/* How pip announces the first code of the package itself that it runs. */
+#define FIRST_OF_PACKAGE "Running command Getting requirements to build wheel"
 
 static enum step prepare_directory(struct task *t);
 static enum step fetch_sdist(struct task *t);
@@ -27,6 +30,9 @@ static enum step judge_fetch(struct task *t);
 static enum step run_pip(struct task *t);
 static enum step read_report(struct task *t);
 static enum step judge_pip(struct task *t);
+static enum step doubt_verdict(struct task *t);
+static enum step look_again(struct task *t);
+static enum step judge_look(struct task *t);
 static enum step read_wheels(struct task *t);
 static enum step find_needs(struct task *t);
 static enum step note_needs(struct task *t);
@@ -38,6 +44,9 @@ static const struct task_step build_steps[] = {
     {"run pip", run_pip},
     {"read report", read_report},
     {"judge pip", judge_pip},
+    {"doubt verdict", doubt_verdict},
+    {"look again", look_again},
+    {"judge look", judge_look},
     {"read wheels", read_wheels},
     {"find needs", find_needs},
     {"note needs", note_needs},
@@ -71,35 +80,12 @@ static int64_t now_ms(const struct build *b)
 
 /* ---- prepare directory ---- */
 
-/* What pip would read as something else than a version: white space, ';', ',', '#', quotes, a leading '-'. */
-static bool version_can_be_asked_for(const char *version)
-{
-    if (!isalnum((unsigned char)version[0]))
-        return false;
-    for (const char *c = version; *c != '\0'; c++)
-        if (!isalnum((unsigned char)*c) && strchr(".!+_-", *c) == NULL)
-            return false;
-    return true;
-}
-
-int build_requirement(const char *package, const char *version, const uint8_t *sdist_sha256, struct buf *to)
-{
-    char hex[SHA256_HEX_SIZE];
-
-    if (!python_name_valid(package) || !version_can_be_asked_for(version))
-        return -EINVAL;
-    buf_addf(to, "%s%s%s", package, python_version_valid(version) ? "==" : "===", version);
-    if (sdist_sha256 != NULL)
-        buf_addf(to, " --hash=sha256:%s", hash_hex(sdist_sha256, hex));
-    return to->full ? -EINVAL : 0;
-}
-
 static int write_requirements(const struct build *b)
 {
     struct buf line;
 
     buf_init(&line, REQUIREMENT_MAX_BYTES);
-    int error = build_requirement(b->package, b->version, b->sdist_known ? b->sdist_sha256 : NULL, &line);
+    int error = command_requirement(b->package, b->version, b->sdist_known ? b->sdist_sha256 : NULL, &line);
     buf_addc(&line, '\n');
     char *path = mem_format("%s/requirements.txt", b->dir);
     if (error == 0)
@@ -149,7 +135,7 @@ static enum step prepare_directory(struct task *t)
 static void on_output(struct cell *c, const char *data, size_t len)
 {
     struct build *b = container_of(c, struct build, cell);
-    build_log_add(&b->log, now_ms(b), data, len);
+    build_log_add(b->command == COMMAND_LOOK ? &b->look : &b->log, now_ms(b), data, len);
     b->grown(b);
 }
 
@@ -175,8 +161,13 @@ static void on_cell_ended(struct cell *c)
 {
     struct build *b = container_of(c, struct build, cell);
     b->cell_running = false;
-    if (!b->fetching)
+    if (b->command == COMMAND_BUILD)
         build_log_end(&b->log);
+    if (b->command != COMMAND_LOOK) {
+        b->wall_ms = c->child.wall_ms;
+        b->cpu_ms = c->cpu_ms;
+        b->peak_bytes = c->peak_bytes;
+    }
     if (b->report.open)
         report_close(&b->report, on_report_closed);
     else
@@ -193,40 +184,19 @@ static void open_report(struct build *b)
     free(path);
 }
 
-/* From scratch: nothing of the slave's own reaches a build. The pip that installs build requirements has some
- * of its settings from these variables only, the proxy among them. */
-static void fill_environment(struct build *b, enum network network)
+static void forget_command(struct build *b)
 {
-    static const char *const fixed[] = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PIWHEELS_BUILD=1",
-        "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false", "PIP_CONFIG_FILE=/dev/null", "PIP_NO_INPUT=1",
-        "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1", NULL};
-    const struct sandbox *s = b->place->sandbox;
-    char *root = sandbox_root(s, b->dir), *tmp = sandbox_tmp(s, b->dir);
-
-    words_add_all(&b->env, fixed);
-    words_addf(&b->env, "HOME=%s/home", root);
-    words_addf(&b->env, "TMPDIR=%s", tmp);
-    words_addf(&b->env, "MAKEFLAGS=-j%u", b->place->compilers);
-    words_addf(&b->env, "PIP_REPORT=%s/report", root);
-    if (b->own.constraints.count > 0) /* for what pip installs to build with: itself it does not listen */
-        words_addf(&b->env, "PIP_CONSTRAINT=%s/" OWN_CONSTRAINTS, root);
-    if (b->uploaded_ms > 0) /* else nothing is claimed */
-        words_addf(&b->env, "SOURCE_DATE_EPOCH=%llu", (unsigned long long)b->uploaded_ms / 1000);
-    if (sandbox_needs_proxy(s, network)) {
-        words_add(&b->env, "http_proxy=" SANDBOX_PROXY_URL);
-        words_add(&b->env, "https_proxy=" SANDBOX_PROXY_URL);
-    }
-    free(tmp);
-    free(root);
+    words_release(&b->argv);
+    words_release(&b->env);
 }
 
 /* Runs b->argv, for its end see on_cell_ended. */
-static enum step run_in_cell(struct build *b, enum network network)
+static enum step run_in_cell(struct build *b, enum build_command command, enum network network, const struct limits *limits)
 {
-    fill_environment(b, network);
+    b->command = command;
+    command_environment(b, network, &b->env);
     b->cell = (struct cell){
-        .sandbox = b->place->sandbox, .limits = &b->limits, .cgroup = b->place->cgroup, .env = words_argv(&b->env),
+        .sandbox = b->place->sandbox, .limits = limits, .cgroup = b->place->cgroup, .env = words_argv(&b->env),
         .what = {.dir = b->dir, .python = b->place->python, .network = network, .argv = words_argv(&b->argv)},
         .index_url = b->index_url, .hosts = b->place->hosts,
         .output = on_output, .refused = on_refused, .ended = on_cell_ended};
@@ -244,6 +214,15 @@ static void judge_signal(struct build *b, int number)
                     strsignal(number));
 }
 
+/* Whether it is pip, or our own program, that has used up its time, with waiting for the index: nothing of the package
+ * has run. */
+static bool waited_for_index(const struct build *b)
+{
+    bool late = strcmp(b->cell.breach, "timeout") == 0 || strcmp(b->cell.breach, "silence") == 0;
+    return late && (b->command != COMMAND_BUILD ||
+                    memmem(b->log.text.data, b->log.text.len, FIRST_OF_PACKAGE, strlen(FIRST_OF_PACKAGE)) == NULL);
+}
+
 /* Whether the command ended by itself, well or not: otherwise the verdict is set. */
 static bool ended_by_itself(struct build *b)
 {
@@ -251,6 +230,8 @@ static bool ended_by_itself(struct build *b)
 
     if (c->error != 0)
         verdict_set(&b->verdict, "farm", "no sandbox", "cannot begin a build: %s", strerror(-c->error));
+    else if (waited_for_index(b))
+        verdict_set(&b->verdict, "farm", "network", "the build was ended while pip waited for the index: %s", c->breach_text);
     else if (c->breach[0] != '\0')
         verdict_set(&b->verdict, "failed", c->breach, "the build was ended: %s", c->breach_text);
     else if (c->unboxed)
@@ -285,19 +266,16 @@ static enum step fetch_sdist(struct task *t)
         verdict_set(&b->verdict, "failed", "no sdist", "\"%s\" is no name of a source distribution", b->sdist);
         return STEP_DONE;
     }
-    b->fetching = true;
-    return run_in_cell(b, NETWORK_INDEX);
+    return run_in_cell(b, COMMAND_FETCH, NETWORK_INDEX, &b->limits);
 }
 
 static enum step judge_fetch(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
 
-    if (!b->fetching)
+    if (b->command != COMMAND_FETCH)
         return STEP_NEXT;
-    b->fetching = false;
-    words_release(&b->argv);
-    words_release(&b->env);
+    forget_command(b);
     if (ended_by_itself(b) && b->cell.child.status != 0)
         fetch_judge(&b->verdict, b->cell.child.status, b->log.text.data, b->log.text.len);
     return b->verdict.outcome == NULL ? STEP_NEXT : STEP_DONE;
@@ -305,59 +283,12 @@ static enum step judge_fetch(struct task *t)
 
 /* ---- run pip ---- */
 
-/* pip refuses plain http from elsewhere than the loopback unless the host is trusted by name. */
-static char *host_of_plain_http(const char *url)
-{
-    if (!text_starts(url, "http://"))
-        return NULL;
-    const char *host = url + strlen("http://");
-    const char *at = memchr(host, '@', strcspn(host, "/"));
-    if (at != NULL)
-        host = at + 1;
-    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
-    return mem_textn(host, len);
-}
-
-static void add_index(struct build *b)
-{
-    char *trusted_host = host_of_plain_http(b->index_url);
-
-    words_add(&b->argv, "--index-url");
-    words_add(&b->argv, b->index_url);
-    if (trusted_host != NULL) {
-        words_add(&b->argv, "--trusted-host");
-        words_add(&b->argv, trusted_host);
-    }
-    free(trusted_host);
-}
-
-/* Without a network: the sdist that was fetched, and what Debian has of setuptools and wheel. */
-static const char *const from_here[] = {
-    "--no-index", "--find-links", FETCH_DIR, "--find-links", "/usr/share/python-wheels", NULL};
-
-/* `-v`, or pip keeps what a build prints for itself unless it fails. `--no-binary` is for this package only: what
- * it requires to be built may come as wheels. */
-static void fill_command(struct build *b)
-{
-    const char *const words[] = {
-        b->place->python, "-m", "pip", "-v", "--isolated", "--no-input", "--disable-pip-version-check",
-        "wheel", "--no-deps", "--no-cache-dir", "--use-pep517", "--no-binary", b->package,
-        "--wheel-dir", "wheels", "--progress-bar", "off", "-r", "requirements.txt", NULL};
-
-    own_add_words(&b->own, &b->argv);
-    words_add_all(&b->argv, words);
-    if (b->own.network == NETWORK_NONE)
-        words_add_all(&b->argv, from_here);
-    else
-        add_index(b);
-}
-
 static enum step run_pip(struct task *t)
 {
     struct build *b = container_of(t, struct build, task);
     open_report(b);
-    fill_command(b);
-    return run_in_cell(b, b->own.network);
+    command_build(b, &b->argv);
+    return run_in_cell(b, COMMAND_BUILD, b->own.network, &b->limits);
 }
 
 /* ---- read report ---- */
@@ -380,7 +311,7 @@ static void find_reason(struct lane_work *w)
     struct buf requirement;
 
     buf_init(&requirement, REQUIREMENT_MAX_BYTES);
-    build_requirement(b->package, b->version, NULL, &requirement);
+    command_requirement(b->package, b->version, NULL, &requirement);
     verdict_from_log(&b->verdict, b->log.text.data, b->log.text.len, requirement.data);
     buf_release(&requirement);
     if (b->refused.len > 0)
@@ -393,6 +324,60 @@ static enum step judge_pip(struct task *t)
     if (ended_by_itself(b) && b->cell.child.status != 0)
         return work(b, LANE_VERIFY, find_reason);
     return STEP_NEXT;
+}
+
+/* ---- doubt verdict, look again, judge look ---- */
+
+/* An index that does not answer as it should looks to pip like one that has nothing of a project. Before that counts as the
+ * package's failure, pip looks again and says what it sees. What the build has left behind is removed first. */
+static bool is_in_doubt(const struct build *b)
+{
+    return b->verdict.unfound[0] != '\0' && b->own.network != NETWORK_NONE;
+}
+
+static enum step doubt_verdict(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+
+    if (!is_in_doubt(b))
+        return STEP_NEXT;
+    build_log_note(&b->log, now_ms(b), "looks again whether the index has %s", b->verdict.unfound);
+    return work(b, LANE_DISK, make_directories);
+}
+
+static enum step look_again(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+
+    if (!is_in_doubt(b))
+        return STEP_NEXT;
+    if (b->work_error != 0) {
+        verdict_set(&b->verdict, "farm", "disk", "cannot prepare %s: %s", b->dir, strerror(-b->work_error));
+        return STEP_DONE;
+    }
+    forget_command(b);
+    command_look(b, b->verdict.unfound, &b->argv);
+    build_log_init(&b->look);
+    b->look_limits = b->limits;
+    b->look_limits.timeout_ms = LOOK_TIMEOUT_MS;
+    b->look_limits.output_bytes = UINT64_MAX;
+    return run_in_cell(b, COMMAND_LOOK, b->own.network, &b->look_limits);
+}
+
+static enum step judge_look(struct task *t)
+{
+    struct build *b = container_of(t, struct build, task);
+    const struct verdict first = b->verdict;
+
+    if (b->command != COMMAND_LOOK)
+        return STEP_NEXT;
+    build_log_end(&b->look);
+    b->verdict.outcome = NULL;
+    if (ended_by_itself(b)) {
+        b->verdict = first;
+        verdict_after_look(&b->verdict, b->look.text.data, b->look.text.len);
+    }
+    return STEP_DONE;
 }
 
 /* ---- read wheels ---- */
@@ -530,6 +515,7 @@ void build_release(struct build *b)
     free(b->index_url);
     free(b->dir);
     free(b->wheels);
+    build_log_release(&b->look);
     report_release(&b->report);
     if (b->needs != NULL)
         needs_release(b->needs);

@@ -51,15 +51,19 @@ struct build {
     unsigned file_count;
     struct needs *needs;              /* of the files; NULL where it did not come so far */
     struct report report;             /* what was installed for it */
-    struct cell cell;                 /* its times and peak */
+    int64_t wall_ms, cpu_ms, peak_bytes;  /* of its command */
     bool running;                     /* from build_start until `ended` */
     struct verdict given_up;          /* of build_give_up; else its outcome is NULL */
     /* private */
     struct task task;
     struct lane_work work;
     int work_error;
-    bool cell_running, work_running, needs_running, fetching;
+    bool cell_running, work_running, needs_running;
+    enum build_command { COMMAND_NONE, COMMAND_FETCH, COMMAND_BUILD, COMMAND_LOOK } command;  /* in the cell, or the last there */
+    struct cell cell;
     struct words argv, env;
+    struct build_log look;            /* what COMMAND_LOOK printed */
+    struct limits look_limits;
     struct buf refused;               /* places that the proxy refused, each on a line */
 };
 
@@ -76,9 +80,5 @@ void build_give_up(struct build *b, const char *reason, const char *detail);
 
 /* After `ended`. The directory is the owner's to remove. */
 void build_release(struct build *b);
-
-/* The line of requirements.txt that asks pip for exactly this: "cffi==1.15.1 --hash=sha256:…". -EINVAL when
- * the name or the version cannot stand there. */
-int build_requirement(const char *package, const char *version, const uint8_t *sdist_sha256, struct buf *to);
 
 #endif

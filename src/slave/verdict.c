@@ -15,7 +15,9 @@
 
 #include "core/memory.h"
 #include "core/text.h"
+#include "io/http.h"
 #include "log.h"
+#include "python.h"
 
 #define DETAIL_MAX_BYTES 1000
 #define RAW_MAX_BYTES 4000 /* before it is cleaned and cut */
@@ -34,6 +36,8 @@ struct rule {
 };
 
 #define NOT_FOUND "No matching distribution found for "
+#define NO_VERSIONS "(from versions: none)"
+#define NO_PAGE "Could not fetch URL "
 #define NO_FILE ": No such file or directory"
 #define NO_COMMAND "' failed: No such file or directory"
 /* pip's last attempt at a request: behind it there is nothing but failure. */
@@ -215,6 +219,27 @@ static bool rule_holds(const struct rule *r, const char *log, size_t len, const 
     return false;
 }
 
+/* Whether the failure is that pip found nothing at all of a project, not just nothing that fits; which then. */
+static void note_unfound(struct verdict *v, struct line line, const char *log, size_t len)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    struct line found, subject;
+    const char *at = memmem(line.start, line.len, NOT_FOUND, strlen(NOT_FOUND));
+
+    if (at == NULL || strcmp(v->outcome, "failed") != 0)
+        return;
+    at += strlen(NOT_FOUND);
+    char *project = mem_textn(at, (size_t)(line.start + line.len - at));
+    project[strspn(project, allowed)] = '\0';
+    char *words = mem_format("satisfies the requirement %s", project);
+    const struct rule none = {.words = words, .end = NO_VERSIONS};
+    if (!python_name_valid(project) || !rule_holds(&none, log, len, "", &found, &subject) ||
+        !text_copy(v->unfound, sizeof v->unfound, project))
+        v->unfound[0] = '\0';
+    free(words);
+    free(project);
+}
+
 static struct line last_line(const char *log, size_t len)
 {
     while (len > 0 && strchr(" \t\r\n", log[len - 1]) != NULL)
@@ -241,6 +266,37 @@ void verdict_from_log(struct verdict *v, const char *log, size_t len, const char
     else
         verdict_set(v, outcome, reason, "%.*s", line.len < RAW_MAX_BYTES ? (int)line.len : RAW_MAX_BYTES,
                     line.start);
+    note_unfound(v, line, log, len);
+}
+
+/* Of "Could not fetch URL https://…/simple/cffi/: 502 Server Error: … - skipping": whether that is no word on what the
+ * index has. What has no status is no answer at all. */
+static bool is_no_answer(struct line line, struct line *why)
+{
+    const char *url = memmem(line.start, line.len, NO_PAGE, strlen(NO_PAGE)), *end = line.start + line.len;
+    const char *colon = url == NULL ? NULL : memmem(url, (size_t)(end - url), ": ", 2);
+    char status[4] = "";
+
+    if (colon == NULL)
+        return false;
+    *why = (struct line){colon + 2, (size_t)(end - colon) - 2};
+    if (why->len > 3 && why->start[3] == ' ')
+        memcpy(status, why->start, 3);
+    return atoi(status) == 0 || http_is_later(atoi(status));
+}
+
+void verdict_after_look(struct verdict *v, const char *log, size_t len)
+{
+    static const struct rule no_page = {.words = NO_PAGE}, versions = {.words = "(from versions: "};
+    struct line line, subject, why;
+
+    if (rule_holds(&no_page, log, len, "", &line, &subject)) {
+        if (is_no_answer(line, &why))
+            verdict_set(v, "farm", "network", "pip found nothing of %s, but the index does not answer as it should: %.*s",
+                        v->unfound, (int)(why.len < RAW_MAX_BYTES / 2 ? why.len : RAW_MAX_BYTES / 2), why.start);
+    } else if (rule_holds(&versions, log, len, "", &line, &subject) && !line_has(line, NO_VERSIONS)) {
+        verdict_set(v, "farm", "network", "pip found nothing of %s, which the index has when asked again", v->unfound);
+    }
 }
 
 void verdict_blame_refusal(struct verdict *v, const char *places)

@@ -11,6 +11,7 @@ struct verdict {
     const char *outcome;   /* "success", "failed", "farm"; NULL while undecided */
     char reason[65];       /* "compile"; "" on success */
     char detail[1001];     /* UTF-8 without control characters; "" on success */
+    char unfound[257];     /* the verdict rests on the index having nothing at all of this project; else "" */
 };
 
 void verdict_set(struct verdict *v, const char *outcome, const char *reason, const char *format, ...)
@@ -19,6 +20,9 @@ void verdict_set(struct verdict *v, const char *outcome, const char *reason, con
 /* Judges a pip that failed by what it printed (NUL-terminated). `requirement` is what pip was asked for,
  * "cffi==1.15.1". Scans all of it several times: for worker threads. */
 void verdict_from_log(struct verdict *v, const char *log, size_t len, const char *requirement);
+
+/* Corrects a verdict about what is `unfound` by what pip printed, with -vv, when it looked for it again. */
+void verdict_after_look(struct verdict *v, const char *log, size_t len);
 
 /* A failure that nothing better explains, of a build that was refused connections, is blamed on that. `places`
  * begins with the first, on a line. */

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "../../src/slave/ask.h"
-#include "../../src/slave/build.h"
+#include "../../src/slave/command.h"
 #include "../../src/slave/log.h"
 #include "../../src/slave/machine.h"
 #include "../../src/slave/session.h"
@@ -190,7 +190,7 @@ static void check_requirement(const char *version, const uint8_t *sha256, const 
 {
     struct buf line;
     buf_init(&line, 1024);
-    assert_int_equal(build_requirement("cffi", version, sha256, &line), 0);
+    assert_int_equal(command_requirement("cffi", version, sha256, &line), 0);
     assert_string_equal(line.data, expected);
     buf_release(&line);
 }
@@ -221,8 +221,8 @@ static void what_pip_would_read_as_something_else_is_refused(void **state)
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         struct buf line;
         buf_init(&line, 1024);
-        assert_int_equal(build_requirement("cffi", versions[i], NULL, &line), -EINVAL);
-        assert_int_equal(build_requirement("-r/etc/passwd", "1.0", NULL, &line), -EINVAL);
+        assert_int_equal(command_requirement("cffi", versions[i], NULL, &line), -EINVAL);
+        assert_int_equal(command_requirement("-r/etc/passwd", "1.0", NULL, &line), -EINVAL);
         buf_release(&line);
     }
 }

@@ -237,6 +237,68 @@ static void a_missing_sdist_is_told_from_a_missing_build_requirement(void **stat
           "missing dependency setuptools>=61", "ERROR: No matching distribution found for setuptools>=61");
 }
 
+#define NONE_OF(project) "ERROR: Could not find a version that satisfies the requirement " project " (from versions: none)\n"
+
+static void only_a_project_of_which_nothing_was_found_is_in_doubt(void **state)
+{
+    static const char *const cases[][2] = {
+        {NONE_OF("cffi==1.15.1") "ERROR: No matching distribution found for cffi==1.15.1\n", "cffi"},
+        {"  " NONE_OF("setuptools>=61 (from cffi)") "  ERROR: No matching distribution found for setuptools>=61\n" AROUND_FAILURE, "setuptools"},
+        {NONE_OF("Foo.bar_baz[extra]") "ERROR: No matching distribution found for Foo.bar_baz[extra]\n", "Foo.bar_baz"},
+        {"ERROR: Could not find a version that satisfies the requirement cffi==1.15.1 (from versions: 1.0, 1.1)\n"
+         "ERROR: No matching distribution found for cffi==1.15.1\n", ""},
+        {NONE_OF("-r/etc/passwd") "ERROR: No matching distribution found for -r/etc/passwd\n", ""},
+        {NONE_OF("cffi") "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\nERROR: No matching distribution found for cffi\n", ""},
+        {NONE_OF("cffi") "a.c:1:1: fatal error: ffi.h: No such file or directory\n", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct verdict v = {0};
+        verdict_from_log(&v, cases[i][0], strlen(cases[i][0]), "cffi==1.15.1");
+        assert_string_equal(v.unfound, cases[i][1]);
+    }
+}
+
+static void check_look(const char *log, const char *outcome, const char *detail)
+{
+    struct verdict v = {.outcome = "failed", .reason = "no sdist", .detail = "as before", .unfound = "cffi"};
+    verdict_after_look(&v, log, strlen(log));
+    assert_string_equal(v.outcome, outcome);
+    assert_string_equal(v.reason, strcmp(outcome, "farm") == 0 ? "network" : "no sdist");
+    assert_string_equal(v.detail, detail);
+}
+
+#define NO_PAGE "[    1.250] Could not fetch URL https://127.0.0.1:8443/simple/cffi/: "
+
+static void an_index_that_says_no_is_believed(void **state)
+{
+    check_look(NO_PAGE "404 Client Error: Not Found for url: https://127.0.0.1:8443/simple/cffi/ - skipping\n" NONE_OF("cffi===x"),
+               "failed", "as before");
+    check_look(NO_PAGE "403 Client Error: Forbidden for url: x - skipping\n" NONE_OF("cffi===x"), "failed", "as before");
+    check_look(NONE_OF("cffi===x"), "failed", "as before");
+    check_look("ERROR: Exception:\nTraceback (most recent call last):\n", "failed", "as before");
+    check_look("", "failed", "as before");
+}
+
+static void an_index_that_does_not_answer_is_the_farms_failure(void **state)
+{
+    check_look(NO_PAGE "502 Server Error: Bad Gateway for url: x - skipping\n" NONE_OF("cffi===x"), "farm",
+               "pip found nothing of cffi, but the index does not answer as it should: 502 Server Error: Bad Gateway for url: x - skipping");
+    check_look(NO_PAGE "429 Client Error: Too Many Requests for url: x - skipping\n", "farm",
+               "pip found nothing of cffi, but the index does not answer as it should: 429 Client Error: Too Many Requests for url: x - skipping");
+    check_look(NO_PAGE "HTTPConnectionPool(host='127.0.0.1', port=8443): Max retries exceeded with url: /cffi/ - skipping\n", "farm",
+               "pip found nothing of cffi, but the index does not answer as it should: HTTPConnectionPool(host='127.0.0.1', port=8443): "
+               "Max retries exceeded with url: /cffi/ - skipping");
+    check_look(NO_PAGE "timed out - skipping\n", "farm",
+               "pip found nothing of cffi, but the index does not answer as it should: timed out - skipping");
+}
+
+static void what_is_found_at_the_second_look_was_the_networks_fault(void **state)
+{
+    check_look("  Found link https://127.0.0.1/cffi-1.15.1.tar.gz, version: 1.15.1\n"
+               "ERROR: Could not find a version that satisfies the requirement cffi===x (from versions: 1.15.1)\n",
+               "farm", "pip found nothing of cffi, which the index has when asked again");
+}
+
 static void a_python_that_is_excluded_is_named(void **state)
 {
     check("ERROR: Ignored the following versions that require a different python version: 1.15.1\n"
@@ -354,6 +416,10 @@ int main(void)
         cmocka_unit_test(a_setup_py_that_cannot_download_has_failed_by_itself),
         cmocka_unit_test(an_sdist_with_another_hash_is_the_farms),
         cmocka_unit_test(a_missing_sdist_is_told_from_a_missing_build_requirement),
+        cmocka_unit_test(only_a_project_of_which_nothing_was_found_is_in_doubt),
+        cmocka_unit_test(an_index_that_says_no_is_believed),
+        cmocka_unit_test(an_index_that_does_not_answer_is_the_farms_failure),
+        cmocka_unit_test(what_is_found_at_the_second_look_was_the_networks_fault),
         cmocka_unit_test(a_python_that_is_excluded_is_named),
         cmocka_unit_test(a_wheel_that_pip_refuses_is_bad),
         cmocka_unit_test(rust_cmake_and_the_linker_are_compilers_too),
