@@ -3,8 +3,8 @@
  *
  * Blocking: for worker threads and for the slave. Refused, with the reason in words: duplicate names, a
  * file that is a folder too, local and central headers that differ, bytes that belong to no member, absolute or ".." paths, backslashes and
- * control characters in names, symlinks and other special files, not exactly one dist-info folder, no or
- * unreadable METADATA, WHEEL or RECORD, a METADATA name or version or WHEEL tags that differ from the file
+ * control characters in names, symlinks and other special files, not exactly one dist-info folder, a data folder
+ * that installers do not agree on or cannot place, no or unreadable METADATA, WHEEL or RECORD, a METADATA name or version or WHEEL tags that differ from the file
  * name (PEP 427; versions by PEP 440 equality, names by PEP 503; a missing Build: is fine), RECORD that
  * differs from the contents, encrypted members, an absurd compression ratio or inflated size, an archive
  * comment. Sources: PEP 427, PEP 376 RECORD as amended by the binary distribution format specification,

@@ -242,10 +242,11 @@ static int64_t newest_sdist(const struct candidate *run, size_t count)
     return newest_ms;
 }
 
+/* True, or a reason; an empty one says no more than false does (PEP 691). */
 static bool is_yanked(const struct candidate *c)
 {
     const json_t *yanked = json_object_get(c->file, "yanked");
-    return json_is_string(yanked) || json_is_true(yanked);
+    return json_string_length(yanked) > 0 || json_is_true(yanked);
 }
 
 /* PEP 592 yanks files; a version is yanked when all of its files are. */

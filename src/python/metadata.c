@@ -46,6 +46,13 @@ static size_t header_name_len(struct span line)
     return len < line.len && line.at[len] == ':' ? len : 0;
 }
 
+/* What Python's email parser passes over among headers: a header without a name, an envelope's "From ", and a
+ * continuation of nothing. */
+static bool is_passed_over(struct span line)
+{
+    return line.len > 0 && (is_blank(line.at[0]) || line.at[0] == ':' || (line.len >= 5 && memcmp(line.at, "From ", 5) == 0));
+}
+
 static void add_folded(struct buf *value, struct span line)
 {
     line = span_trim(line);
@@ -57,10 +64,14 @@ static void add_folded(struct buf *value, struct span line)
 bool python_headers_next(struct python_headers *h, char name[PYTHON_HEADER_NAME_MAX], char **value)
 {
     struct python_headers after = *h;
-    struct span line = next_line(&after);
-    size_t len = header_name_len(line), kept = 0;
+    struct span line;
+    size_t len, kept = 0;
     struct buf text;
 
+    do {
+        line = next_line(&after);
+    } while (is_passed_over(line));
+    len = header_name_len(line);
     if (len == 0)
         return false;
     for (; kept < len && kept < PYTHON_HEADER_NAME_MAX - 1; kept++)

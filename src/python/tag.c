@@ -291,6 +291,14 @@ bool python_platform_valid(const char *platform)
     return parse_platform(span_of(platform), &parsed);
 }
 
+/* manylinux began with glibc 2.5 on x86 (PEP 513), with 2.17 elsewhere (PEP 599): pip asks for nothing older. */
+static bool too_old_for_pip(const struct platform *wheel)
+{
+    unsigned first = span_is(wheel->arch, "x86_64") || span_is(wheel->arch, "i686") ? 5 : 17;
+
+    return wheel->libc == LIBC_GLIBC && wheel->major == 2 && wheel->minor < first;
+}
+
 /* A linux_ARCH target has the glibc of its distribution. */
 static bool glibc_fits(const struct platform *wheel, const struct python_target *target)
 {
@@ -307,7 +315,7 @@ static bool platform_fits(struct span tag, const struct python_target *target)
         return true;
     if (!parse_platform(tag, &wheel) || !parse_platform(span_of(target->platform), &machine))
         return false;
-    if (!span_same(wheel.arch, machine.arch))
+    if (!span_same(wheel.arch, machine.arch) || too_old_for_pip(&wheel))
         return false;
     if (wheel.libc == LIBC_ANY)
         return true;

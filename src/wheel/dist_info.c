@@ -15,7 +15,7 @@
 #define METADATA_BYTES_MAX (4U << 20)
 #define WHEEL_BYTES_MAX (64U << 10)
 
-static const char ending[] = ".dist-info";
+static const char info_ending[] = ".dist-info", data_ending[] = ".data";
 
 bool wheel_versions_equal(const char *a, const char *b)
 {
@@ -35,22 +35,30 @@ bool wheel_versions_equal(const char *a, const char *b)
 /* ---- the folder ---- */
 
 /* The length of "x-1.dist-info" at the start of a member's name; 0 when it lies elsewhere. */
-static size_t folder_len(const char *name)
+static size_t folder_len(const char *name, const char *ending)
 {
-    size_t len = strcspn(name, "/");
+    size_t len = strcspn(name, "/"), end = strlen(ending);
 
-    return len > strlen(ending) && memcmp(name + len - strlen(ending), ending, strlen(ending)) == 0 ? len : 0;
+    return len >= end && memcmp(name + len - end, ending, end) == 0 ? len : 0;
+}
+
+/* Whether it is "x-1", in any spelling of the wheel's name and version. */
+static bool is_of_wheel(const char *stem, size_t len, const struct wheel_name *name)
+{
+    char version[sizeof name->version];
+
+    return python_name_version_split(stem, len, name->dist, version, sizeof version) == 0 &&
+           wheel_versions_equal(version, name->version);
 }
 
 int dist_info_find(struct archive *a, const struct wheel_name *name, char folder[DIST_INFO_FOLDER_SIZE])
 {
-    char version[sizeof name->version];
     const char *first = NULL;
     size_t len = 0;
 
     for (size_t i = 0; i < a->count; i++) {
         const char *path = a->members[i].name;
-        size_t this_len = folder_len(path);
+        size_t this_len = folder_len(path, info_ending);
 
         if (this_len == 0 || (first && this_len == len && memcmp(first, path, len) == 0))
             continue;
@@ -62,14 +70,50 @@ int dist_info_find(struct archive *a, const struct wheel_name *name, char folder
     }
     if (!first)
         return refuse(a->why, "it has no .dist-info folder");
-    if (len >= DIST_INFO_FOLDER_SIZE ||
-        python_name_version_split(first, len - strlen(ending), name->dist, version, sizeof version) < 0 ||
-        !wheel_versions_equal(version, name->version))
+    if (len >= DIST_INFO_FOLDER_SIZE || !is_of_wheel(first, len - strlen(info_ending), name))
         return refuse(a->why, "its folder \"%.*s\" is not that of %s %s", (int)len, first, name->dist,
                       name->version);
     memcpy(folder, first, len);
     folder[len] = '\0';
     return 0;
+}
+
+/* The length of "x-1" in "x-1.data"; setuptools has the wheel's build tag behind it. */
+static size_t data_stem_len(const char *folder, size_t len, const char *build)
+{
+    size_t build_len = strlen(build);
+
+    len -= strlen(data_ending);
+    if (build_len > 0 && len > build_len && folder[len - build_len - 1] == '-' &&
+        memcmp(folder + len - build_len, build, build_len) == 0)
+        len -= build_len + 1;
+    return len;
+}
+
+/* What lies in "x-1.data" is installed where its subfolder says. pip takes every folder of this ending for one, uv that of the
+ * wheel's own name; neither knows where to put what lies in no subfolder that PEP 427 names. */
+static int check_data(struct archive *a, const struct wheel_name *name, const struct member *m)
+{
+    static const char *const subfolders[] = {"purelib/", "platlib/", "headers/", "scripts/", "data/"};
+    size_t len = folder_len(m->name, data_ending);
+
+    if (len == 0 || m->directory)
+        return 0;
+    if (!is_of_wheel(m->name, data_stem_len(m->name, len, name->build), name))
+        return refuse(a->why, "its folder \"%.*s\" is not that of %s %s", (int)len, m->name, name->dist, name->version);
+    for (size_t i = 0; m->name[len] == '/' && i < COUNT_OF(subfolders); i++)
+        if (text_starts(m->name + len + 1, subfolders[i]))
+            return 0;
+    return refuse(a->why, "\"%s\" is in none of the folders that say where it is installed", m->name);
+}
+
+int dist_info_data(struct archive *a, const struct wheel_name *name)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < a->count; i++)
+        rc = check_data(a, name, &a->members[i]);
+    return rc;
 }
 
 int dist_info_file(struct archive *a, const char *folder, const char *file, struct member **found)

@@ -11,6 +11,9 @@
 /* The one folder there is, which must bear the wheel's name and version. 0, or the error with its reason. */
 int dist_info_find(struct archive *a, const struct wheel_name *name, char folder[DIST_INFO_FOLDER_SIZE]);
 
+/* Every ".data" folder must be the wheel's own, and each file in it in a subfolder that says where it is installed. */
+int dist_info_data(struct archive *a, const struct wheel_name *name);
+
 /* A file in that folder; refused when it is missing. */
 int dist_info_file(struct archive *a, const char *folder, const char *file, struct member **found);
 

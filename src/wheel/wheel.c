@@ -31,6 +31,8 @@ static int check_contents(struct archive *a, struct wheel *w, bool whole)
     int rc = dist_info_find(a, &w->name, folder);
 
     if (rc == 0)
+        rc = dist_info_data(a, &w->name);
+    if (rc == 0)
         rc = dist_info_read(a, folder, w);
     if (rc == 0)
         rc = whole ? record_check(a, folder) : dist_info_file(a, folder, "RECORD", &record);

@@ -99,6 +99,24 @@ static void headers_end_at_the_first_line_that_is_none(void **state)
     python_metadata_release(&m);
 }
 
+static void lines_that_pip_passes_over_hide_nothing(void **state)
+{
+    static const char text[] =
+        " of nothing\nFrom me\nName: a\n:\n of nothing\nVersion: 1\nFrom me\n: x\nRequires-Python: <2\n:\n\nSummary: b\n";
+    static const char twice[] = "Name: a\nVersion: 1\n:\nName: b\n";
+    struct metadata m;
+    char why[128];
+
+    assert_int_equal(python_metadata_parse(text, strlen(text), &m, why, sizeof why), 0);
+    assert_string_equal(m.name, "a");
+    assert_string_equal(m.version, "1");
+    assert_string_equal(m.requires_python, "<2");
+    assert_null(m.summary);
+    python_metadata_release(&m);
+    assert_int_equal(python_metadata_parse(twice, strlen(twice), &m, why, sizeof why), -EINVAL);
+    python_metadata_release(&m);
+}
+
 static void other_headers_may_come_as_often_as_they_like(void **state)
 {
     static const char text[] =
@@ -161,6 +179,7 @@ int main(void)
         cmocka_unit_test(folded_lines_are_joined_and_control_characters_dropped),
         cmocka_unit_test(a_lone_carriage_return_ends_a_line_as_it_does_for_pip),
         cmocka_unit_test(headers_end_at_the_first_line_that_is_none),
+        cmocka_unit_test(lines_that_pip_passes_over_hide_nothing),
         cmocka_unit_test(other_headers_may_come_as_often_as_they_like),
         cmocka_unit_test(bad_metadata_is_refused_with_the_reason),
         cmocka_unit_test(a_nul_in_metadata_is_refused),

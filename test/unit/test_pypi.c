@@ -192,13 +192,16 @@ static void a_version_is_yanked_when_all_of_its_files_are(void **state)
                  "{\"filename\": \"ab_c-1.0-py3-none-any.whl\", \"yanked\": true},"
                  "{\"filename\": \"ab_c-2.0.tar.gz\", \"yanked\": \"broken\"},"
                  "{\"filename\": \"ab_c-2.0-py3-none-any.whl\", \"yanked\": false},"
-                 "{\"filename\": \"ab_c-3.0.tar.gz\", \"yanked\": true}");
+                 "{\"filename\": \"ab_c-3.0.tar.gz\", \"yanked\": true},"
+                 "{\"filename\": \"ab_c-4.0.tar.gz\", \"yanked\": \"\"}, {\"filename\": \"ab_c-5.0.tar.gz\", \"yanked\": null}");
     assert_true(json_is_true(fact(a, 0, "yanked")));
     assert_string_equal(fact_text(a, 0, "yanked_reason"), "it leaks ");
     assert_true(json_is_false(fact(a, 1, "yanked")));
     assert_string_equal(fact_text(a, 1, "yanked_reason"), "");
     assert_true(json_is_true(fact(a, 2, "yanked")));
     assert_string_equal(fact_text(a, 2, "yanked_reason"), "");
+    assert_true(json_is_false(fact(a, 3, "yanked")));
+    assert_true(json_is_false(fact(a, 4, "yanked")));
 }
 
 static void prereleases_are_told(void **state)

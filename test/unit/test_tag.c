@@ -308,6 +308,17 @@ static void a_platform_tag_fits_by_its_libc_and_its_version(void **state)
     assert_fits("cp311-cp311-linux_armv6l", "cp311", "linux_armv7l", false);
 }
 
+static void no_pip_asks_for_a_manylinux_older_than_the_first_of_its_architecture(void **state)
+{
+    assert_fits("cp311-cp311-manylinux_2_5_i686", "cp311", "linux_i686", true);
+    assert_fits("cp311-cp311-manylinux_2_4_i686", "cp311", "linux_i686", false);
+    assert_fits("cp311-cp311-manylinux_2_4_x86_64", "cp311", "manylinux_2_28_x86_64", false);
+    assert_fits("cp311-cp311-manylinux_2_17_armv7l", "cp311", "linux_armv7l", true);
+    assert_fits("cp311-cp311-manylinux_2_12_armv7l", "cp311", "linux_armv7l", false);
+    assert_fits("cp311-cp311-manylinux2010_aarch64", "cp311", "linux_aarch64", false);
+    assert_fits("cp311-cp311-musllinux_1_1_aarch64", "cp311", "musllinux_1_2_aarch64", true);
+}
+
 static void nothing_fits_a_target_that_is_none(void **state)
 {
     assert_fits("py3-none-any", "nonsense", "linux_x86_64", false);
@@ -360,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_free_threaded_python_does_not_load_abi3),
         cmocka_unit_test(a_platform_tag_fits_by_its_libc_and_its_version),
         cmocka_unit_test(nothing_fits_a_target_that_is_none),
+        cmocka_unit_test(no_pip_asks_for_a_manylinux_older_than_the_first_of_its_architecture),
         cmocka_unit_test(a_wheel_wants_no_newer_glibc_than_the_target_has),
     };
 

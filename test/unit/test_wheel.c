@@ -574,6 +574,53 @@ static void exactly_one_folder_is_wanted(void **state)
     assert_refused(w, FILE_NAME, "no .dist-info folder");
 }
 
+static void a_folder_that_is_all_ending_counts_as_it_does_for_pip(void **state)
+{
+    struct world *w = *state;
+
+    make_add(&w->made, ".dist-info/other", "x");
+    assert_refused(w, FILE_NAME, "two .dist-info folders");
+}
+
+static void what_lies_in_the_data_folder_must_say_where_it_goes(void **state)
+{
+    static const struct {
+        const char *path, *why;
+    } cases[] = {
+        {"demo-1.0.data/loose", "\"demo-1.0.data/loose\" is in none of the folders that say where it is installed"},
+        {"demo-1.0.data/lib/a.py", "is in none of the folders"},
+        {"demo-1.0.data", "is in none of the folders"},
+        {"other-1.0.data/purelib/a.py", "its folder \"other-1.0.data\" is not that of demo 1.0"},
+        {"demo-1.1.data/purelib/a.py", "is not that of demo 1.0"},
+        {"demo-1.0-2.data/purelib/a.py", "is not that of demo 1.0"},
+        {".data/purelib/a.py", "its folder \".data\" is not that of demo 1.0"},
+        {"demo.data", "is not that of demo 1.0"},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        make_sound(&w->made);
+        make_add(&w->made, cases[i].path, "x");
+        assert_refused(w, FILE_NAME, cases[i].why);
+    }
+}
+
+static void a_data_folder_may_have_the_name_raw_or_normalised_and_the_build(void **state)
+{
+    static const char *const paths[] = {"demo-1.0.data/purelib/a.py", "Demo-1.data/scripts/a", "demo-1.0.data/data/etc/a"};
+    struct world *w = *state;
+
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        make_sound(&w->made);
+        make_add(&w->made, paths[i], "x");
+        assert_accepted(w, FILE_NAME);
+    }
+    make_sound(&w->made);
+    make_add(&w->made, "demo-1.0-2b.data/platlib/a.py", "x");
+    make_add(&w->made, "demo/some.data/a", "x");
+    assert_accepted(w, "demo-1.0-2b-py3-none-any.whl");
+}
+
 static void a_folder_below_another_does_not_count(void **state)
 {
     struct world *w = *state;
@@ -818,6 +865,9 @@ int main(void)
         TEST(more_bytes_or_members_than_allowed_are_refused),
         TEST(files_of_the_folder_that_are_too_long_are_refused),
         TEST(exactly_one_folder_is_wanted),
+        TEST(a_folder_that_is_all_ending_counts_as_it_does_for_pip),
+        TEST(what_lies_in_the_data_folder_must_say_where_it_goes),
+        TEST(a_data_folder_may_have_the_name_raw_or_normalised_and_the_build),
         TEST(a_folder_below_another_does_not_count),
         TEST(a_folder_of_another_name_or_version_is_refused),
         TEST(a_missing_file_of_the_folder_is_named),
