@@ -329,7 +329,7 @@ struct db_attempt {           /* all zero: none */
     uint8_t sdist_sha256[SHA256_SIZE];
     bool has_sha256;
     int64_t started_ms;       /* wall clock */
-    int64_t rank;             /* its place in the queue: see job_rank in schema/functions.sql */
+    int64_t front;            /* the rank up to which its target's queue has been handed out; 0: it does not tell */
     int64_t uploaded_ms;      /* when the sdist came to PyPI, since 1970; 0: unknown */
     /* set by the farm, not known of those that a slave has come back with */
     bool handed_out, has_override; /* by this very process; with settings of the package's own */

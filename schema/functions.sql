@@ -938,15 +938,20 @@ $$;
 
 -- ---- leases --------------------------------------------------------------------------------------
 
--- Everything BUILD has to say about an attempt, and its place in the queue.
+-- Everything BUILD has to say about an attempt; and front: the rank up to which its target's queue has been handed out. 0:
+-- this attempt does not tell, for its slave may have passed over what it may not have, and others may.
 CREATE TYPE attempt_facts AS (
     attempt bigint, version_id bigint, target smallint, package text, version text, sdist text,
-    sdist_sha256 bytea, started_ms bigint, rank bigint, uploaded_ms bigint);
+    sdist_sha256 bytea, started_ms bigint, front bigint, uploaded_ms bigint);
 
 CREATE FUNCTION attempt_describe(j job) RETURNS SETOF attempt_facts
 LANGUAGE sql STABLE AS $$
     SELECT j.attempt, v.id, j.target, p.name, v.version, v.sdist, v.sdist_sha256,
-           (extract(epoch FROM j.started) * 1000)::bigint, j.rank, (extract(epoch FROM v.uploaded) * 1000)::bigint
+           (extract(epoch FROM j.started) * 1000)::bigint,
+           CASE WHEN j.kind IS NULL AND NOT EXISTS (
+                    SELECT FROM job a WHERE a.target = j.target AND a.attempt IS NULL AND a.need IS NULL AND a.avoid IS NOT NULL)
+                THEN j.rank ELSE 0 END,
+           (extract(epoch FROM v.uploaded) * 1000)::bigint
         FROM version v JOIN package p ON p.id = v.package WHERE v.id = j.version
 $$;
 
@@ -1003,7 +1008,8 @@ END $$;
 -- The first jobs of the targets in the mask that can be handed out, at most p_count; for one slave those that it may
 -- have, for none (null) those that everybody may. In no target is anything looked at before its front: what stands there
 -- has been handed out, but the index may have to keep it while somebody holds an old snapshot, and would step over it
--- again and again. What is put before the front meanwhile is found when its owner resets it, or nothing else is.
+-- again and again. What is put before the front meanwhile is found when its owner resets it, or nothing else is. (Choosy jobs
+-- have no front: what goes to one slave says nothing of what others passed over.)
 -- (Without scans of whole tables a plan is right whatever the statistics were when it was made.)
 CREATE FUNCTION jobs_first(p_mask bigint, p_count integer, p_ranks bigint[], p_versions bigint[], p_slave bigint,
                            p_memory bigint, p_timeout bigint) RETURNS tid[]
@@ -1040,7 +1046,6 @@ BEGIN
                     CROSS JOIN LATERAL (
                         SELECT q.ctid AS at, q.rank, q.version, q.target FROM job q
                             WHERE q.target = k.target AND q.attempt IS NULL AND q.need IS NULL AND q.kind = k.kind
-                                AND (q.rank, q.version) >= (p_ranks[k.target + 1], p_versions[k.target + 1])
                                 AND slave_may(q, p_slave, p_memory, p_timeout, missing)
                             ORDER BY q.target, q.kind, q.rank, q.version LIMIT p_count FOR UPDATE SKIP LOCKED) choosy) w
             ORDER BY w.rank, w.version, w.target LIMIT p_count);

@@ -99,8 +99,8 @@ static void move_front(struct claims *claims, const struct db_attempt *a)
 {
     int64_t *rank = &claims->rank[a->target % DB_MAX_TARGETS], *version = &claims->version[a->target % DB_MAX_TARGETS];
 
-    if (a->rank > *rank || (a->rank == *rank && a->version_id > *version))
-        *rank = a->rank, *version = a->version_id;
+    if (a->front > 0 && (a->front > *rank || (a->front == *rank && a->version_id > *version)))
+        *rank = a->front, *version = a->version_id;
 }
 
 void db_claims_look_again(struct db *db)

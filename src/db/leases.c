@@ -32,7 +32,7 @@ void attempt_read(const struct pg_result *result, unsigned row, struct db_attemp
     out->has_sha256 = !pg_is_null(result, row, 6)
                       && pg_bytes(result, row, 6, out->sdist_sha256, SHA256_SIZE) == SHA256_SIZE;
     out->started_ms = pg_int(result, row, 7);
-    out->rank = pg_int(result, row, 8);
+    out->front = pg_int(result, row, 8);
     out->uploaded_ms = pg_int(result, row, 9);
 }
 

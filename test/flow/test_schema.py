@@ -49,14 +49,15 @@ class World:
                    "follow": None, "want": None, "versions": list(versions), **more}
         return self.rows(f"SELECT * FROM piwheels.project_store($json${json.dumps(project)}$json$)")
 
-    def claim(self, mask=ALL, attempt=None, slave=None, lease_ms=60000, memory=0, timeout_ms=0):
-        """The attempt's facts as a dictionary, or None."""
+    def claim(self, mask=ALL, attempt=None, slave=None, lease_ms=60000, memory=0, timeout_ms=0, after=None):
+        """The attempt's facts as a dictionary, or None. `after`: those of the claim before, from which the front is."""
         attempt = attempt or next(self.attempts)
+        fronts = FRONTS if after is None else ", ".join(f"array_fill({after[of]}::bigint, ARRAY[64])" for of in ("front", "version_id"))
         out = self.rows(f"SELECT * FROM piwheels.jobs_claim(ARRAY[{attempt}], ARRAY[{slave or self.slave}], ARRAY[{mask}], "
-                        f"ARRAY[{lease_ms}], ARRAY[{memory}], ARRAY[{timeout_ms}], {FRONTS})")
+                        f"ARRAY[{lease_ms}], ARRAY[{memory}], ARRAY[{timeout_ms}], {fronts})")
         if not out or out[0][0] == "":
             return None
-        names = ("attempt", "version_id", "target", "package", "version", "sdist", "sha256", "started_ms", "rank", "uploaded_ms")
+        names = ("attempt", "version_id", "target", "package", "version", "sdist", "sha256", "started_ms", "front", "uploaded_ms")
         return dict(zip(names, out[0]))
 
     def end(self, attempt, outcome, reason="compiler", detail="it broke", retry_ms=0):
@@ -990,6 +991,32 @@ def test_a_slave_gets_the_job_that_it_failed_when_nobody_else_wants_it(one):
     one.end(one.claim()["attempt"], "farm", retry_ms=3600000)
     one.postgres.psql("UPDATE piwheels.job SET ready_at = now(), avoid_until = now(); SELECT piwheels.targets_ready()", one.name)
     assert one.claim() is not None
+
+
+def fill_queue(world, count=3):
+    """Some more that everybody may have, behind the first."""
+    for number in range(count):
+        world.store(f"y{number}", version("1.0"), want="newest")
+    world.rows("UPDATE piwheels.job SET rank = version", user="postgres")
+
+
+def test_what_one_slave_rather_has_not_is_the_next_ones_first_whatever_was_handed_out_behind_it(one):
+    other = other_slave(one)
+    one.end(one.claim()["attempt"], "farm", retry_ms=3600000)
+    one.postgres.psql("UPDATE piwheels.job SET ready_at = now(); SELECT piwheels.targets_ready()", one.name)
+    fill_queue(one)
+    theirs = one.claim()
+    assert theirs["package"] == "y0"
+    assert one.claim(slave=other, after=theirs)["package"] == "x"
+
+
+def test_what_only_one_slave_can_build_is_its_first_whatever_was_handed_out_before(one):
+    big = other_slave(one, memory=4000)
+    one.rows("UPDATE piwheels.job SET beyond_bytes = 1000", user="postgres")
+    fill_queue(one)
+    theirs = one.claim(memory=1000)
+    assert theirs["package"] == "y0"
+    assert one.claim(slave=big, memory=4000, after=theirs)["package"] == "x"
 
 
 def test_a_build_that_wanted_more_memory_is_tried_once_more_where_there_is_more(one):
