@@ -53,6 +53,10 @@ int command_act(const struct command *c, const struct command_action *actions, u
 /* The command of this name or alias, or NULL. */
 const struct command *command_find(const char *name);
 
+/* Writes out what was printed. EXIT_OK, or EXIT_TROUBLE when it cannot be written, which has been said then; does not return when
+ * it went through a pipe that nobody reads from any more. */
+int command_flush(void);
+
 /* Says "piwheels COMMAND: … (see piwheels COMMAND --help)" on stderr; returns EXIT_USAGE. */
 int command_usage_error(const struct command *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -198,7 +198,7 @@ BEGIN
         SELECT jsonb_build_object('targets', coalesce(jsonb_agg(jsonb_build_object('name', t.name, 'skip', t.skip,
                 'waiting', coalesce(j.waiting, 0), 'info', coalesce(j.info, 0), 'later', coalesce(j.later, 0),
                 'parked', coalesce(j.parked, 0), 'building', coalesce(j.building, 0),
-                'oldest_s', greatest(extract(epoch FROM now() - j.oldest), 0)::bigint,
+                'oldest_s', CASE WHEN j.oldest IS NOT NULL THEN greatest(extract(epoch FROM now() - j.oldest), 0)::bigint END,
                 'builds_hour', coalesce(h.ended, 0), 'farm_hour', coalesce(h.farm, 0),
                 'empty_s', (j.waiting + j.info + j.later + j.building) * 3600 / nullif(h.ended, 0),
                 'first', queue_head(t.id)) ORDER BY t.position), '[]'))

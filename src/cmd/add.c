@@ -80,6 +80,8 @@ static int read_requirements(const struct options *o, struct wishes *w)
             error = wish_requirement(w, &r, option_flag(o, OPT_argv_all));
     }
     free(text);
+    if (!error && w->count == 0)
+        fprintf(stderr, "piwheels add: %s lists no package; nothing is added\n", path);
     return error;
 }
 
@@ -91,7 +93,10 @@ static int read_words(const struct options *o, struct wishes *w)
     char why[256];
     if (option_flag(o, OPT_argv_all) && *version)
         return command_usage_error(&command_add, "--all asks for the whole history and VERSION for one; give only one");
-    if (o->word_count == 1 && !python_name_valid(name) && python_requirement_parse(name, &r, why, sizeof why) == 1)
+    bool requirement = !python_name_valid(name) && python_requirement_parse(name, &r, why, sizeof why) == 1;
+    if (requirement && o->word_count == 2)
+        return command_usage_error(&command_add, "\"%s\" has a version already, and \"%s\" is another; give only one", name, version);
+    if (requirement)
         return wish_requirement(w, &r, option_flag(o, OPT_argv_all));
     if (!python_name_valid(name))
         return command_usage_error(&command_add, "\"%s\" is no package's name", name);
@@ -106,6 +111,7 @@ static void print_answer(const json_t *answer)
     const char *version, *target, *state, *reason;
     size_t i;
     json_t *a;
+    fflush(stdout);
     if (error)
         fprintf(stderr, "%s: %s\n", package, error);
     else if (json_array_size(json_object_get(answer, "asked")) == 0)

@@ -5,6 +5,8 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,10 @@ const struct command *const commands[] = {
 };
 
 static const char *const overview_words[] = {"help", "--help", "--version"};
+
+/* What --debug knows: the rooms that write to the log. */
+static const char *const debug_rooms[] = {"all", "control", "db", "farm", "files", "io", "master", "overrides", "pypi", "queue",
+                                          "slave", "web"};
 
 static bool is_alias(const struct command *c, const char *name)
 {
@@ -47,6 +53,7 @@ int command_usage_error(const struct command *c, const char *format, ...)
 {
     va_list args;
 
+    fflush(stdout); /* where both lead to one place, what came first stands first */
     fprintf(stderr, "piwheels %s: ", c->name);
     va_start(args, format);
     vfprintf(stderr, format, args);
@@ -59,6 +66,7 @@ int command_trouble(const struct command *c, const char *format, ...)
 {
     va_list args;
 
+    fflush(stdout);
     fprintf(stderr, "piwheels %s: ", c->name);
     va_start(args, format);
     vfprintf(stderr, format, args);
@@ -77,7 +85,7 @@ static int unknown_command(const char *name)
     for (unsigned i = 0; i < COUNT_OF(overview_words); i++)
         known[count++] = overview_words[i];
     const char *near = nearest_name(name, known, count);
-    fprintf(stderr, "piwheels: unknown %s %s", name[0] == '-' ? "option" : "command", name);
+    fprintf(stderr, "piwheels: unknown %s %s", name[0] == '-' ? "option" : "command", name[0] != '\0' ? name : "\"\"");
     if (near != NULL)
         fprintf(stderr, "; did you mean %s?", near);
     fputs(" (see piwheels help)\n", stderr);
@@ -162,6 +170,10 @@ static int help(int argc, char *const argv[])
 {
     if (argc < 2)
         return show_overview();
+    if (argc > 2) {
+        fprintf(stderr, "piwheels: help tells of one command at a time (there is no place for \"%s\")\n", argv[2]);
+        return EXIT_USAGE;
+    }
     const struct command *c = command_find(argv[1]);
     return c != NULL ? show_help(c) : unknown_command(argv[1]);
 }
@@ -190,12 +202,42 @@ struct log_settings command_log_settings(const struct options *o)
 
 static int check_words(const struct command *c, const struct options *o)
 {
+    const char *space = c->usage[0] != '\0' ? " " : "";
+
     if (o->word_count > c->max_words)
-        return command_usage_error(c, "there is no place for \"%s\"; usage: piwheels %s %s",
-                                   o->words[c->max_words], c->name, c->usage);
+        return command_usage_error(c, "there is no place for \"%s\"; usage: piwheels %s%s%s",
+                                   o->words[c->max_words], c->name, space, c->usage);
     if (o->word_count < c->min_words)
-        return command_usage_error(c, "something is missing; usage: piwheels %s %s", c->name, c->usage);
+        return command_usage_error(c, "something is missing; usage: piwheels %s%s%s", c->name, space, c->usage);
     return EXIT_OK;
+}
+
+static int check_debug_room(const struct command *c, const char *room)
+{
+    const char *near = nearest_name(room, debug_rooms, COUNT_OF(debug_rooms));
+    struct buf list;
+
+    if (near != NULL && strcmp(near, room) == 0)
+        return EXIT_OK;
+    buf_init(&list, 1024);
+    for (unsigned i = 0; i < COUNT_OF(debug_rooms); i++)
+        buf_addf(&list, "%s%s", i > 0 ? ", " : "", debug_rooms[i]);
+    int status = command_usage_error(c, "--debug: \"%s\" is none of %s%s%s%s", room, list.data,
+                                     near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+    buf_release(&list);
+    return status;
+}
+
+static int check_debug(const struct command *c, const struct options *o)
+{
+    char *rooms = mem_text(option_text(o, OPT_log_debug)), *at = rooms, *room;
+    int status = EXIT_OK;
+
+    while (status == EXIT_OK && (room = strsep(&at, ", ")) != NULL)
+        if (room[0] != '\0')
+            status = check_debug_room(c, room);
+    free(rooms);
+    return status;
 }
 
 static int run_command(const struct command *c, const struct options *o)
@@ -209,6 +251,8 @@ static int run_command(const struct command *c, const struct options *o)
         return EXIT_OK;
     }
     int status = check_words(c, o);
+    if (status == EXIT_OK)
+        status = check_debug(c, o);
     if (status != EXIT_OK)
         return status;
     if (c->needs_user && geteuid() == 0)
@@ -261,13 +305,32 @@ static int dispatch(int argc, char *argv[])
     return c != NULL ? read_and_run(c, argc - 1, argv + 1) : unknown_command(argv[1]);
 }
 
+/* ---- the end ---- */
+
+static bool reader_is_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    return poll(&output, 1, 0) > 0 && (output.revents & POLLERR) != 0;
+}
+
+/* Whoever closed a pipe (head, less) has read enough: then it ends as programs do that do not ignore SIGPIPE. */
+int command_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_OK;
+    int error = errno;
+    if (reader_is_gone()) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    fprintf(stderr, "piwheels: cannot write to standard output: %s\n", strerror(error));
+    return EXIT_TROUBLE;
+}
+
 int commands_main(int argc, char *argv[])
 {
     int status = dispatch(argc, argv);
 
-    if (fflush(stdout) != 0 && status == EXIT_OK) {
-        fprintf(stderr, "piwheels: cannot write to standard output: %s\n", strerror(errno));
-        status = EXIT_TROUBLE;
-    }
-    return status;
+    return status == EXIT_OK ? command_flush() : status;
 }

@@ -30,7 +30,8 @@ static void on_data(void *owner, const char *json)
 
     if (text != NULL) {
         fputs(text, stdout);
-        fflush(stdout);
+        if (command_flush() != EXIT_OK)
+            exit(EXIT_TROUBLE); /* nobody would see the rest, which may come for hours */
     }
     if (path != NULL) {
         text_copy(l->path, sizeof l->path, path);

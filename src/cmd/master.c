@@ -14,8 +14,10 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/notify.h"
+#include "io/wire.h"
 #include "master.h"
 
+#define ADDRESS_SIZE 512
 #define STOP_MS 4500  /* what has not ended by then is safe to leave: the database is the queue */
 
 /* ---- the end ------------------------------------------------------------------------------------- */
@@ -132,6 +134,11 @@ static void raise_file_limit(void)
 
 static int run(const struct options *o)
 {
+    const char *listen = option_text(o, OPT_master_slave_listen);
+    char address[ADDRESS_SIZE];
+    if (wire_full_address(listen, address, sizeof address) != 0)
+        return command_usage_error(&command_master, "--slave-listen: \"%s\" is no ADDR:PORT such as 192.0.2.1:5555; 0.0.0.0:5555 "
+                                   "is every address of the machine", listen);
     struct master *m = mem_new(1, sizeof *m);
     int status;
     m->options = o;

@@ -183,13 +183,10 @@ static enum step set_policy(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     const struct options *o = m->options;
-    const char *build = option_text(o, OPT_master_build);
     int64_t settle_ms = option_number(o, OPT_master_settle);
-    if (strcmp(build, "missing") != 0 && strcmp(build, "all") != 0)
-        return task_fail(t, -EINVAL, "--build must be missing or all, not %.100s", build);
     if (option_flag(o, OPT_master_dev_mode) && !option_given(o, OPT_master_settle))
         settle_ms = 0;
-    db_policy(m->db, &m->call, strcmp(build, "all") == 0, settle_ms, option_number(o, OPT_master_event_retention),
+    db_policy(m->db, &m->call, strcmp(option_text(o, OPT_master_build), "all") == 0, settle_ms, option_number(o, OPT_master_event_retention),
               on_configuration);
     return STEP_WAIT;
 }
@@ -256,16 +253,13 @@ static enum step open_pypi(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     const struct options *o = m->options;
-    const char *follow = option_text(o, OPT_master_follow);
     char agent[256];
-    if (strcmp(follow, "all") != 0 && strcmp(follow, "listed") != 0)
-        return task_fail(t, -EINVAL, "--follow must be all or listed, not %.100s", follow);
     snprintf(agent, sizeof agent, "piwheels/%s (+%s)", PIWHEELS_VERSION, option_text(o, OPT_master_contact));
     m->http = http_open(&m->loop, agent);
     struct pace pace = pace_of(o);
     struct pypi_settings settings = {
         .simple_url = option_text(o, OPT_master_pypi_simple), .json_url = option_text(o, OPT_master_pypi_json),
-        .xmlrpc_url = option_text(o, OPT_master_pypi_xmlrpc), .follow_all = strcmp(follow, "all") == 0,
+        .xmlrpc_url = option_text(o, OPT_master_pypi_xmlrpc), .follow_all = strcmp(option_text(o, OPT_master_follow), "all") == 0,
         .poll_ms = pace.poll_ms, .changelog_ms = pace.changelog_ms, .pace_ms = pace.pace_ms, .back_off_ms = pace.back_off_ms,
         .most_back_off_ms = pace.most_back_off_ms, .patience_ms = pace.patience_ms, .slow_s = pace.slow_s,
         .sweep_ms = (uint64_t)option_number(o, OPT_master_sweep),
@@ -299,11 +293,7 @@ static bool read_site_url(const struct options *o, char *to, size_t size)
 {
     const char *url = option_text(o, OPT_master_site_url);
 
-    to[0] = '\0';
-    if (url == NULL || url[0] == '\0')
-        return true;
-    if (!text_copy(to, size, url) || strpbrk(url, " \t\"<>?#") != NULL ||
-        !(text_starts(url, "https://") || text_starts(url, "http://")))
+    if (!text_copy(to, size, url != NULL ? url : ""))
         return false;
     for (size_t len = strlen(to); len > 0 && to[len - 1] == '/'; len--)
         to[len - 1] = '\0';
@@ -314,8 +304,7 @@ static enum step open_control(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     if (!read_site_url(m->options, m->site_url, sizeof m->site_url))
-        return task_fail(t, -EINVAL, "--site-url must be an address such as https://wheels.example.org, not %.200s",
-                         option_text(m->options, OPT_master_site_url));
+        return task_fail(t, -ENAMETOOLONG, "--site-url is longer than %zu characters", sizeof m->site_url - 1);
     struct control_sources sources = {.db = m->db, .pypi = m->pypi, .farm = m->farm, .files = m->files, .lag = &m->lag,
                                       .output = option_text(m->options, OPT_master_output), .site_url = m->site_url,
                                       .changed = on_news, .owner = m};

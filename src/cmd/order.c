@@ -58,7 +58,9 @@ int order_subject(const struct command *c, const struct options *o, struct order
     if (python_requirement_parse(word, &r, why, sizeof why) != 1)
         return command_usage_error(c, "\"%s\" is no package's name", word);
     version = order_exact_version(r.specifiers);
-    if (version == NULL || o->word_count == 2)
+    if (version != NULL && o->word_count == 2)
+        return command_usage_error(c, "\"%s\" names a version already; leave \"%s\" out", word, o->words[1]);
+    if (version == NULL)
         return command_usage_error(c, "\"%s\" does not name one version; right is %s==1.0", word, r.name);
     text_copy(to->name, sizeof to->name, r.name);
     text_copy(to->release, sizeof to->release, version);

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "core/nearest.h"
+#include "core/memory.h" /* COUNT_OF */
 #include "order.h"
 #include "python.h"
 
@@ -18,14 +17,10 @@ static void write_pages(const void *owner, const json_t *told)
 
 static int rewrite_pages(const struct options *o)
 {
-    static const char *const kinds[] = {"index", "project", "root", "home", "all"};
-    const char *kind = option_text(o, OPT_argv_pages), *near = nearest_name(kind, kinds, COUNT_OF(kinds));
+    const char *kind = option_text(o, OPT_argv_pages);
     const char *name = o->word_count > 0 ? o->words[0] : "";
     json_t *pieces;
 
-    if (near == NULL || strcmp(near, kind) != 0)
-        return command_usage_error(&command_rebuild, "--pages %s: there are index, project, root, home and all%s%s%s", kind,
-                                   near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
     if (o->word_count > 1 || option_given(o, OPT_argv_target) || (name[0] != '\0' && !python_name_valid(name)))
         return command_usage_error(&command_rebuild, "--pages takes the name of one package, or none for all");
     struct message m = {.verb = VERB_REWRITE, .rewrite = {.version = PIWHEELS_VERSION, .kind = kind, .package = name}};

@@ -7,6 +7,9 @@
 
 #include "cmd.h"
 #include "core/memory.h"
+#include "io/wire.h"
+
+#define ADDRESS_SIZE 512
 
 /* What must be more than nothing. */
 static const struct {
@@ -25,6 +28,7 @@ static uint64_t amount(const struct options *o, enum option_id id)
 
 static int run(const struct options *o)
 {
+    char address[ADDRESS_SIZE];
     unsigned jobs;
 
     for (size_t i = 0; i < COUNT_OF(amounts); i++)
@@ -35,6 +39,8 @@ static int run(const struct options *o)
     if (slave_jobs_read(option_text(o, OPT_slave_jobs), &jobs) != 0)
         return command_usage_error(&command_slave, "--jobs is auto or a number from 1 to %d, not \"%s\"", SLAVE_MAX_JOBS,
                                    option_text(o, OPT_slave_jobs));
+    if (wire_full_address(option_text(o, OPT_slave_master), address, sizeof address) != 0)
+        return command_usage_error(&command_slave, "--master: \"%s\" is no HOST or HOST:PORT", option_text(o, OPT_slave_master));
     return slave_run(&(struct slave_settings){
         .master = option_text(o, OPT_slave_master),
         .label = option_text(o, OPT_slave_label),

@@ -13,6 +13,7 @@
 #include "core/buf.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "order.h"
 
 #define LABEL_MAX_BYTES 64
 #define MAX_TARGETS (sizeof ((struct msg_accept *)0)->targets.items / sizeof (struct rec_named))
@@ -111,8 +112,7 @@ static int list(const struct options *o)
 
     if (status == EXIT_OK && option_flag(o, OPT_argv_json)) {
         json_t *all = json_pack("{s:O, s:O}", "master", k.master, "slaves", k.slaves);
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
+        order_print_json(all);
         json_decref(all);
     } else if (status == EXIT_OK) {
         print_known(&k);
@@ -134,8 +134,7 @@ static int tell(const struct options *o, const struct message *m)
         return status;
     if (option_flag(o, OPT_argv_json)) {
         json_t *told = json_pack("{s:s, s:s}", "slave", o->words[1], "done", answer.text);
-        json_dumpf(told, stdout, JSON_COMPACT);
-        putchar('\n');
+        order_print_json(told);
         json_decref(told);
     } else {
         printf("%s\n", answer.text);

@@ -11,6 +11,7 @@
 #include "control.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "order.h"
 
 #define MEGA 1000000
 #define GIGA 1e9
@@ -164,8 +165,7 @@ static int run(const struct options *o)
     json_t *status = NULL;
     control_ask(option_text(o, OPT_master_control_socket), &m, on_data, &status, &answer);
     if (answer.good && option_flag(o, OPT_argv_json)) {
-        json_dumpf(status, stdout, JSON_COMPACT);
-        putchar('\n');
+        order_print_json(status);
     } else if (answer.good) {
         print_status(status);
     }

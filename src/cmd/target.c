@@ -13,6 +13,7 @@
 #include "core/debian.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "order.h"
 #include "python.h"
 #include "slave.h"
 #include "target.h"
@@ -159,8 +160,7 @@ static void print_json(const struct db_targets *targets)
                                               "glibc", t->glibc_major > 0 ? glibc : NULL,
                                               "skip", t->skipped ? t->skip : NULL));
     }
-    json_dumpf(list, stdout, JSON_INDENT(2));
-    putchar('\n');
+    order_print_json(list);
     json_decref(list);
 }
 

@@ -1,6 +1,7 @@
 /*
  * The values of options: what each kind accepts, and what it tells one who typed something else.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,9 @@
 #include "core/quantity.h"
 #include "core/text.h"
 #include "options_table.h"
+
+#define HINT_SIZE 128
+#define MAX_CHOICES 8
 
 static int parse_flag(const char *text, int64_t *number)
 {
@@ -68,6 +72,35 @@ static char *join_typed(const struct option_value *before, char *kept)
     return joined;
 }
 
+/* One of the words of "missing|all". 0; or -EINVAL, and the likeliest of them as a hint. */
+static int find_choice(const char *text, const char *choices, char *hint, size_t hint_size)
+{
+    char *words = mem_text(choices), *at = words;
+    const char *known[MAX_CHOICES];
+    size_t count = 0;
+    int error = -EINVAL;
+
+    for (char *word; (word = strsep(&at, "|")) != NULL;) {
+        assert(count < MAX_CHOICES);
+        known[count++] = word;
+        if (strcmp(word, text) == 0)
+            error = 0;
+    }
+    options_hint(hint, hint_size, text, known, count);
+    free(words);
+    return error;
+}
+
+/* It goes onto pages and into commands as it is. Nothing at all is the same as not given. */
+static int check_url(const char *text, bool has_fallback)
+{
+    size_t scheme = text_starts(text, "https://") ? strlen("https://") : text_starts(text, "http://") ? strlen("http://") : 0;
+
+    if (text[0] == '\0')
+        return has_fallback ? -EINVAL : 0;
+    return scheme > 0 && text[scheme] != '\0' && strpbrk(text, " \t\"<>?#") == NULL ? 0 : -EINVAL;
+}
+
 /* What is said of a text that is no value of the kind, behind the text itself. */
 static const char *const refusals[] = {
     [KIND_FLAG] = "is neither yes nor no",
@@ -79,6 +112,7 @@ static const char *const refusals[] = {
     [KIND_SPAN] = QUANTITY_NO_SPAN,
     [KIND_PERIOD] = QUANTITY_NO_PERIOD,
     [KIND_SIZE] = QUANTITY_NO_SIZE,
+    [KIND_URL] = "is no address such as https://example.org",
 };
 
 static int parse_value(enum option_kind kind, const char *text, int64_t *number)
@@ -92,8 +126,21 @@ static int parse_value(enum option_kind kind, const char *text, int64_t *number)
     case KIND_NUMBER: return quantity_number(text, number);
     case KIND_TEXT:
     case KIND_PATH:
-    case KIND_PATHS: break;
+    case KIND_PATHS:
+    case KIND_CHOICE:
+    case KIND_URL: break;
     }
+    return 0;
+}
+
+static int check_text(struct options *o, const struct option_row *row, const char *text, const char *label)
+{
+    char hint[HINT_SIZE];
+
+    if (row->kind == KIND_CHOICE && find_choice(text, row->metavar, hint, sizeof hint) != 0)
+        return options_fail(o, "%s: \"%s\" is none of %s%s", label, text, row->metavar, hint);
+    if (row->kind == KIND_URL && check_url(text, row->fallback != NULL) != 0)
+        return options_fail(o, "%s: \"%s\" %s", label, text, refusals[KIND_URL]);
     return 0;
 }
 
@@ -104,6 +151,9 @@ int option_set(struct options *o, enum option_id id, const char *text, enum opti
     struct option_value *value = &o->values[id];
     int64_t number = 0;
 
+    int error = check_text(o, &option_rows[id], text, label);
+    if (error != 0)
+        return error;
     char *kept = keep_text(kind, text);
     if (kept == NULL || parse_value(kind, text, &number) != 0) {
         free(kept);

@@ -254,6 +254,8 @@ static void warn(struct pg *pg, bool was_ready)
 {
     int64_t now_ms = (int64_t)uv_now(pg->loop);
 
+    if (pg_hopeless(pg)) /* it is told by whoever gives it up */
+        return;
     if (pg->warned_ms >= 0 && now_ms - pg->warned_ms < WARN_EVERY_MS)
         return;
     pg->warned_ms = now_ms;

@@ -34,6 +34,8 @@ static void hide_dsn(char *words, const char *dsn)
     while (end > words && strchr(": \"", end[-1]) != NULL)
         end--;
     *end = '\0';
+    if (text_ends(words, " after")) /* what is hidden */
+        end[-(int)strlen(" after")] = '\0';
 }
 
 int pg_read_dsn(struct pg *pg, const char *dsn)
@@ -47,7 +49,7 @@ int pg_read_dsn(struct pg *pg, const char *dsn)
         hide_dsn(words, dsn);
     char line[PG_MAX_WHY / 2];
     pg_one_line(line, sizeof line, words != NULL ? words : "libpq gave no reason");
-    snprintf(pg->why, sizeof pg->why, "the DSN is malformed: %s", line);
+    snprintf(pg->why, sizeof pg->why, "the DSN is malformed: %s; right is postgresql://USER@HOST/DATABASE or dbname=DATABASE", line);
     PQfreemem(words);
     return -EINVAL;
 }

@@ -80,6 +80,13 @@ def test_a_requirements_file_with_a_bad_line_adds_nothing(farm, tmp_path):
     assert farm.sql("SELECT count(*) FROM package") == "0"
 
 
+def test_a_requirements_file_without_packages_adds_nothing_and_says_so(farm, tmp_path):
+    file = tmp_path / "requirements.txt"
+    file.write_text("# later\n\n")
+    done = farm.tool("add", "-r", file)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"piwheels add: {file} lists no package; nothing is added\n")
+
+
 def test_a_requirements_file_that_is_not_there_is_named(farm, tmp_path):
     done = farm.tool("add", "-r", tmp_path / "none.txt")
     assert done.returncode == 1
@@ -108,6 +115,12 @@ def test_an_unknown_version_is_said_to_be_unknown(farm):
 def test_a_version_that_is_none_is_refused(farm):
     done = farm.tool("add", "piwtest-pure", "latest")
     assert done.returncode == 1 and "latest" in done.stderr
+
+
+def test_two_versions_of_one_name_are_refused(farm):
+    done = farm.tool("add", "piwtest-pure==0.1", "0.2")
+    assert done.returncode == 2
+    assert done.stderr.startswith('piwheels add: "piwtest-pure==0.1" has a version already, and "0.2" is another; give only one')
 
 
 def test_a_package_of_wheels_only_is_not_queued(farm):

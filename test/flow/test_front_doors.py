@@ -1,6 +1,7 @@
 """What a stranger types first: the program's own words, `meson install`, scripts/quickstart and scripts/bench."""
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -51,6 +52,50 @@ def test_a_mistyped_command_is_told_the_right_one():
 def test_a_mistyped_option_is_told_the_right_one(command):
     done = piwheels(command, "--verbos")
     assert done.returncode == 2 and "--verbose" in done.stderr
+
+
+def test_every_room_that_writes_to_the_log_can_be_debugged():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.c"))
+    rooms = set(re.findall(r'log_(?:debug|info|warning|error|debugging)\(\s*"(\w+)"', sources))
+    done = piwheels("status", "--debug", ",".join([*rooms, "all"]), "--control-socket", "/nonexistent/socket")
+    assert len(rooms) > 8 and done.returncode == 1, done.stderr
+
+
+def shell(script):
+    return run("/bin/bash", "-c", f"piwheels() {{ {PIWHEELS} \"$@\"; }}; {script}")
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_a_closed_descriptor_is_not_taken_for_a_file_of_its_own(closed):
+    done = shell(f"piwheels status --control-socket /nonexistent/socket {closed}>&-")
+    assert done.returncode == 1 and ("no answer" in done.stderr) == (closed != "2"), done
+
+
+def test_what_cannot_be_printed_is_a_failure():
+    assert shell("piwheels help >/dev/full").stderr == "piwheels: cannot write to standard output: No space left on device\n"
+    done = shell("piwheels help >&-")
+    assert (done.returncode, done.stderr) == (1, "piwheels: cannot write to standard output: Bad file descriptor\n")
+
+
+def test_who_has_read_enough_of_the_output_is_told_nothing_more():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([PIWHEELS, "help"], stdout=writer, stderr=subprocess.PIPE, env=clean_environment(), check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("words, told", [
+    (["slave", "--master", "host:port"], '--master: "host:port" is no HOST or HOST:PORT'),
+    (["slave", "--master", ""], '--master: "" is no HOST or HOST:PORT'),
+    (["master", "--slave-listen", ":5555"], '--slave-listen: ":5555" is no ADDR:PORT such as 192.0.2.1:5555; 0.0.0.0:5555 is '
+     "every address of the machine"),
+    (["master", "--follow", "lised"], '--follow: "lised" is none of all|listed; did you mean listed?'),
+    (["slave", "--sandbox", "loose"], '--sandbox: "loose" is none of strict|basic|none'),
+    (["master", "--pypi-json", "pypi.org"], '--pypi-json: "pypi.org" is no address such as https://example.org')])
+def test_a_value_that_cannot_be_meant_is_a_mistake_of_usage_told_before_anything_is_opened(words, told):
+    done = piwheels(*words)
+    assert (done.returncode, done.stderr) == (2, f"piwheels {words[0]}: {told} (see piwheels {words[0]} --help)\n")
 
 
 def test_settings_rise_from_file_to_environment_to_argv(tmp_path):

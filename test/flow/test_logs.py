@@ -1,9 +1,12 @@
 """`piwheels logs`: what a build prints, while it goes on and when it has ended."""
+import os
+import signal
 import socket
+import subprocess
 
 import pytest
 
-from harness import Process, VERSION
+from harness import LIMIT_S, Process, VERSION, clean_environment
 
 LABEL = "pi4-a"
 HEAD = b"[    0.001] one\n[    0.002] two\n"
@@ -83,6 +86,19 @@ def test_characters_are_not_cut_and_the_terminal_is_left_alone(farm, building):
     fail(slave, attempt, len(first) + len(rest))
     assert tool.wait_end() == 0
     assert "\u20ac" in tool.output() and "\x1b" not in tool.output() and "\x07" not in tool.output()
+
+
+def test_who_follows_and_reads_no_more_is_let_go_though_the_build_goes_on(farm, building):
+    slave, attempt = building
+    told(slave, attempt, HEAD)
+    reader, writer = os.pipe()
+    with subprocess.Popen([farm.program, "logs", "-f", LABEL, "--control-socket", farm.socket], stdout=writer,
+                          stderr=subprocess.PIPE, env=clean_environment()) as tool:
+        os.close(writer)
+        assert os.read(reader, 1)
+        os.close(reader)
+        told(slave, attempt, b"[    1.000] three\n", len(HEAD))
+        assert (tool.wait(LIMIT_S), tool.stderr.read()) == (-signal.SIGPIPE, b"")
 
 
 def test_two_may_follow_the_same_build(farm, building):

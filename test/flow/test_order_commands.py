@@ -64,6 +64,14 @@ def test_the_queue_is_told_in_words_and_as_json(farm):
     assert shown[3].startswith("   1  piwtest-") and shown[3].endswith(", asked for by hand")
 
 
+def test_an_empty_queue_has_no_oldest(farm):
+    (target,) = told(farm, "queue")["targets"]
+    assert (target["waiting"], target["oldest_s"], target["empty_s"], target["first"]) == (0, None, None, [])
+    assert do(farm, "queue") == ("native: 0 waiting for a slave, 0 being built\n"
+                                 "  0 to be read from PyPI first, 0 to be tried later, 0 parked for a person\n"
+                                 "  last hour: 0 built or failed, 0 lost by the farm\n")
+
+
 def test_the_queue_of_an_unknown_target_is_refused_with_the_nearest(farm):
     assert "there is no target natve; did you mean native?" in refused(farm, "queue", "--target", "natve")
 
@@ -135,7 +143,7 @@ def test_pages_are_written_again(farm):
 
 @pytest.mark.parametrize("words, say", [
     (["simple", "x"], "piwheels rebuild --pages index x"), (["project", "x"], "piwheels rebuild --pages project x"),
-    (["--pages", "indx"], "did you mean index?"), (["--pages", "index", "x", "y"], "--pages takes the name of one package"),
+    (["--pages", "indx"], "did you mean index?"), (["x==1", "2"], '"x==1" names a version already; leave "2" out'), (["--pages", "index", "x", "y"], "--pages takes the name of one package"),
     ([], "name the package"), (["x>=1"], "does not name one version")])
 def test_words_of_old_and_wrong_ones_are_answered_with_the_right_ones(farm, words, say):
     assert say in refused(farm, "rebuild", *words, status=2)

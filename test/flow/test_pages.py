@@ -186,15 +186,6 @@ def test_a_browser_puts_the_address_of_the_site_into_the_command(farm, slave):
     assert "https://HOST/simple piwtest-made HOST stands for the name" in project(farm, "piwtest-made").text
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "wheels.example.org", "https://x/?a", 'https://x/"y'])
-def test_a_site_url_that_is_none_is_refused(tmp_path, postgres, database, url):
-    other = Farm(tmp_path, postgres, database, Nowhere)
-    master = other.launch_master("--site-url", url)
-    assert master.wait_end() == 1 and "--site-url must be an address" in master.output()
-    other.master = None
-    other.stop()
-
-
 def test_the_site_url_is_in_every_command(tmp_path, postgres, database):
     other = Farm(tmp_path, postgres, database, Nowhere)
     other.start_master("--site-url", "https://wheels.example.org/")

@@ -166,6 +166,7 @@ static void an_unknown_command_or_option_names_the_nearest(void **state)
                    "piwheels: unknown option --verison; did you mean --version? (see piwheels help)\n");
     assert_refused(run("piwheels", "help", "statsu", NULL),
                    "piwheels: unknown command statsu; did you mean status? (see piwheels help)\n");
+    assert_refused(run("piwheels", "", NULL), "piwheels: unknown command \"\" (see piwheels help)\n");
     assert_refused(run("/usr/bin/piw-logger", "x", NULL),
                    "piwheels: unknown command piw-logger (see piwheels help)\n");
 }
@@ -189,6 +190,17 @@ static void words_too_many_or_too_few_are_told_with_the_usage(void **state)
     assert_int_equal(a->status, EXIT_USAGE);
     assert_true(text_starts(a->err, "piwheels target: something is missing; usage: piwheels target "));
     free(a);
+    assert_refused(run("piwheels", "status", "now", NULL), "piwheels status: there is no place for \"now\"; usage: "
+                   "piwheels status (see piwheels status --help)\n");
+    assert_refused(run("piwheels", "help", "add", "remove", NULL),
+                   "piwheels: help tells of one command at a time (there is no place for \"remove\")\n");
+}
+
+static void an_unknown_room_is_told_the_known_ones(void **state)
+{
+    assert_refused(run("piwheels", "status", "--debug", "web,famr", NULL),
+                   "piwheels status: --debug: \"famr\" is none of all, control, db, farm, files, io, master, overrides, pypi, "
+                   "queue, slave, web; did you mean farm? (see piwheels status --help)\n");
 }
 
 static void an_alias_runs_its_command(void **state)
@@ -256,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_is_complete),
+        cmocka_unit_test(an_unknown_room_is_told_the_known_ones),
         cmocka_unit_test(a_command_is_found_by_name_and_by_alias),
         cmocka_unit_test(alone_and_with_help_the_program_shows_the_overview),
         cmocka_unit_test(every_command_has_help_that_fits_the_screen),

@@ -160,10 +160,10 @@ static void the_settings_of_other_commands_are_read_too(void **state)
 
 static void keys_may_be_written_with_either_dash(void **state)
 {
-    write_file(file, "[master]\nslave_listen = a:1\npypi-json = b\n");
+    write_file(file, "[master]\nslave_listen = a:1\npypi-json = http://b\n");
     READS(FOR_MASTER, "-c", file);
     assert_string_equal(option_text(&o, OPT_master_slave_listen), "a:1");
-    assert_string_equal(option_text(&o, OPT_master_pypi_json), "b");
+    assert_string_equal(option_text(&o, OPT_master_pypi_json), "http://b");
 }
 
 static void indentation_and_comments_mean_nothing(void **state)
@@ -463,6 +463,30 @@ static void sizes_are_bytes(void **state)
             "--max-wheel=9999999999G");
 }
 
+static void a_choice_is_one_of_its_words(void **state)
+{
+    READS(FOR_MASTER, "--build", "all", "--follow=listed");
+    assert_string_equal(option_text(&o, OPT_master_build), "all");
+    REFUSES("--follow: \"lsited\" is none of all|listed; did you mean listed?", FOR_MASTER, "--follow", "lsited");
+    REFUSES("--build: \"everything\" is none of missing|all", FOR_MASTER, "--build", "everything");
+    REFUSES("--sandbox: \"strict|basic\" is none of strict|basic|none", FOR_SLAVE, "--sandbox", "strict|basic");
+    REFUSES("--network: \"\" is none of index|none|all", FOR_SLAVE, "--network=");
+}
+
+static void an_address_of_the_web_is_http_or_https(void **state)
+{
+    static const char *const wrong[] = {"ftp://x", "pypi.org/simple", "https://", "https://x/?a", "https://x/\"y", "https://a b", ""};
+
+    READS(FOR_MASTER, "--pypi-simple", "http://127.0.0.1:8000/simple", "--site-url", "https://x/", "--pypi-json=https://x");
+    assert_string_equal(option_text(&o, OPT_master_site_url), "https://x/");
+    for (unsigned i = 0; i < COUNT_OF(wrong); i++) {
+        char *words = mem_format("--pypi-simple: \"%s\" is no address such as https://example.org", wrong[i]);
+        REFUSES(words, FOR_MASTER, "--pypi-simple", wrong[i]);
+        free(words);
+    }
+    READS(FOR_MASTER, "--site-url", ""); /* as if it were not given */
+}
+
 static void flags_of_files_and_variables_are_yes_or_no(void **state)
 {
     static const char *const yes[] = {"yes", "true", "1", "on", "YES"}, *const no[] = {"no", "false", "0",
@@ -620,6 +644,8 @@ int main(void)
         OPTIONS_TEST(paths_of_a_higher_source_replace_those_of_a_lower),
         OPTIONS_TEST(a_path_of_nothing_among_others_is_refused),
         OPTIONS_TEST(sizes_are_bytes),
+        OPTIONS_TEST(a_choice_is_one_of_its_words),
+        OPTIONS_TEST(an_address_of_the_web_is_http_or_https),
         OPTIONS_TEST(flags_of_files_and_variables_are_yes_or_no),
         OPTIONS_TEST(counts_of_variables_are_whole_numbers),
         OPTIONS_TEST(a_path_may_begin_at_home),

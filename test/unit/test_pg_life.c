@@ -56,6 +56,10 @@ static void a_malformed_dsn_is_hopeless_at_once_and_hides_passwords(void **state
         assert_null(strstr(w->why, "secret"));
         world_free(w);
     }
+    struct world *w = world_new("secret", PG_PIPELINED);
+    wait_for_state(w, PG_LOST);
+    assert_string_equal(w->why, "the DSN is malformed: missing \"=\"; right is postgresql://USER@HOST/DATABASE or dbname=DATABASE");
+    world_free(w);
 }
 
 static void expect_hopeless(const char *more, const char *words)
