@@ -513,6 +513,7 @@ BEGIN
     INSERT INTO target (id, name, abi, platform, label, position, glibc, judging)
         SELECT new_id, p_name, p_abi, p_platform, coalesce(p_label, ''), coalesce(max(position) + 1, 0), p_glibc,
                EXISTS (SELECT FROM version) FROM target;
+    PERFORM page_stale('root', ''); -- with which the target's own index comes to be
     PERFORM people_pages_stale();
     RETURN new_id;
 END $$;

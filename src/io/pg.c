@@ -281,7 +281,6 @@ static void on_malformed(uv_timer_t *timer)
 {
     struct pg *pg = timer->data;
 
-    log_error("db", "database %s: %s", pg->name, pg->why);
     set_phase(pg, PHASE_PAUSE);
 }
 

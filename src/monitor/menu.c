@@ -2,8 +2,11 @@
  * What the keys do. monitor.c passes every press here.
  *
  *     list ──Enter──▶ actions ──Enter──▶ (ask ──Enter──▶) done, list       h ⇄ help       Esc: one back
+ *          ──/──▶ find ──Enter──▶ list
  */
 #include "menu.h"
+
+#include <string.h>
 
 #include "core/text.h"
 
@@ -19,9 +22,36 @@ const struct menu_action menu_actions[MENU_ACTIONS] = {
 static void open_actions(struct menu *menu, const struct model *m)
 {
     const struct model_slave *s = model_selected(m);
-    *menu = (struct menu){.view = VIEW_ACTIONS, .all = !s, .slave = s ? s->number : 0};
-    if (s)
-        text_copy(menu->label, sizeof menu->label, s->label);
+    menu->view = VIEW_ACTIONS;
+    menu->at = 0;
+    menu->all = !s;
+    menu->slave = s ? s->number : 0;
+    text_copy(menu->label, sizeof menu->label, s ? s->label : "");
+}
+
+static void begin_to_find(struct menu *menu, const struct model *m)
+{
+    menu->view = VIEW_FIND;
+    menu->before = m->selected;
+    menu->sought[0] = '\0';
+}
+
+/* Every letter selects the first slave, from where the search began on, that has what is written so far. */
+static void find(struct menu *menu, struct model *m, enum press press, char letter)
+{
+    size_t len = strlen(menu->sought);
+
+    if (press == PRESS_ENTER || press == PRESS_ESCAPE)
+        menu->view = VIEW_LIST;
+    else if (press == PRESS_ERASE && len > 0)
+        menu->sought[len - 1] = '\0';
+    else if (letter != '\0' && len + 1 < sizeof menu->sought)
+        memcpy(menu->sought + len, (char[]){letter, '\0'}, 2);
+    if (press == PRESS_ENTER)
+        return;
+    model_select(m, menu->before);
+    if (press != PRESS_ESCAPE && menu->sought[0] != '\0')
+        model_find(m, menu->sought, 0);
 }
 
 static void move_in_list(struct menu *menu, struct model *m, enum press press, long page)
@@ -34,6 +64,8 @@ static void move_in_list(struct menu *menu, struct model *m, enum press press, l
     case PRESS_HOME: model_move(m, -(long)m->slave_count); break;
     case PRESS_END: model_move(m, (long)m->slave_count); break;
     case PRESS_ENTER: open_actions(menu, m); break;
+    case PRESS_FIND: begin_to_find(menu, m); break;
+    case PRESS_NEXT: model_find(m, menu->sought, 1); break;
     case PRESS_HELP: menu->view = VIEW_HELP; break;
     default: break;
     }
@@ -63,7 +95,7 @@ static void move_in_actions(struct menu *menu, enum press press)
         menu->view = VIEW_LIST;
 }
 
-enum wish menu_press(struct menu *menu, struct model *m, enum press press, long page, const char **action,
+enum wish menu_press(struct menu *menu, struct model *m, enum press press, char letter, long page, const char **action,
                      int64_t *slave)
 {
     switch (menu->view) {
@@ -71,6 +103,9 @@ enum wish menu_press(struct menu *menu, struct model *m, enum press press, long 
         if (press == PRESS_QUIT)
             return WISH_QUIT;
         move_in_list(menu, m, press, page);
+        return WISH_NOTHING;
+    case VIEW_FIND:
+        find(menu, m, press, letter);
         return WISH_NOTHING;
     case VIEW_ACTIONS:
         if (press == PRESS_ENTER)

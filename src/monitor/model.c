@@ -334,6 +334,25 @@ void model_move(struct model *m, long rows)
     m->selected = at == 0 ? 0 : m->slaves[at - 1].number;
 }
 
+void model_select(struct model *m, int64_t slave)
+{
+    m->selected = slave;
+    m->selected_at = 0;
+    keep_selection(m);
+}
+
+void model_find(struct model *m, const char *text, size_t rows)
+{
+    for (size_t i = 0; i <= m->slave_count; i++) {
+        size_t at = (m->selected_at + rows + i) % (m->slave_count + 1);
+        if (at > 0 && strcasestr(m->slaves[at - 1].label, text) != NULL) {
+            m->selected_at = at;
+            m->selected = m->slaves[at - 1].number;
+            return;
+        }
+    }
+}
+
 const struct model_slave *model_selected(const struct model *m)
 {
     return m->selected_at == 0 ? NULL : &m->slaves[m->selected_at - 1];

@@ -94,6 +94,13 @@ void model_lose(struct model *m, const char *why);
 /* Selects the row so many further down; stops at both ends. */
 void model_move(struct model *m, long rows);
 
+/* Selects this slave; the master if it is 0 or is not there (any more). */
+void model_select(struct model *m, int64_t slave);
+
+/* Selects the next slave whose label has the text, in whatever case, from so many rows below the selected one on and round the
+ * list. Is there none, nothing changes. */
+void model_find(struct model *m, const char *text, size_t rows);
+
 /* The selected slave, or NULL for the master. */
 const struct model_slave *model_selected(const struct model *m);
 

@@ -79,12 +79,12 @@ static const struct feed_events feed_events = {on_part, on_lost, on_told};
 
 /* ---- the person tells ---------------------------------------------------------------------------- */
 
-static void take_press(struct monitor *mon, enum press press)
+static void take_press(struct monitor *mon, enum press press, char letter)
 {
     const char *action;
     int64_t slave;
     mon->note[0] = '\0';
-    switch (menu_press(&mon->menu, &mon->model, press, screen_page(mon->screen), &action, &slave)) {
+    switch (menu_press(&mon->menu, &mon->model, press, letter, screen_page(mon->screen), &action, &slave)) {
     case WISH_QUIT: end(mon); break;
     case WISH_ACT: feed_act(mon->feed, action, slave); break;
     default: break;
@@ -96,8 +96,9 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     struct monitor *mon = container_of(poll, struct monitor, keys);
     enum press press;
     unsigned count = 0;
-    while (status == 0 && !mon->ending && screen_press(mon->screen, &press)) {
-        take_press(mon, press);
+    char letter;
+    while (status == 0 && !mon->ending && screen_press(mon->screen, &press, &letter)) {
+        take_press(mon, press, letter);
         count++;
     }
     mon->empty = count ? 0 : mon->empty + 1;

@@ -92,16 +92,22 @@ static void draw_slave(struct pane *p, const struct model_slave *s)
     machine_lines(p, &s->machine);
 }
 
+/* As many as there is room for, and how many are left out. */
 static void target_lines(struct pane *p, const struct model *m)
 {
     char text[96], name[TARGET_COLUMNS];
-    for (unsigned i = 0; i < m->target_count; i++) {
+    unsigned rows = p->end > p->y ? (unsigned)(p->end - p->y) : 0;
+    unsigned shown = m->target_count <= rows ? m->target_count : rows > 0 ? rows - 1 : 0;
+    for (unsigned i = 0; i < shown; i++) {
         const struct model_target *t = &m->targets[i];
         snprintf(name, sizeof name - 1, "%s", t->name);
         snprintf(text, sizeof text, "%lld%s queued, %lld building, %lld parked%s", (long long)t->queued,
                  t->queued >= MODEL_MOST_COUNTED ? "+" : "", (long long)t->building, (long long)t->parked, t->skipped ? "; skipped" : "");
         graph_line(p, name, &t->queue, 0, text);
     }
+    snprintf(text, sizeof text, "%u more target%s: piwheels status", m->target_count - shown, m->target_count - shown == 1 ? "" : "s");
+    if (shown < m->target_count && p->y < p->end)
+        paint(p->s, p->y++, 0, p->width, COLOUR_QUIET, WEIGHT_PLAIN, " %s", text);
 }
 
 static void own_lines(struct pane *p, const struct model *m)

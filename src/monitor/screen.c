@@ -29,7 +29,8 @@
 
 static void prepare_colours(struct screen *s)
 {
-    s->colours = has_colors() && start_color() == OK;
+    const char *no_color = getenv("NO_COLOR"); /* see no-color.org */
+    s->colours = !(no_color && no_color[0]) && has_colors() && start_color() == OK;
     if (!s->colours)
         return;
     short background = use_default_colors() == OK ? -1 : COLOR_BLACK;
@@ -103,9 +104,10 @@ int screen_keys_fd(const struct screen *s)
     return s->keys_fd;
 }
 
-bool screen_press(struct screen *s, enum press *press)
+bool screen_press(struct screen *s, enum press *press, char *letter)
 {
     int key = getch();
+    *letter = key > ' ' && key <= '~' ? (char)key : '\0';
     switch (key) {
     case ERR: return false;
     case KEY_UP: case 'k': *press = PRESS_UP; break;
@@ -119,6 +121,9 @@ bool screen_press(struct screen *s, enum press *press)
     case 27: *press = PRESS_ESCAPE; break;
     case 'h': case '?': *press = PRESS_HELP; break;
     case 'q': *press = PRESS_QUIT; break;
+    case '/': *press = PRESS_FIND; break;
+    case 'n': *press = PRESS_NEXT; break;
+    case KEY_BACKSPACE: case 127: case '\b': *press = PRESS_ERASE; break;
     default: *press = PRESS_OTHER;
     }
     return true;
@@ -254,13 +259,23 @@ static void draw_title(const struct screen *s, const struct model *m)
         paint(s, 0, s->columns - width, width, COLOUR_PLAIN, WEIGHT_REVERSE, "%s", facts);
 }
 
+/* What is written, and whether a slave has it. */
+static void draw_search(const struct screen *s, const struct model *m, const struct menu *menu)
+{
+    const struct model_slave *slave = model_selected(m);
+    bool found = !menu->sought[0] || (slave && strcasestr(slave->label, menu->sought));
+    paint(s, s->rows - 2, 0, s->columns, found ? COLOUR_PLAIN : COLOUR_WARNING, WEIGHT_BOLD, "find: %s_%s", menu->sought,
+          found ? "" : "  no slave's label has this");
+    paint(s, s->rows - 1, 0, s->columns, COLOUR_PLAIN, WEIGHT_REVERSE, " Enter choose  Esc leave");
+}
+
 static void draw_foot(const struct screen *s, const struct model *m, const char *note)
 {
     if (m->trouble[0])
         paint(s, s->rows - 2, 0, s->columns, COLOUR_BAD, WEIGHT_BOLD, "%s", m->trouble);
     else
         paint(s, s->rows - 2, 0, s->columns, COLOUR_PLAIN, WEIGHT_BOLD, "%s", note);
-    paint(s, s->rows - 1, 0, s->columns, COLOUR_PLAIN, WEIGHT_REVERSE, " %s  Enter actions  h help  q quit",
+    paint(s, s->rows - 1, 0, s->columns, COLOUR_PLAIN, WEIGHT_REVERSE, " %s  Enter actions  / find  h help  q quit",
           s->ascii ? "Up Down" : "↑ ↓");
 }
 
@@ -310,6 +325,7 @@ static void draw_help(const struct screen *s)
         "Up, Down, k, j        choose the master or a slave",
         "PgUp, PgDn, Home, End the same in larger steps",
         "Enter                 actions; those of the master are for all",
+        "/                     find a slave by its label; n the next one",
         "h, ?                  this help",
         "q                     quit",
         "",
@@ -342,7 +358,10 @@ void screen_draw(struct screen *s, const struct model *m, const struct menu *men
     draw_list(s, m);
     if (pane_rows(s) > 0)
         pane_draw(s, m, s->rows - 2 - pane_rows(s), pane_rows(s));
-    draw_foot(s, m, note);
+    if (menu->view == VIEW_FIND)
+        draw_search(s, m, menu);
+    else
+        draw_foot(s, m, note);
     if (menu->view == VIEW_ACTIONS)
         draw_actions(s, menu);
     else if (menu->view == VIEW_ASK)

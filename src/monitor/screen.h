@@ -25,7 +25,7 @@ long screen_page(const struct screen *s);
 /* A descriptor that is readable when keys wait: one of its own, for the loop makes it non-blocking, which what the
  * shell has given us must never become. */
 int screen_keys_fd(const struct screen *s);
-/* The next key that was pressed. False: there is none (any more). */
-bool screen_press(struct screen *s, enum press *press);
+/* The next key that was pressed, and what it writes (0: nothing). False: there is none (any more). */
+bool screen_press(struct screen *s, enum press *press, char *letter);
 
 #endif

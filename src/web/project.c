@@ -13,6 +13,7 @@
 
 #define UP "../../"
 #define RELEASES_OPEN 10    /* older ones are folded away */
+#define TARGETS_ABREAST 6   /* more do not fit into the width of a page */
 #define REASON_MAX 300      /* bytes of a reason that are shown */
 #define SHA256_SHOWN 12     /* digits */
 
@@ -330,7 +331,8 @@ static void add_details(struct buf *to, const char *package, const struct db_pro
 static void add_releases(struct buf *to, const char *package, const struct db_project_page *p, unsigned from,
                          unsigned end)
 {
-    html_add(to, "<table class=\"releases\">\n<thead><tr><th scope=\"col\">Release</th>");
+    html_add(to, "<table class=\"releases%s\">\n<thead><tr><th scope=\"col\">Release</th>",
+             p->target_count > TARGETS_ABREAST ? " tall" : "");
     for (unsigned i = 0; i < p->target_count; i++)
         html_add(to, "<th scope=\"col\"><span class=\"target\">%s</span> <span class=\"facts\">%s%s%s %s</span></th>",
                  p->targets[i].name, p->targets[i].label, p->targets[i].label[0] != '\0' ? ", " : "",

@@ -146,6 +146,35 @@ def test_help_tells_the_keys_and_the_signs(watched):
     watched.wait_gone("this help")
 
 
+def test_a_slave_is_found_by_its_label(watched):
+    watched.press("/", "v", "q")
+    watched.wait(r"find: vq_  no slave's label has this")
+    watched.press("BSpace")
+    watched.wait(r"find: v_\n Enter choose")
+    watched.wait(r"slave \d+ \(riscv\)")
+    watched.press("Enter")
+    watched.wait("/ find")
+    assert "(riscv)" in watched.screen()
+
+
+def test_targets_for_which_there_is_no_room_are_counted(terminal, farm):
+    farm.sql("INSERT INTO target (id, name, abi, platform, position) "
+             "SELECT n, 'more-' || n, 'cp312', 'linux_x86_64', n FROM generate_series(1, 20) n")
+    farm.start_master()
+    terminal.start_monitor(farm.socket)
+    shown = terminal.wait(r"^ (\d+) more targets: piwheels status$")
+    (left,) = re.findall(r"^ (\d+) more targets", shown, re.M)
+    assert len(re.findall(r"^ (?:native|more-\d+) .* queued", shown, re.M)) + int(left) == 21
+
+
+def test_no_color_is_heard(terminal, farm):
+    farm.start_master()
+    terminal.type("export NO_COLOR=1")
+    terminal.start_monitor(farm.socket)
+    terminal.wait("● running +master")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", terminal.screen("-e"))
+
+
 def test_signs_tell_what_colours_tell(watched):
     coloured = watched.screen("-e")
     for colour, sign in ((32, "▶"), (36, "z")):

@@ -112,6 +112,14 @@ def test_a_failed_build_is_on_the_page_with_its_reason_and_log(farm, slave):
         "state": "failed", "reason": "compile: error: no such header"}
 
 
+def test_a_new_target_has_an_index_before_anything_is_built_for_it(farm):
+    mark = farm.master.mark()
+    assert piwheels("target", "add", "later", "--abi", "cp312", "--platform", "linux_riscv64", "-d", farm.dsn).returncode == 0
+    farm.master.wait_line(r"page /simple/: written", mark)
+    for name in ("index.html", "index.v1_json"):
+        assert (farm.output / "later" / "simple" / name).read_bytes() == (farm.output / "simple" / name).read_bytes()
+
+
 def test_a_package_that_was_added_has_a_page_before_anything_is_built(farm):
     mark = farm.master.mark()
     farm.add("piwtest-pure", "0.2")
@@ -249,6 +257,40 @@ def gallery(module_farm):
     wait_project(farm, "cryptopack", mark)
     farm.master.wait_line(r"page /: written", mark)
     return farm
+
+
+def width_of(farm, place, width):
+    """The width that the page needs in a window of this one."""
+    (farm.output / "probe.html").write_text(f'<iframe src="{place}" width="{width}" height="800" onload="document.title = '
+                                            'this.contentDocument.documentElement.scrollWidth"></iframe>', encoding="utf-8")
+    with served(farm.output) as site:
+        return int(re.search(r"<title>(\d+)</title>", dom(site + "/probe.html")).group(1))
+
+
+@pytest.mark.parametrize("place", ["/", "/project/cryptopack/"])
+@pytest.mark.parametrize("width", [1000, 360])
+def test_a_page_is_as_wide_as_its_window(gallery, place, width):
+    assert width_of(gallery, place, width) == width
+
+
+@pytest.fixture
+def many_targets(gallery):
+    """Ten more of them, until the test has ended."""
+    def write_again():
+        mark = gallery.master.mark()
+        gallery.sql("SELECT page_stale('project', 'cryptopack')")
+        wait_project(gallery, "cryptopack", mark)
+    gallery.sql("""INSERT INTO target (id, name, abi, platform, label, position)
+        SELECT 20 + n, 'of-a-longer-name-' || n, 'cp312', 'linux_aarch64', 'Distribution ' || n, 20 + n FROM generate_series(1, 10) n""")
+    write_again()
+    yield gallery
+    gallery.sql("DELETE FROM target WHERE id > 20")
+    write_again()
+
+
+@pytest.mark.parametrize("width", [1000, 360])
+def test_a_page_of_many_targets_is_as_wide_as_its_window(many_targets, width):
+    assert width_of(many_targets, "/project/cryptopack/", width) == width
 
 
 @pytest.mark.parametrize("scheme, word", [(LIGHT, "light"), (DARK, "dark")])

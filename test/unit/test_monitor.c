@@ -234,7 +234,7 @@ struct told { const char *action; int64_t slave; };
 
 static enum wish press(struct menu *menu, struct model *m, enum press press, struct told *told)
 {
-    return menu_press(menu, m, press, 5, &told->action, &told->slave);
+    return menu_press(menu, m, press, 0, 5, &told->action, &told->slave);
 }
 
 static void enter_on_a_slave_offers_what_can_be_done_to_it(void **state)
@@ -327,6 +327,57 @@ static void escape_and_q_go_back_and_q_in_the_list_quits(void **state)
     assert_int_equal(press(&menu, m, PRESS_QUIT, &told), WISH_QUIT);
 }
 
+static void write_into(struct menu *menu, struct model *m, const char *letters)
+{
+    struct told told;
+    for (; *letters != '\0'; letters++)
+        menu_press(menu, m, PRESS_OTHER, *letters, 5, &told.action, &told.slave);
+}
+
+static void what_is_typed_selects_the_first_slave_that_has_it_and_n_the_next(void **state)
+{
+    struct model *m = *state;
+    struct menu menu = {.view = VIEW_LIST};
+    struct told told;
+    model_feed(m, ROUND(SLAVE("1", "pi3", "idle") "," SLAVE("2", "pi4-a", "idle") "," SLAVE("3", "pi4-b", "idle") ","
+                        SLAVE("4", "riscv", "idle")));
+    press(&menu, m, PRESS_FIND, &told);
+    write_into(&menu, m, "I4");
+    assert_int_equal(m->selected, 2);
+    write_into(&menu, m, "-B");
+    assert_int_equal(m->selected, 3);
+    press(&menu, m, PRESS_ERASE, &told);
+    assert_int_equal(m->selected, 2);
+    press(&menu, m, PRESS_ENTER, &told);
+    assert_int_equal(menu.view, VIEW_LIST);
+    press(&menu, m, PRESS_NEXT, &told);
+    assert_int_equal(m->selected, 3);
+    press(&menu, m, PRESS_NEXT, &told);
+    assert_int_equal(m->selected, 2);
+}
+
+static void a_search_that_is_left_or_finds_nothing_stays_where_it_began(void **state)
+{
+    struct model *m = *state;
+    struct menu menu = {.view = VIEW_LIST};
+    struct told told;
+    model_feed(m, ROUND(SLAVE("1", "pi3", "idle") "," SLAVE("2", "pi4", "idle")));
+    model_move(m, 1);
+    press(&menu, m, PRESS_FIND, &told);
+    write_into(&menu, m, "pi4");
+    assert_int_equal(m->selected, 2);
+    press(&menu, m, PRESS_ESCAPE, &told);
+    assert_int_equal(m->selected, 1);
+    press(&menu, m, PRESS_FIND, &told);
+    write_into(&menu, m, "q/n");        /* no keys of the list here */
+    assert_int_equal(menu.view, VIEW_FIND);
+    assert_string_equal(menu.sought, "q/n");
+    assert_int_equal(m->selected, 1);
+    for (int i = 0; i < 100; i++)
+        write_into(&menu, m, "x");
+    assert_int_equal(strlen(menu.sought), sizeof menu.sought - 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_model, close_model)
 
 int main(void)
@@ -342,6 +393,8 @@ int main(void)
         TEST(the_longest_build_stands_for_all),
         TEST(a_slave_that_is_short_of_room_says_why),
         TEST(control_characters_do_not_reach_the_terminal),
+        TEST(what_is_typed_selects_the_first_slave_that_has_it_and_n_the_next),
+        TEST(a_search_that_is_left_or_finds_nothing_stays_where_it_began),
         TEST(the_selection_follows_its_slave),
         TEST(the_selection_stays_in_its_row_when_its_slave_goes),
         TEST(the_selection_stops_at_both_ends),
