@@ -21,9 +21,6 @@
 #define SHELL_SIGNAL 128   /* bwrap tells of a signal as shells do */
 #define LOOK_TIMEOUT_MS 120000
 
-/* How pip announces the first code of the package itself that it runs. */
-#define FIRST_OF_PACKAGE "Running command Getting requirements to build wheel"
-
 static enum step prepare_directory(struct task *t);
 static enum step fetch_sdist(struct task *t);
 static enum step judge_fetch(struct task *t);
@@ -214,13 +211,11 @@ static void judge_signal(struct build *b, int number)
                     strsignal(number));
 }
 
-/* Whether it is pip, or our own program, that has used up its time, with waiting for the index: nothing of the package
- * has run. */
+/* Whether it was pip, or our own program, that used up the time, and with waiting for the index. */
 static bool waited_for_index(const struct build *b)
 {
     bool late = strcmp(b->cell.breach, "timeout") == 0 || strcmp(b->cell.breach, "silence") == 0;
-    return late && (b->command != COMMAND_BUILD ||
-                    memmem(b->log.text.data, b->log.text.len, FIRST_OF_PACKAGE, strlen(FIRST_OF_PACKAGE)) == NULL);
+    return late && (b->command != COMMAND_BUILD || verdict_waits_for_index(b->log.text.data, b->log.text.len));
 }
 
 /* Whether the command ended by itself, well or not: otherwise the verdict is set. */

@@ -15,9 +15,31 @@
 #include "core/text.h"
 #include "wheel.h"
 
-static int is_wheel(const struct dirent *entry)
+static int by_name(const void *a, const void *b)
 {
-    return text_ends(entry->d_name, ".whl");
+    return strcmp(((const struct build_file *)a)->name, ((const struct build_file *)b)->name);
+}
+
+/* How many wheels there are, whose names go into `files`; one more than may be is enough, for a build may make any number.
+ * -errno when the directory cannot be read. */
+static int list_wheels(const char *dir, struct build_file files[BUILD_MAX_FILES])
+{
+    int found = 0;
+    DIR *d = opendir(dir);
+
+    if (d == NULL)
+        return -errno;
+    for (struct dirent *entry; found <= BUILD_MAX_FILES && (entry = readdir(d)) != NULL;) {
+        if (!text_ends(entry->d_name, ".whl"))
+            continue;
+        if (found < BUILD_MAX_FILES)
+            text_copy(files[found].name, sizeof files[found].name, entry->d_name);
+        found++;
+    }
+    closedir(d);
+    if (found <= BUILD_MAX_FILES)
+        qsort(files, (size_t)found, sizeof *files, by_name);
+    return found;
 }
 
 /* Judges one file; leaves the verdict alone when it is good. */
@@ -47,7 +69,6 @@ static void collect_one(const char *path, const char *package, const char *versi
 void collect_wheels(const char *dir, const char *package, const char *version,
                     struct build_file files[BUILD_MAX_FILES], unsigned *count, struct verdict *v)
 {
-    struct dirent **entries;
     struct stat st;
 
     *count = 0;
@@ -55,26 +76,20 @@ void collect_wheels(const char *dir, const char *package, const char *version,
         verdict_set(v, "failed", "bad wheel", "the build put something else in place of the directory for its wheels");
         return;
     }
-    int found = scandir(dir, &entries, is_wheel, alphasort);
+    int found = list_wheels(dir, files);
     if (found < 0) {
-        verdict_set(v, "farm", "disk", "cannot read %s: %s", dir, strerror(errno));
+        verdict_set(v, "farm", "disk", "cannot read %s: %s", dir, strerror(-found));
         return;
     }
     if (found == 0)
         verdict_set(v, "failed", "no wheel", "pip ended well but made no wheel");
     else if (found > BUILD_MAX_FILES)
-        verdict_set(v, "failed", "bad wheel", "pip made %d wheels, more than the %d that one build may have",
-                    found, BUILD_MAX_FILES);
+        verdict_set(v, "failed", "bad wheel", "pip made more wheels than the %d that one build may have", BUILD_MAX_FILES);
     for (int i = 0; i < found && v->outcome == NULL; i++) {
-        struct build_file *f = &files[i];
-        char *path = mem_format("%s/%s", dir, entries[i]->d_name);
-        snprintf(f->name, sizeof f->name, "%s", entries[i]->d_name);
-        collect_one(path, package, version, f, v);
+        char *path = mem_format("%s/%s", dir, files[i].name);
+        collect_one(path, package, version, &files[i], v);
         free(path);
     }
-    for (int i = 0; i < found; i++)
-        free(entries[i]);
-    free(entries);
     if (v->outcome == NULL) {
         *count = (unsigned)found;
         verdict_set(v, "success", "", "%s", "");

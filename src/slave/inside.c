@@ -161,7 +161,7 @@ static void offer_to_die(void)
     if (fd < 0)
         return;
     if (write(fd, "1000", 4) < 0)
-        fputs("piwheels inside: the kernel may choose others than this build when memory runs out\n", stderr);
+        fputs("piwheels: the kernel may choose others than this build when memory runs out\n", stderr);
     close(fd);
 }
 

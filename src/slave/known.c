@@ -46,11 +46,12 @@ static unsigned find(char *text, const char *address, char print[KEY_PRINT_SIZE]
     return 0;
 }
 
-/* One write to the end: two slaves that start at once do not spoil each other's lines. */
-static int add(const char *path, const char *address, const char *print)
+/* One write to the end: two slaves that start at once do not spoil each other's lines. What a person wrote may lack its last
+ * newline. */
+static int add(const char *path, const char *address, const char *print, bool in_line)
 {
-    char line[ADDRESS_SIZE + KEY_PRINT_SIZE + 2];
-    int len = snprintf(line, sizeof line, "%s %s\n", address, print);
+    char line[ADDRESS_SIZE + KEY_PRINT_SIZE + 3];
+    int len = snprintf(line, sizeof line, "%s%s %s\n", in_line ? "\n" : "", address, print);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
@@ -77,16 +78,19 @@ enum known known_check(const char *path, const char *master, const char *print, 
     char *text = NULL;
     size_t len;
     unsigned line = 0;
+    bool in_line = false;
     int error = wire_full_address(master, address, sizeof address);
     if (error == 0)
         error = fs_read(path, MAX_FILE_BYTES, &text, &len);
-    if (error == 0)
+    if (error == 0) {
+        in_line = len > 0 && text[len - 1] != '\n';
         line = find(text, address, old);
+    }
     free(text);
     if (line > 0)
         return compare(path, line, address, old, print, why, size);
     if (error == 0 || error == -ENOENT)
-        error = add(path, address, print);
+        error = add(path, address, print, in_line);
     if (error == 0)
         return KNOWN_NOW;
     snprintf(why, size, "the master's key cannot be looked up or kept in %s: %s", path, strerror(-error));

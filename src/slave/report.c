@@ -4,7 +4,7 @@
  *
  * pip installs what a build requires in a pip of its own, often twice, and each writes its report over the one before:
  * hence a FIFO, which loses none. Whatever runs in the build may write there as well, so nothing is believed but its
- * form.
+ * form, and what would take much memory is not read at all.
  */
 #include "report.h"
 
@@ -22,6 +22,7 @@
 
 #define REPORT_MAX_BYTES (4 * 1024 * 1024) /* what comes behind is read and dropped, so that nobody waits */
 #define DRAIN_MAX_BYTES (1024 * 1024)
+#define MAX_VALUES 100000 /* of all reports: each takes up to 240 bytes in memory, and four bytes of text can be one */
 
 /* ---- taking in ----------------------------------------------------------------------------------- */
 
@@ -122,12 +123,23 @@ static void add(struct report *r, const json_t *installed)
     r->count++;
 }
 
+/* Those in strings are counted too: honest reports have a few thousand. */
+static bool has_too_many_values(const char *text, size_t len)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < len; i++)
+        count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    return count > MAX_VALUES;
+}
+
 void report_parse(struct report *r, const char *text, size_t len)
 {
     json_error_t error;
 
     if (r->items == NULL)
         r->items = mem_new(REPORT_MAX_REQUIREMENTS + 1, sizeof *r->items);
+    if (has_too_many_values(text, len))
+        return;
     while (len > 0) {
         json_t *report = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, &error);
         size_t i;

@@ -200,7 +200,8 @@ static bool find_subject(const struct rule *r, struct line line, struct line *su
     return subject->len > 0;
 }
 
-/* Whether the rule holds; then `line` is the first line that shows it, and `subject` what it names. */
+/* Whether the rule holds; then `line` is the first line that shows it, and `subject` what it names. Each line is judged once,
+ * however often it has the words: a build may print millions of them without a newline. */
 static bool rule_holds(const struct rule *r, const char *log, size_t len, const char *requirement,
                        struct line *line, struct line *subject)
 {
@@ -214,7 +215,8 @@ static bool rule_holds(const struct rule *r, const char *log, size_t len, const 
         if (!is_noise(*line) && (!r->own || line_has(*line, requirement)) &&
             (r->end == NULL || find_subject(r, *line, subject)))
             return true;
-        at += strlen(r->words);
+        const char *behind = line->start + line->len;
+        at = behind > at + strlen(r->words) ? behind : at + strlen(r->words);
     }
     return false;
 }
@@ -283,6 +285,32 @@ static bool is_no_answer(struct line line, struct line *why)
     if (why->len > 3 && why->start[3] == ' ')
         memcpy(status, why->start, 3);
     return atoi(status) == 0 || http_is_later(atoi(status));
+}
+
+/* The pips that a build calls for what it requires, and those only, are called for the sake of the index. */
+static bool runs_pip_only(const char *log, size_t len)
+{
+    static const char running[] = "Running command ";
+    const char *last = NULL, *end = log + len;
+
+    for (const char *at = log; (at = memmem(at, (size_t)(end - at), running, strlen(running))) != NULL;)
+        last = at += strlen(running);
+    return last == NULL || text_starts(last, "pip subprocess to install ") || text_starts(last, "installing ");
+}
+
+bool verdict_waits_for_index(const char *log, size_t len)
+{
+    static const char *const last_words[] = {
+        "Looking in indexes: ", "Collecting ", "Downloading ", "Installing build dependencies: started",
+        "Installing backend dependencies: started", "Running command pip subprocess to install ", "Running command installing ",
+        "WARNING: Retrying (",
+    };
+    struct line line = last_line(log, len);
+
+    for (size_t i = 0; i < COUNT_OF(last_words); i++)
+        if (line.len >= strlen(last_words[i]) && memcmp(line.start, last_words[i], strlen(last_words[i])) == 0)
+            return runs_pip_only(log, len);
+    return false;
 }
 
 void verdict_after_look(struct verdict *v, const char *log, size_t len)

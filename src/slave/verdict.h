@@ -5,6 +5,7 @@
 #ifndef SLAVE_VERDICT_H
 #define SLAVE_VERDICT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct verdict {
@@ -20,6 +21,9 @@ void verdict_set(struct verdict *v, const char *outcome, const char *reason, con
 /* Judges a pip that failed by what it printed (NUL-terminated). `requirement` is what pip was asked for,
  * "cffi==1.15.1". Scans all of it several times: for worker threads. */
 void verdict_from_log(struct verdict *v, const char *log, size_t len, const char *requirement);
+
+/* Whether what was printed last is pip's own, and about what it wants from the index: it waits for that. */
+bool verdict_waits_for_index(const char *log, size_t len);
 
 /* Corrects a verdict about what is `unfound` by what pip printed, with -vv, when it looked for it again. */
 void verdict_after_look(struct verdict *v, const char *log, size_t len);

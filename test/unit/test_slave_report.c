@@ -50,6 +50,32 @@ static void a_report_tells_names_versions_and_hashes(void **state)
     done(r);
 }
 
+/* Some text around so many of a piece. */
+static struct report *parse_many(const char *before, const char *piece, size_t count, const char *behind)
+{
+    struct buf text;
+
+    buf_init(&text, 4 * 1024 * 1024);
+    buf_adds(&text, before);
+    for (size_t i = 0; i < count; i++)
+        buf_adds(&text, piece);
+    buf_adds(&text, behind);
+    assert_false(text.full);
+    struct report *r = parse(text.data);
+    buf_release(&text);
+    return r;
+}
+
+static void a_report_that_would_take_much_memory_is_not_read(void **state)
+{
+    struct report *r = parse_many(REPORT(INSTALLED("a", "1", "")) "{\"x\": [{}", ",{}", 1000000, "]}");
+    assert_int_equal(r->count, 0);
+    done(r);
+    r = parse_many("{\"x\": \"", "a, b ", 50000, "\"}" REPORT(INSTALLED("a", "1", "")));
+    assert_int_equal(r->count, 1);
+    done(r);
+}
+
 static void reports_behind_each_other_add_up_and_tell_each_once(void **state)
 {
     struct report *r = parse(REPORT(INSTALLED("a", "1", "")) "\n" REPORT(INSTALLED("b", "2", "") "," INSTALLED("a", "1", ""))
@@ -148,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_tells_names_versions_and_hashes),
         cmocka_unit_test(reports_behind_each_other_add_up_and_tell_each_once),
+        cmocka_unit_test(a_report_that_would_take_much_memory_is_not_read),
         cmocka_unit_test(what_is_no_report_is_passed_over),
         cmocka_unit_test(a_wrong_hash_is_none),
         cmocka_unit_test(there_is_an_end_to_what_is_told),

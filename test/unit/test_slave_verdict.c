@@ -299,6 +299,42 @@ static void what_is_found_at_the_second_look_was_the_networks_fault(void **state
                "farm", "pip found nothing of cffi, which the index has when asked again");
 }
 
+static void check_waiting(const char *log, bool waits)
+{
+    assert_int_equal(verdict_waits_for_index(log, strlen(log)), waits);
+}
+
+#define GETS_REQUIREMENTS "[    1.250]   Running command Getting requirements to build wheel\n"
+
+static void pip_waits_for_the_index_when_its_last_words_say_so(void **state)
+{
+    check_waiting("[    1.250] Looking in indexes: http://127.0.0.1/simple\n[    1.250] Collecting cffi==1.15.1\n", true);
+    check_waiting("[    1.250] Collecting cffi==1.15.1\n[    1.300]   Downloading http://127.0.0.1/cffi-1.15.1.tar.gz (1.6 kB)\n", true);
+    check_waiting("[    1.250]   Running command pip subprocess to install build dependencies\n[    1.300]   Collecting setuptools\n", true);
+    check_waiting(GETS_REQUIREMENTS "  Running command installing backend dependencies for cffi==1.15.1\n", true);
+}
+
+static void a_package_that_says_nothing_is_not_waited_for_as_the_index_is(void **state)
+{
+    check_waiting("", false);
+    check_waiting(GETS_REQUIREMENTS, false);
+    check_waiting(GETS_REQUIREMENTS "[    1.250]   Downloading a model\n", false);
+    check_waiting("  Running command pip subprocess to install build dependencies\n  Collecting numpy\n"
+                  "    Building wheel for numpy (pyproject.toml): still running...\n", false);
+}
+
+/* Before each line was judged only once this took half an hour. */
+static void a_line_of_megabytes_is_judged_once(void **state)
+{
+    static char log[5 * 1000 * 1000 + 1];
+    struct verdict v = {0};
+
+    for (size_t i = 0; i + 8 < sizeof log; i += 8)
+        memcpy(log + i, "Package ", 8);
+    verdict_from_log(&v, log, strlen(log), "cffi==1.15.1");
+    assert_string_equal(v.reason, "setup");
+}
+
 static void a_python_that_is_excluded_is_named(void **state)
 {
     check("ERROR: Ignored the following versions that require a different python version: 1.15.1\n"
@@ -416,6 +452,9 @@ int main(void)
         cmocka_unit_test(a_setup_py_that_cannot_download_has_failed_by_itself),
         cmocka_unit_test(an_sdist_with_another_hash_is_the_farms),
         cmocka_unit_test(a_missing_sdist_is_told_from_a_missing_build_requirement),
+        cmocka_unit_test(pip_waits_for_the_index_when_its_last_words_say_so),
+        cmocka_unit_test(a_package_that_says_nothing_is_not_waited_for_as_the_index_is),
+        cmocka_unit_test(a_line_of_megabytes_is_judged_once),
         cmocka_unit_test(only_a_project_of_which_nothing_was_found_is_in_doubt),
         cmocka_unit_test(an_index_that_says_no_is_believed),
         cmocka_unit_test(an_index_that_does_not_answer_is_the_farms_failure),
