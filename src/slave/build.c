@@ -323,8 +323,9 @@ static enum step judge_pip(struct task *t)
 
 /* ---- doubt verdict, look again, judge look ---- */
 
-/* An index that does not answer as it should looks to pip like one that has nothing of a project. Before that counts as the
- * package's failure, pip looks again and says what it sees. What the build has left behind is removed first. */
+/* An index that does not answer as it should, or only in part, looks to pip like one that has nothing of a project, or not
+ * enough. Before that counts as the package's failure, pip looks again and says what it sees. What the build has left behind
+ * is removed first. */
 static bool is_in_doubt(const struct build *b)
 {
     return b->verdict.unfound[0] != '\0' && b->own.network != NETWORK_NONE;
@@ -370,7 +371,7 @@ static enum step judge_look(struct task *t)
     b->verdict.outcome = NULL;
     if (ended_by_itself(b)) {
         b->verdict = first;
-        verdict_after_look(&b->verdict, b->look.text.data, b->look.text.len);
+        verdict_after_look(&b->verdict, b->log.text.data, b->log.text.len, b->look.text.data, b->look.text.len);
     }
     return STEP_DONE;
 }

@@ -36,7 +36,7 @@ struct rule {
 };
 
 #define NOT_FOUND "No matching distribution found for "
-#define NO_VERSIONS "(from versions: none)"
+#define VERSIONS "(from versions: "
 #define NO_PAGE "Could not fetch URL "
 #define NO_FILE ": No such file or directory"
 #define NO_COMMAND "' failed: No such file or directory"
@@ -57,6 +57,7 @@ static const struct rule rules[] = {
     {"ERROR: HTTP error 429", NULL, NULL, false, "farm", "network"},
     {"pip._vendor.urllib3.exceptions.", NULL, NULL, false, "farm", "network"},
     {"pip._vendor.requests.exceptions.", NULL, NULL, false, "farm", "network"},
+    {"json.decoder.JSONDecodeError: ", NULL, "/pip/_internal/index/collector.py\"", false, "farm", "network"}, /* a page cut off */
     {NOT_FOUND, NULL, NULL, true, "failed", "no sdist"},
     {"ERROR: HTTP error 404", NULL, NULL, false, "failed", "no sdist"},
     {NOT_FOUND, "", NULL, false, "failed", "missing dependency"},
@@ -221,11 +222,28 @@ static bool rule_holds(const struct rule *r, const char *log, size_t len, const 
     return false;
 }
 
-/* Whether the failure is that pip found nothing at all of a project, not just nothing that fits; which then. */
+/* What stands in "Could not find a version that satisfies the requirement cffi>=1 (from versions: 0.9, 0.9.1)" in the last
+ * brackets; false where pip does not say that of the project. */
+static bool versions_of(const char *project, const char *log, size_t len, struct line *versions)
+{
+    struct line line;
+    char *words = mem_format("satisfies the requirement %s", project);
+    const struct rule r = {.words = words, .end = VERSIONS};
+    bool found = rule_holds(&r, log, len, "", &line, versions);
+
+    free(words);
+    if (!found)
+        return false;
+    const char *start = (const char *)memmem(line.start, line.len, VERSIONS, strlen(VERSIONS)) + strlen(VERSIONS);
+    *versions = (struct line){start, (size_t)(line.start + line.len - start)};
+    return true;
+}
+
+/* Whether the failure is that pip found nothing that fits of a project; which then. */
 static void note_unfound(struct verdict *v, struct line line, const char *log, size_t len)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    struct line found, subject;
+    struct line versions;
     const char *at = memmem(line.start, line.len, NOT_FOUND, strlen(NOT_FOUND));
 
     if (at == NULL || strcmp(v->outcome, "failed") != 0)
@@ -233,12 +251,9 @@ static void note_unfound(struct verdict *v, struct line line, const char *log, s
     at += strlen(NOT_FOUND);
     char *project = mem_textn(at, (size_t)(line.start + line.len - at));
     project[strspn(project, allowed)] = '\0';
-    char *words = mem_format("satisfies the requirement %s", project);
-    const struct rule none = {.words = words, .end = NO_VERSIONS};
-    if (!python_name_valid(project) || !rule_holds(&none, log, len, "", &found, &subject) ||
+    if (!python_name_valid(project) || !versions_of(project, log, len, &versions) ||
         !text_copy(v->unfound, sizeof v->unfound, project))
         v->unfound[0] = '\0';
-    free(words);
     free(project);
 }
 
@@ -313,17 +328,19 @@ bool verdict_waits_for_index(const char *log, size_t len)
     return false;
 }
 
-void verdict_after_look(struct verdict *v, const char *log, size_t len)
+void verdict_after_look(struct verdict *v, const char *log, size_t len, const char *look, size_t look_len)
 {
-    static const struct rule no_page = {.words = NO_PAGE}, versions = {.words = "(from versions: "};
-    struct line line, subject, why;
+    static const struct rule no_page = {.words = NO_PAGE};
+    struct line line, subject, why, before, now;
 
-    if (rule_holds(&no_page, log, len, "", &line, &subject)) {
+    if (rule_holds(&no_page, look, look_len, "", &line, &subject)) {
         if (is_no_answer(line, &why))
-            verdict_set(v, "farm", "network", "pip found nothing of %s, but the index does not answer as it should: %.*s",
+            verdict_set(v, "farm", "network", "pip did not find %s, but the index does not answer as it should: %.*s",
                         v->unfound, (int)(why.len < RAW_MAX_BYTES / 2 ? why.len : RAW_MAX_BYTES / 2), why.start);
-    } else if (rule_holds(&versions, log, len, "", &line, &subject) && !line_has(line, NO_VERSIONS)) {
-        verdict_set(v, "farm", "network", "pip found nothing of %s, which the index has when asked again", v->unfound);
+    } else if (versions_of(v->unfound, log, len, &before) && versions_of(v->unfound, look, look_len, &now) &&
+               (before.len != now.len || memcmp(before.start, now.start, now.len) != 0)) {
+        verdict_set(v, "farm", "network", "pip did not find %s, of which the index has other versions when asked again",
+                    v->unfound);
     }
 }
 

@@ -12,7 +12,7 @@ struct verdict {
     const char *outcome;   /* "success", "failed", "farm"; NULL while undecided */
     char reason[65];       /* "compile"; "" on success */
     char detail[1001];     /* UTF-8 without control characters; "" on success */
-    char unfound[257];     /* the verdict rests on the index having nothing at all of this project; else "" */
+    char unfound[257];     /* the verdict rests on the index having nothing that fits of this project; else "" */
 };
 
 void verdict_set(struct verdict *v, const char *outcome, const char *reason, const char *format, ...)
@@ -25,8 +25,9 @@ void verdict_from_log(struct verdict *v, const char *log, size_t len, const char
 /* Whether what was printed last is pip's own, and about what it wants from the index: it waits for that. */
 bool verdict_waits_for_index(const char *log, size_t len);
 
-/* Corrects a verdict about what is `unfound` by what pip printed, with -vv, when it looked for it again. */
-void verdict_after_look(struct verdict *v, const char *log, size_t len);
+/* Corrects a verdict about what is `unfound` by what pip printed, with -vv, when it looked for it again: `log` is that of the
+ * build, `look` that of the second look. */
+void verdict_after_look(struct verdict *v, const char *log, size_t len, const char *look, size_t look_len);
 
 /* A failure that nothing better explains, of a build that was refused connections, is blamed on that. `places`
  * begins with the first, on a line. */

@@ -2,6 +2,7 @@
 import hashlib
 import http.server
 import io
+import json
 import pathlib
 import ssl
 import tarfile
@@ -11,6 +12,7 @@ from harness import ROOT
 from identity import openssl
 
 HANG = "hang"  # instead of a status: says nothing until the index is closed
+CUT = "cut"    # the page as JSON, whose end is lost
 PLAIN_BACKEND = "from minimal_wheel import *\ndef build_wheel(folder, *more):\n    return make_wheel(folder)\n"
 
 
@@ -39,21 +41,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
         index.asked.append(self.path)
         name = self.path.strip("/").rpartition("/")[2]
         if name in index.files:
-            self.answer(200, index.files[name])
+            self.begin(200, index.files[name])
+            if name in index.stuck:
+                self.wfile.write(index.files[name][:500])
+                index.closing.wait()
+            else:
+                self.wfile.write(index.files[name])
             return
         status = index.next_answer(name)
         if status == HANG:
             index.hanging.set()
             index.closing.wait()
             return
-        self.answer(status, index.page(name) if status == 200 else b"no page")
+        if status == CUT:
+            page = index.page_as_json(name)
+            self.begin(200, page, "application/vnd.pypi.simple.v1+json")
+            self.wfile.write(page[:len(page) // 2])
+        else:
+            page = index.page(name) if status == 200 else b"no page"
+            self.begin(status, page)
+            self.wfile.write(page)
 
-    def answer(self, status, body):
+    def begin(self, status, body, content_type="text/html"):
         self.send_response(status)
-        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -68,10 +81,10 @@ class Server(http.server.ThreadingHTTPServer):
 
 class ScriptedIndex:
     """`files`: name -> bytes; a project's page lists those of its name. `answers`: project -> the statuses of its page in turn,
-    the last for ever; 200 where it has files and 404 where not."""
+    the last for ever; 200 where it has files and 404 where not. Of files in `stuck` nothing comes behind their half."""
 
     def __init__(self, certificate=None):
-        self.files, self.answers, self.asked = {}, {}, []
+        self.files, self.answers, self.asked, self.stuck = {}, {}, [], set()
         self.hanging, self.closing = threading.Event(), threading.Event()
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.index = self
@@ -95,6 +108,10 @@ class ScriptedIndex:
     def page(self, project):
         return "".join(f'<a href="/files/{name}#sha256={hashlib.sha256(self.files[name]).hexdigest()}">{name}</a>\n'
                        for name in self.of(project)).encode()
+
+    def page_as_json(self, project):
+        files = [{"filename": name, "url": f"/files/{name}", "hashes": {}} for name in self.of(project)]
+        return json.dumps({"meta": {"api-version": "1.0"}, "name": project, "files": files}).encode()
 
     def close(self):
         self.closing.set()

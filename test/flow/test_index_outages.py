@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from harness import clean_environment, run
-from scripted_index import HANG, ScriptedIndex, make_certificate
+from scripted_index import CUT, HANG, ScriptedIndex, make_certificate
 from test_slave import DETAIL, begin, build, built, folder, master, processes_of_builds, slaves  # noqa: F401 fixtures
 
 
@@ -44,7 +44,7 @@ def test_with_https_a_page_that_fails_is_the_farms_failure(master, secure, statu
     secure.answers["piwtest-scripted"] = [status]
     connection, message = built(master, secure, "piwtest-scripted", **secure.trusted)
     assert message[2:4] == ["farm", "network"], connection.log[7].decode()
-    assert str(status) in message[DETAIL] and "pip found nothing of piwtest-scripted" in message[DETAIL]
+    assert str(status) in message[DETAIL] and "pip did not find piwtest-scripted" in message[DETAIL]
 
 
 def test_with_https_a_package_that_is_not_there_is_its_own_failure(master, secure):  # noqa: F811
@@ -68,7 +68,7 @@ def test_the_page_of_a_build_requirement_that_fails_is_the_farms_failure_too(mas
     index.answers["piwtest-helper"] = [502]
     slaves()
     connection, message = built(master, index, "piwtest-scripted")
-    assert message[2:4] == ["farm", "network"] and "pip found nothing of piwtest-helper" in message[DETAIL]
+    assert message[2:4] == ["farm", "network"] and "pip did not find piwtest-helper" in message[DETAIL]
     assert b"looks again whether the index has piwtest-helper]" in connection.log[7]
 
 
@@ -76,7 +76,7 @@ def test_a_page_that_fails_just_once_is_the_farms_failure(master, slaves, index)
     index.answers["piwtest-scripted"] = [502, 200]
     slaves()
     _, message = built(master, index, "piwtest-scripted")
-    assert message[2:5] == ["farm", "network", "pip found nothing of piwtest-scripted, which the index has when asked again"]
+    assert message[2:5] == ["farm", "network", "pip did not find piwtest-scripted, of which the index has other versions when asked again"]
 
 
 def test_a_build_requirement_that_is_not_there_is_the_packages_failure(master, slaves, index):  # noqa: F811
@@ -95,10 +95,17 @@ def test_a_build_requirement_that_is_there_for_others_only_is_the_packages_failu
     assert message[2] == "failed" and message[3].startswith("missing dependency piwtest-helper")
 
 
-def test_a_version_that_is_missing_beside_others_is_not_looked_for_again(master, slaves, index):  # noqa: F811
+def test_a_version_that_is_missing_beside_others_is_the_packages_failure(master, slaves, index):  # noqa: F811
     slaves()
     _, message = built(master, index, "piwtest-scripted", version="9.9")
-    assert message[2:4] == ["failed", "no sdist"] and index.asked == ["/simple/piwtest-scripted/"]
+    assert message[2:4] == ["failed", "no sdist"] and index.asked == ["/simple/piwtest-scripted/"] * 2
+
+
+def test_a_page_that_is_cut_off_is_the_farms_failure(master, slaves, index):  # noqa: F811
+    index.answers["piwtest-scripted"] = [CUT]
+    slaves()
+    connection, message = built(master, index, "piwtest-scripted")
+    assert message[2:4] == ["farm", "network"], connection.log[7].decode()
 
 
 # ---- an index that keeps a build waiting --------------------------------------------------------------
@@ -109,6 +116,13 @@ def test_an_index_that_never_answers_is_the_farms_failure(master, slaves, index,
     slaves("--silence", "5s", "--network", network)
     _, message = built(master, index, "piwtest-scripted")
     assert message[2:4] == ["farm", "network"] and "waited for the index" in message[DETAIL]
+
+
+def test_a_file_that_never_ends_is_the_farms_failure(master, slaves, index):  # noqa: F811
+    index.stuck.add("piwtest-scripted-0.1.tar.gz")
+    slaves("--silence", "5s")
+    connection, message = built(master, index, "piwtest-scripted")
+    assert message[2:4] == ["farm", "network"], connection.log[7].decode()
 
 
 @pytest.mark.parametrize("end", ["STOP", "SIGTERM"])

@@ -239,14 +239,15 @@ static void a_missing_sdist_is_told_from_a_missing_build_requirement(void **stat
 
 #define NONE_OF(project) "ERROR: Could not find a version that satisfies the requirement " project " (from versions: none)\n"
 
-static void only_a_project_of_which_nothing_was_found_is_in_doubt(void **state)
+static void only_a_project_of_which_nothing_fits_is_in_doubt(void **state)
 {
     static const char *const cases[][2] = {
         {NONE_OF("cffi==1.15.1") "ERROR: No matching distribution found for cffi==1.15.1\n", "cffi"},
         {"  " NONE_OF("setuptools>=61 (from cffi)") "  ERROR: No matching distribution found for setuptools>=61\n" AROUND_FAILURE, "setuptools"},
         {NONE_OF("Foo.bar_baz[extra]") "ERROR: No matching distribution found for Foo.bar_baz[extra]\n", "Foo.bar_baz"},
         {"ERROR: Could not find a version that satisfies the requirement cffi==1.15.1 (from versions: 1.0, 1.1)\n"
-         "ERROR: No matching distribution found for cffi==1.15.1\n", ""},
+         "ERROR: No matching distribution found for cffi==1.15.1\n", "cffi"},
+        {"ERROR: No matching distribution found for cffi==1.15.1\n", ""},
         {NONE_OF("-r/etc/passwd") "ERROR: No matching distribution found for -r/etc/passwd\n", ""},
         {NONE_OF("cffi") "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\nERROR: No matching distribution found for cffi\n", ""},
         {NONE_OF("cffi") "a.c:1:1: fatal error: ffi.h: No such file or directory\n", ""},
@@ -258,13 +259,18 @@ static void only_a_project_of_which_nothing_was_found_is_in_doubt(void **state)
     }
 }
 
-static void check_look(const char *log, const char *outcome, const char *detail)
+static void check_look_after(const char *log, const char *look, const char *outcome, const char *detail)
 {
     struct verdict v = {.outcome = "failed", .reason = "no sdist", .detail = "as before", .unfound = "cffi"};
-    verdict_after_look(&v, log, strlen(log));
+    verdict_after_look(&v, log, strlen(log), look, strlen(look));
     assert_string_equal(v.outcome, outcome);
     assert_string_equal(v.reason, strcmp(outcome, "farm") == 0 ? "network" : "no sdist");
     assert_string_equal(v.detail, detail);
+}
+
+static void check_look(const char *look, const char *outcome, const char *detail)
+{
+    check_look_after("  " NONE_OF("cffi>=1 (from a)") "  ERROR: No matching distribution found for cffi>=1\n", look, outcome, detail);
 }
 
 #define NO_PAGE "[    1.250] Could not fetch URL https://127.0.0.1:8443/simple/cffi/: "
@@ -282,21 +288,36 @@ static void an_index_that_says_no_is_believed(void **state)
 static void an_index_that_does_not_answer_is_the_farms_failure(void **state)
 {
     check_look(NO_PAGE "502 Server Error: Bad Gateway for url: x - skipping\n" NONE_OF("cffi===x"), "farm",
-               "pip found nothing of cffi, but the index does not answer as it should: 502 Server Error: Bad Gateway for url: x - skipping");
+               "pip did not find cffi, but the index does not answer as it should: 502 Server Error: Bad Gateway for url: x - skipping");
     check_look(NO_PAGE "429 Client Error: Too Many Requests for url: x - skipping\n", "farm",
-               "pip found nothing of cffi, but the index does not answer as it should: 429 Client Error: Too Many Requests for url: x - skipping");
+               "pip did not find cffi, but the index does not answer as it should: 429 Client Error: Too Many Requests for url: x - skipping");
     check_look(NO_PAGE "HTTPConnectionPool(host='127.0.0.1', port=8443): Max retries exceeded with url: /cffi/ - skipping\n", "farm",
-               "pip found nothing of cffi, but the index does not answer as it should: HTTPConnectionPool(host='127.0.0.1', port=8443): "
+               "pip did not find cffi, but the index does not answer as it should: HTTPConnectionPool(host='127.0.0.1', port=8443): "
                "Max retries exceeded with url: /cffi/ - skipping");
     check_look(NO_PAGE "timed out - skipping\n", "farm",
-               "pip found nothing of cffi, but the index does not answer as it should: timed out - skipping");
+               "pip did not find cffi, but the index does not answer as it should: timed out - skipping");
 }
 
-static void what_is_found_at_the_second_look_was_the_networks_fault(void **state)
+#define VERSIONS(requirement, versions) \
+    "[    1.250] ERROR: Could not find a version that satisfies the requirement " requirement " (from versions: " versions ")\n"
+
+static void an_index_that_has_other_versions_now_had_not_answered_in_full(void **state)
 {
-    check_look("  Found link https://127.0.0.1/cffi-1.15.1.tar.gz, version: 1.15.1\n"
-               "ERROR: Could not find a version that satisfies the requirement cffi===x (from versions: 1.15.1)\n",
-               "farm", "pip found nothing of cffi, which the index has when asked again");
+    check_look("  Found link https://127.0.0.1/cffi-1.15.1.tar.gz, version: 1.15.1\n" VERSIONS("cffi===x", "1.15.1"), "farm",
+               "pip did not find cffi, of which the index has other versions when asked again");
+    check_look_after(VERSIONS("cffi==2.0", "0.9, 1.0"), VERSIONS("cffi===x", "0.9, 1.0, 2.0"), "farm",
+                     "pip did not find cffi, of which the index has other versions when asked again");
+    check_look_after(VERSIONS("cffi==2.0", "0.9, 1.0"), VERSIONS("cffi===x", "0.9, 1.0"), "failed", "as before");
+}
+
+static void a_page_that_was_cut_off_is_the_farms_failure(void **state)
+{
+    check("ERROR: Exception:\n  File \"/usr/lib/python3/dist-packages/pip/_internal/index/collector.py\", line 363, in parse_links\n"
+          "    data = json.loads(page.content)\n"
+          "json.decoder.JSONDecodeError: Unterminated string starting at: line 1 column 58 (char 57)\n", "farm", "network",
+          "json.decoder.JSONDecodeError: Unterminated string starting at: line 1 column 58 (char 57)");
+    check("  File \"setup.py\", line 3\njson.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)\n" AROUND_FAILURE,
+          "failed", "setup", "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)");
 }
 
 static void check_waiting(const char *log, bool waits)
@@ -455,10 +476,11 @@ int main(void)
         cmocka_unit_test(pip_waits_for_the_index_when_its_last_words_say_so),
         cmocka_unit_test(a_package_that_says_nothing_is_not_waited_for_as_the_index_is),
         cmocka_unit_test(a_line_of_megabytes_is_judged_once),
-        cmocka_unit_test(only_a_project_of_which_nothing_was_found_is_in_doubt),
+        cmocka_unit_test(only_a_project_of_which_nothing_fits_is_in_doubt),
         cmocka_unit_test(an_index_that_says_no_is_believed),
         cmocka_unit_test(an_index_that_does_not_answer_is_the_farms_failure),
-        cmocka_unit_test(what_is_found_at_the_second_look_was_the_networks_fault),
+        cmocka_unit_test(an_index_that_has_other_versions_now_had_not_answered_in_full),
+        cmocka_unit_test(a_page_that_was_cut_off_is_the_farms_failure),
         cmocka_unit_test(a_python_that_is_excluded_is_named),
         cmocka_unit_test(a_wheel_that_pip_refuses_is_bad),
         cmocka_unit_test(rust_cmake_and_the_linker_are_compilers_too),
