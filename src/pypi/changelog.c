@@ -213,6 +213,10 @@ static enum step note_beginning(struct task *t)
     s->told_ms = clock_steady_ms();
     log_info("pypi", "changelog: goes on from serial %" PRId64 " of %" PRId64 " (%s)", c->asked_from, s->newest,
              c->settings->follow_all ? "all packages" : "listed packages");
+    if (c->asked_from > s->newest)
+        log_warning("pypi", "changelog: PyPI's newest serial, %" PRId64 ", is below %" PRId64 ", which was read before: nothing is "
+                    "heard of until PyPI is past that. Another index needs a database of its own; see to --pypi-xmlrpc",
+                    s->newest, c->asked_from);
     return STEP_NEXT;
 }
 

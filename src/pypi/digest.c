@@ -313,10 +313,11 @@ static void add_other_sdists(struct buf *to, const struct candidate *run, size_t
 
     buf_adds(to, ", \"other_sdists\": [");
     for (size_t i = 0; i < count; i++) {
-        if (!run[i].sdist || &run[i] == chosen)
-            continue;
+        const char *file = plain_text(run[i].file, "filename");
+        if (!run[i].sdist || strcmp(file, plain_text(chosen->file, "filename")) == 0)
+            continue; /* the chosen one may be listed twice */
         buf_adds(to, comma);
-        buf_add_json(to, plain_text(run[i].file, "filename"));
+        buf_add_json(to, file);
         comma = ", ";
     }
     buf_adds(to, "]");

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "changelog.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -27,6 +28,7 @@ struct trouble {
     char reason[TASK_REASON_SIZE];
     unsigned failures;
     bool logged;
+    int64_t absent_ms;     /* since when its page has not been there; 0: it was, or nobody knows; steady clock */
     struct trouble *next;
 };
 
@@ -90,6 +92,8 @@ static int64_t note_failure(struct follower *f, const struct project *p)
     if (p->behind && base_ms > BEHIND_MS)
         base_ms = BEHIND_MS;
     int64_t wait_ms = follower_back_off_ms(base_ms, ++(*at)->failures, p->retry_after_ms);
+    if (p->task.error == -ENOENT && (*at)->absent_ms == 0)
+        (*at)->absent_ms = clock_steady_ms();
     complain(f, *at, p->task.reason, wait_ms);
     return wait_ms;
 }
@@ -104,6 +108,39 @@ static void note_success(struct follower *f, const char *name)
     if ((*at)->logged)
         log_info("pypi", "%s: compared with PyPI again (after %u failures)", name, (*at)->failures);
     forget_trouble(at);
+}
+
+/* Where a page is not there the index may not be itself: the wrong address, a mirror that is being filled. So it is believed
+ * at the second look, and if other pages were there meanwhile. */
+static bool is_gone(struct follower *f, const char *name)
+{
+    const struct trouble *trouble = *find_trouble(f, name);
+    return trouble != NULL && trouble->absent_ms > 0 && f->found_ms > trouble->absent_ms;
+}
+
+static void hold(struct follower *f, uint64_t ms)
+{
+    int64_t until_ms = clock_steady_ms() + (int64_t)(ms < MOST_HOLD_MS ? ms : MOST_HOLD_MS);
+    if (f->hold_until_ms < until_ms)
+        f->hold_until_ms = until_ms;
+}
+
+/* One that fails holds up nobody else. But where one after the other fails, the next must not be tried at once: a large farm's
+ * packages would all be asked for, as fast as PyPI can say no. */
+static void count_failures(struct follower *f, bool failed)
+{
+    char span[CLOCK_TEXT_SIZE];
+
+    if (!failed && f->in_a_row >= FOLLOW_PLACES)
+        log_info("pypi", "following: goes on (%u comparisons had failed, one after the other)", f->in_a_row);
+    f->in_a_row = failed ? f->in_a_row + 1 : 0;
+    if (f->in_a_row < FOLLOW_PLACES)
+        return;
+    uint64_t wait_ms = changelog_back_off_ms(f->settings->back_off_ms, f->settings->most_back_off_ms, f->in_a_row / FOLLOW_PLACES);
+    hold(f, wait_ms);
+    if (f->in_a_row == FOLLOW_PLACES)
+        log_warning("pypi", "following: one comparison after the other fails, the last: %s; the next in %s, and so on", f->complaint,
+                    clock_span((int64_t)wait_ms, span));
 }
 
 /* ---- one comparison ------------------------------------------------------------------------------- */
@@ -157,22 +194,28 @@ static void on_compared(struct project *p, int error)
     struct comparison *place = p->owner;
     struct follower *f = place->follower;
     int64_t wait_ms = (int64_t)f->settings->poll_ms;
-    bool stored = error == 0 && !p->unchanged;
+    bool stored = error == 0 && !p->unchanged, gone = error == -ENOENT && is_gone(f, p->name);
 
     place->project = NULL;
     place->calling = error != -ECANCELED && !stored && !f->stopping;
-    if (error == 0 || error == -ENOENT)
+    if (error == 0 || p->behind)
+        f->found_ms = clock_steady_ms();
+    if (error == 0)
         note_success(f, p->name);
+    else if (gone)
+        forget_trouble(find_trouble(f, p->name));
     else if (error != -ECANCELED)
         wait_ms = note_failure(f, p);
+    if (error != -ECANCELED)
+        count_failures(f, error != 0 && !gone && !p->behind);
     if (p->retry_after_ms > 0 && error != 0 && !p->behind)
-        f->hold_until_ms = clock_steady_ms() + (p->retry_after_ms < MOST_HOLD_MS ? p->retry_after_ms : MOST_HOLD_MS);
+        hold(f, (uint64_t)p->retry_after_ms);
     free(p);
     if (stored && !f->stopping)
         f->stored(f);
     if (!place->calling)
         leave_place(place);
-    else if (error == -ENOENT)
+    else if (gone)
         db_project_gone(f->db, &place->call, place->name, &place->ended, on_gone);
     else
         db_project_later(f->db, &place->call, place->name, wait_ms, on_noted);
@@ -225,7 +268,7 @@ static void on_due(struct db_call *c, int error)
     f->calling = false;
     if (error == -EREMOTEIO) {
         log_error("pypi", "following: the database refused (%s): %s", task_step_name(&f->task), c->message);
-        f->hold_until_ms = clock_steady_ms() + LOOK_EVERY_MS;
+        hold(f, LOOK_EVERY_MS);
     }
     task_resume(&f->task);
 }

@@ -39,7 +39,9 @@ struct follower {
     unsigned at;                 /* index of the next that is compared */
     struct comparison places[FOLLOW_PLACES];
     unsigned busy;               /* places */
-    int64_t hold_until_ms;       /* nothing is asked before; steady clock */
+    int64_t hold_until_ms;       /* nothing is asked before; steady clock, as the next */
+    int64_t found_ms;            /* when a page was there, the last time */
+    unsigned in_a_row;           /* comparisons that have failed, one after the other */
     struct trouble *troubles;    /* packages whose last comparison failed */
     char complaint[TASK_REASON_SIZE]; /* logged last */
 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "changelog.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -105,7 +106,9 @@ static void on_stored(struct db_call *c, int error)
 
 static void hold(struct summaries *s, int64_t ms)
 {
-    s->hold_until_ms = clock_steady_ms() + (ms < MOST_HOLD_MS ? ms : MOST_HOLD_MS);
+    int64_t until_ms = clock_steady_ms() + (ms < MOST_HOLD_MS ? ms : MOST_HOLD_MS);
+    if (s->hold_until_ms < until_ms)
+        s->hold_until_ms = until_ms;
 }
 
 /* A project that the JSON API does not have has no summary; whatever else went wrong is tried again later. */
@@ -118,6 +121,7 @@ static enum step store(struct task *t)
 
     p->storing = true;
     if (p->about_error == 0 || none) {
+        s->in_a_row = 0;
         db_summary_store(s->db, &p->call, p->name, none ? "" : p->about.summary, none ? "" : p->about.display, on_stored);
         return STEP_WAIT;
     }
@@ -125,6 +129,8 @@ static enum step store(struct task *t)
         log_debug("pypi", "%s: no summary (%s)", p->name, r->reason);
     else
         log_debug("pypi", "%s: no summary (status %d)", p->name, r->status);
+    if (++s->in_a_row >= SUMMARY_PLACES) /* else all that are due would be asked for, as fast as PyPI can say no */
+        hold(s, (int64_t)changelog_back_off_ms(s->settings->back_off_ms, s->settings->most_back_off_ms, s->in_a_row / SUMMARY_PLACES));
     if (r->retry_after_ms > 0)
         hold(s, r->retry_after_ms);
     db_summary_later(s->db, &p->call, p->name, (int64_t)s->settings->poll_ms, on_stored);

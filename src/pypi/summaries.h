@@ -44,6 +44,7 @@ struct summaries {
     struct db_names due;
     bool look_again;
     int64_t hold_until_ms;       /* nothing is asked before; steady clock */
+    unsigned in_a_row;           /* that could not be had, one after the other */
     struct summary_place places[SUMMARY_PLACES];
     unsigned tasks;              /* that have not ended */
 };

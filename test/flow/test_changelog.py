@@ -6,6 +6,7 @@ import pytest
 
 import model
 from harness import LoopbackPyPI, make_history
+from scripted_index import ScriptedIndex, make_certificate
 
 OTHER = "piwtest-other"
 
@@ -293,6 +294,58 @@ def test_a_start_on_a_bad_day_serves_slaves_all_the_same(farm, pypi):
     build_one(farm, "piwtest-meanwhile")
     behave(pypi)
     wait_read(farm)
+
+
+def test_a_pypi_that_is_behind_what_is_known_of_it_is_told(farm, pypi):
+    follow(farm)
+    farm.master.stop()
+    farm.sql("INSERT INTO event_cursor SELECT max(serial) + 1000 FROM event_cursor")
+    farm.start_master(follow="all")
+    farm.master.wait_line(rf"changelog: PyPI's newest serial, {newest(pypi)}, is below {int(newest(pypi)) + 1000}, which was read")
+
+
+def test_an_index_whose_certificate_nobody_has_signed_is_not_believed(farm, tmp_path):
+    index = ScriptedIndex(make_certificate(tmp_path)[0])
+    farm.start_master("--pypi-simple", index.simple)
+    done = farm.tool("add", "piwtest-pure")
+    index.close()
+    assert done.returncode != 0 and "the server's certificate was not accepted" in done.stderr + done.stdout
+    assert index.asked == []
+
+
+def no_pages(pypi, status):
+    pypi.sql("INSERT INTO behaviour (path_prefix, kind, argument) VALUES ('/simple', 'status', ?)", status)
+
+
+def pages_asked(pypi, project, status):
+    return pypi.sql("SELECT count(*) FROM request WHERE path = ? AND status = ?", f"/simple/{project}/", status)[0][0]
+
+
+def test_an_index_that_has_no_page_at_all_any_more_removes_nothing(farm, pypi):
+    release(pypi, OTHER)
+    farm.start_master("--pypi-xmlrpc", "", "--poll-interval", "1s")
+    farm.add("piwtest-pure")
+    farm.add(OTHER)
+    no_pages(pypi, "404")
+    while min(pages_asked(pypi, name, 404) for name in ("piwtest-pure", OTHER)) < 3:
+        farm.status()   # meanwhile the master lives
+    assert farm.sql("SELECT count(*) FROM package") == "2"
+    pypi.sql("DELETE FROM project WHERE name = ?", OTHER)
+    behave(pypi)
+    farm.master.wait_line(rf"{OTHER}: PyPI has it no more; it is removed here too")
+    farm.wait_sql("SELECT string_agg(name, '') FROM package", "piwtest-pure")
+
+
+def test_a_pypi_that_says_no_and_no_again_is_not_asked_for_all_there_is(farm, pypi):
+    farm.start_master("--pypi-xmlrpc", "")
+    no_pages(pypi, "500")
+    farm.sql("INSERT INTO package (name, display, follow, refresh_at) SELECT 'p' || n, 'p' || n, 'new', now() FROM generate_series(1, 40) n")
+    farm.master.wait_line("following: one comparison after the other fails, the last: PyPI cannot be asked now: .*status 500; the next in ")
+    for n in range(1, 41):
+        release(pypi, f"p{n}")
+    behave(pypi)
+    farm.master.wait_line(r"following: goes on \(\d+ comparisons had failed")
+    wait_known(farm, "p1")
 
 
 def test_without_a_changelog_packages_are_only_compared(farm, pypi):

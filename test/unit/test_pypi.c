@@ -306,6 +306,32 @@ static void absurd_files_are_refused_one_by_one(void **state)
     assert_int_equal(a->digest.refused, 11);
 }
 
+static void nulls_and_unknown_members_say_nothing(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"meta\": {\"api-version\": \"1.9\", \"_new\": []}, \"name\": null, \"versions\": null, \"_other\": {\"files\": []}, \"files\": ["
+           "{\"filename\": \"ab_c-1.0.tar.gz\", \"url\": null, \"hashes\": null, \"size\": null, \"upload-time\": null, \"yanked\": null, "
+           "\"requires-python\": null, \"core-metadata\": null, \"provenance\": {\"filename\": \"ab_c-2.0.tar.gz\"}, \"gpg-sig\": 1}]}");
+    assert_int_equal(a->error, 0);
+    assert_int_equal(version_count(a), 1);
+    assert_string_equal(fact_text(a, 0, "sdist"), "ab_c-1.0.tar.gz");
+    assert_true(json_is_null(fact(a, 0, "sdist_sha256")) && json_is_null(fact(a, 0, "released")) && json_is_null(fact(a, 0, "uploaded")));
+    assert_string_equal(fact_text(a, 0, "requires_python"), "");
+    assert_true(json_is_false(fact(a, 0, "yanked")));
+}
+
+static void a_file_that_is_listed_twice_is_one(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\"}, {\"filename\": \"ab_c-1.0.zip\"}, {\"filename\": \"ab_c-1.0.tar.gz\"}");
+    assert_int_equal(version_count(a), 1);
+    assert_string_equal(fact_text(a, 0, "sdist"), "ab_c-1.0.tar.gz");
+    assert_int_equal(json_array_size(fact(a, 0, "other_sdists")), 1);
+    assert_string_equal(json_string_value(json_array_get(fact(a, 0, "other_sdists"), 0)), "ab_c-1.0.zip");
+}
+
 static void a_version_that_is_none_by_pep_440_is_kept_below_those_that_are(void **state)
 {
     struct asking *a = *state;
@@ -633,6 +659,8 @@ int main(void)
         ASKING(each_rule_of_skips_tells_the_versions_that_its_specifier_fits),
         ASKING(the_sixty_fourth_target_has_the_sign_bit),
         ASKING(absurd_files_are_refused_one_by_one),
+        ASKING(nulls_and_unknown_members_say_nothing),
+        ASKING(a_file_that_is_listed_twice_is_one),
         ASKING(a_version_that_is_none_by_pep_440_is_kept_below_those_that_are),
         ASKING(a_project_without_files_has_no_versions),
         cmocka_unit_test(what_is_no_page_is_asked_for_again_later),
