@@ -113,6 +113,7 @@ static const char *const refusals[] = {
     [KIND_PERIOD] = QUANTITY_NO_PERIOD,
     [KIND_SIZE] = QUANTITY_NO_SIZE,
     [KIND_URL] = "is no address such as https://example.org",
+    [KIND_SOURCE] = "is no address such as https://example.org",
 };
 
 static int parse_value(enum option_kind kind, const char *text, int64_t *number)
@@ -128,7 +129,8 @@ static int parse_value(enum option_kind kind, const char *text, int64_t *number)
     case KIND_PATH:
     case KIND_PATHS:
     case KIND_CHOICE:
-    case KIND_URL: break;
+    case KIND_URL:
+    case KIND_SOURCE: break;
     }
     return 0;
 }
@@ -139,8 +141,9 @@ static int check_text(struct options *o, const struct option_row *row, const cha
 
     if (row->kind == KIND_CHOICE && find_choice(text, row->metavar, hint, sizeof hint) != 0)
         return options_fail(o, "%s: \"%s\" is none of %s%s", label, text, row->metavar, hint);
-    if (row->kind == KIND_URL && check_url(text, row->fallback != NULL) != 0)
-        return options_fail(o, "%s: \"%s\" %s", label, text, refusals[KIND_URL]);
+    bool is_url = row->kind == KIND_URL || row->kind == KIND_SOURCE;
+    if (is_url && check_url(text, row->kind == KIND_URL && row->fallback != NULL) != 0)
+        return options_fail(o, "%s: \"%s\" %s", label, text, refusals[row->kind]);
     return 0;
 }
 

@@ -485,6 +485,8 @@ static void an_address_of_the_web_is_http_or_https(void **state)
         free(words);
     }
     READS(FOR_MASTER, "--site-url", ""); /* as if it were not given */
+    READS(FOR_MASTER, "--pypi-xmlrpc", ""); /* there is none */
+    assert_string_equal(option_text(&o, OPT_master_pypi_xmlrpc), "");
 }
 
 static void flags_of_files_and_variables_are_yes_or_no(void **state)
