@@ -241,7 +241,7 @@ BEGIN
                     SELECT FROM slave s WHERE (s.targets >> t.id) & 1 = 1 AND s.last_seen > now() - interval '30 days'
                         AND NOT j.wants && s.lacks)
                 THEN 'waits for a slave that has ' || array_to_string(j.wants, ', ')
-            WHEN j.beyond_bytes > 0 THEN 'waits for a slave with more memory than ' || pg_size_pretty(j.beyond_bytes)
+            WHEN j.beyond_bytes > 0 THEN 'waits for a slave with more memory than ' || round(j.beyond_bytes / 1e6) || ' MB'
             WHEN j.beyond_ms > 0 THEN 'waits for a slave that allows more time than ' || j.beyond_ms / 60000 || ' min'
             ELSE 'waits for a slave' END;
     ELSIF t.judging THEN
@@ -926,7 +926,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
             'targets', array_remove(string_to_array(target_names(allowed), ', '), ''),
             'offers', array_remove(string_to_array(target_names(offers), ', '), ''),
             'system', system, 'hardware', hardware,
-            'last_seen', to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))::text
+            'last_seen', utc(last_seen))::text
         FROM slave ORDER BY trust = 'waiting' DESC, label LIMIT p_max
 $$;
 

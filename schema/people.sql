@@ -64,7 +64,7 @@ LANGUAGE sql STABLE AS $$
                  SELECT string_agg(w, ', ' ORDER BY w) FROM unnest(j.wants) w WHERE w = ANY (s.lacks)) END,
         CASE WHEN j.avoid = s.id AND j.avoid_until > now() THEN 'it failed it last, not before ' || utc(j.avoid_until) END,
         CASE WHEN j.beyond_bytes > 0 AND s.memory_bytes <= j.beyond_bytes
-            THEN 'it has ' || pg_size_pretty(s.memory_bytes) || ' of memory, which was too little' END,
+            THEN 'it has ' || round(s.memory_bytes / 1e6) || ' MB of memory, which was too little' END,
         CASE WHEN j.beyond_ms > 0 AND s.timeout_ms <= j.beyond_ms
             THEN 'it stops a build after ' || s.timeout_ms / 60000 || ' min, which was too early' END)
 $$;

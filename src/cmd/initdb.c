@@ -129,7 +129,8 @@ static enum step ask(struct task *t)
         return STEP_NEXT;
     if (!isatty(STDIN_FILENO))
         return task_fail(t, -ENOTTY, "there is nobody to ask; give -y to go on without");
-    fputs("Go on? [y/N] ", stdout);
+    fflush(stdout);
+    fputs("Go on? [y/N] ", isatty(STDOUT_FILENO) ? stdout : stderr); /* seen, too, by who keeps the output in a file */
     fflush(stdout);
     if (fgets(answer, sizeof answer, stdin) == NULL || tolower((unsigned char)answer[0]) != 'y')
         return task_fail(t, -ECANCELED, "nothing has been changed");

@@ -89,6 +89,12 @@ int order_ask(const struct command *c, const struct options *o, const struct mes
     return command_trouble(c, "%s", told.text);
 }
 
+/* A person who keeps the output in a file is to see what is asked. */
+__attribute__((returns_nonnull)) static FILE *place_to_ask(void)
+{
+    return isatty(STDIN_FILENO) && !isatty(STDOUT_FILENO) ? stderr : stdout;
+}
+
 int order_confirm(const struct command *c, const struct options *o, const char *format, ...)
 {
     char answer[16] = "";
@@ -96,15 +102,16 @@ int order_confirm(const struct command *c, const struct options *o, const char *
 
     if (option_flag(o, OPT_argv_yes))
         return EXIT_OK;
+    FILE *to = place_to_ask();
     va_start(args, format);
-    vprintf(format, args);
+    vfprintf(to, format, args);
     va_end(args);
-    putchar('\n');
-    fflush(stdout);
+    fputc('\n', to);
+    fflush(to);
     if (!isatty(STDIN_FILENO))
         return command_trouble(c, "there is nobody to ask; give -y to go on without");
-    fputs("Go on? [y/N] ", stdout);
-    fflush(stdout);
+    fputs("Go on? [y/N] ", to);
+    fflush(to);
     if (fgets(answer, sizeof answer, stdin) == NULL || tolower((unsigned char)answer[0]) != 'y')
         return command_trouble(c, "nothing has been changed");
     return EXIT_OK;

@@ -26,9 +26,9 @@ int order_subject(const struct command *c, const struct options *o, struct order
  * told on stderr. EXIT_OK or EXIT_TROUBLE. */
 int order_ask(const struct command *c, const struct options *o, const struct message *m, json_t **answer);
 
-/* Tells on stdout what is going to happen and asks whether to go on, unless -y was given. EXIT_OK: yes. */
+/* Tells what is going to happen and asks whether to go on, unless -y was given. EXIT_OK: yes. */
 int order_confirm(const struct command *c, const struct options *o, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), nonnull));
 
 /* Tells what the master answered, its first piece: as JSON if --json was given, else by `write`, which gets `owner`. Takes
  * `pieces`; EXIT_OK. */

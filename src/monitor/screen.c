@@ -25,6 +25,8 @@
 #define PANE_FROM_ROWS 18
 #define ESCAPE_MS 25           /* how long a lone Esc may be the beginning of a key's sequence */
 
+extern char *tigetstr(const char *name); /* of term.h, which makes macros of "columns" and words like it */
+
 /* ---- the terminal -------------------------------------------------------------------------------- */
 
 static void prepare_colours(struct screen *s)
@@ -69,6 +71,13 @@ int screen_open(struct screen **screen, char *why, size_t why_size)
         close(keys_fd);
         snprintf(why, why_size, "the terminal \"%s\" is unknown here; set TERM, or use piwheels status",
                  term ? term : "");
+        return -ENOTTY;
+    }
+    if (!tigetstr("cup")) { /* "dumb" has no way to place what is written */
+        endwin();
+        delscreen(terminal);
+        close(keys_fd);
+        snprintf(why, why_size, "the terminal \"%s\" cannot show a whole screen; set TERM, or use piwheels status", term ? term : "");
         return -ENOTTY;
     }
     struct screen *s = mem_new(1, sizeof *s);

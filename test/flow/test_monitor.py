@@ -411,6 +411,13 @@ def test_an_unknown_terminal_is_refused(terminal, farm):
     terminal.wait('the terminal "nothing-known" is unknown here')
 
 
+def test_a_terminal_without_a_screen_is_refused_and_left_alone(terminal, farm):
+    terminal.type("clear; TERM=dumb")
+    terminal.start_monitor(farm.socket)
+    terminal.wait('the terminal "dumb" cannot show a whole screen')
+    terminal.wait(r"^\$ *$")
+
+
 # ---- the verbs ---------------------------------------------------------------------------------------
 
 def test_the_status_is_as_its_schema_says(farm, slaves):

@@ -1,10 +1,13 @@
 """The commands that order something of a running master: queue, rebuild, skip, unskip, remove, and add's skips."""
 import json
+import os
+import pty
 import re
+import subprocess
 
 import pytest
 
-from harness import on_a_terminal
+from harness import ROOT, clean_environment, on_a_terminal, piwheels
 from wheels import make_wheel
 
 
@@ -48,6 +51,45 @@ def fail(farm):
     with farm.scripted_slave() as slave:
         slave.greet()
         slave.fail(slave.ask().attempt)
+
+
+# ---- what programs read ----
+
+def fields(value):
+    """The names in it; what a build was made with is as its slave tells it."""
+    if isinstance(value, dict):
+        return {*value, *(name for key, inner in value.items() if key != "record" for name in fields(inner))}
+    return {name for inner in value for name in fields(inner)} if isinstance(value, list) else set()
+
+
+def manual(command):
+    """The words of its page about JSON."""
+    page = (ROOT / "man" / f"piwheels-{command}.1").read_text(encoding="utf-8")
+    return set(re.findall(r"\w+", re.search(r"^\.Ss As JSON$(.*?)^\.Sh", page, re.M | re.S).group(1)))
+
+
+def test_every_field_is_in_the_manual_and_every_answer_on_a_line(farm):
+    build(farm)
+    farm.add("piwtest-cext")
+    for words in (["add", "piwtest-cext"], ["queue"], ["explain", "piwtest-cext"], ["explain", "piwtest-pure==0.2"], ["status"],
+                  ["slaves", "list"], ["rebuild", "-y", "piwtest-pure"], ["rebuild", "--pages", "home"],
+                  ["skip", "piwtest-cext", "--reason", "why"], ["skip", "--list"], ["unskip", "piwtest-cext"],
+                  ["remove", "-y", "piwtest-pure"]):
+        line = do(farm, *words, "--json")
+        assert line.endswith("\n") and line.count("\n") == 1
+        assert fields(json.loads(line)) - manual(words[0]) == set(), words
+    for words in (["target", "list"], ["check"]):
+        done = piwheels(*words, "--json", "-d", farm.dsn)
+        assert done.returncode == 0 and fields(json.loads(done.stdout)) - manual(words[0]) == set(), words
+
+
+def test_every_time_is_told_alike(farm):
+    build(farm)
+    (slave,) = told(farm, "slaves", "list")["slaves"]
+    (version,) = told(farm, "explain", "piwtest-pure==0.2")["versions"]
+    (attempt,) = version["targets"][0]["attempts"]
+    for time in (slave["last_seen"], version["released"], attempt["started"], attempt["finished"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", time), time
 
 
 # ---- queue ----
@@ -124,6 +166,18 @@ def test_nobody_to_ask_changes_nothing(farm):
     assert done.returncode == 1 and "give -y" in done.stderr
     assert done.stdout.startswith("Versions of piwtest-pure to be built again: 1 (built 0, failed 1, parked 0).")
     assert state(farm, "piwtest-pure", "0.2") == "failed"
+
+
+def test_what_is_asked_is_seen_though_the_output_goes_into_a_file(farm):
+    farm.add("piwtest-pure")
+    fail(farm)
+    leader, follower = pty.openpty()
+    os.write(leader, b"y\n")
+    done = subprocess.run([farm.program, "rebuild", "piwtest-pure", "--json", "--control-socket", farm.socket], stdin=follower,
+                          capture_output=True, text=True, env=clean_environment(), check=False)
+    os.close(leader), os.close(follower)
+    assert done.returncode == 0 and json.loads(done.stdout)["failed"] == 1
+    assert "Versions of piwtest-pure to be built again: 1" in done.stderr and done.stderr.endswith("Go on? [y/N] ")
 
 
 def test_nothing_to_build_again_is_said(farm):

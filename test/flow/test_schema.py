@@ -1023,7 +1023,7 @@ def test_a_build_that_wanted_more_memory_is_tried_once_more_where_there_is_more(
     one.rows(f"SELECT piwheels.slave_told({one.slave}, 1, 1000000000, 0)")
     big = other_slave(one, memory=4000000000)
     one.end(one.claim(memory=1000000000)["attempt"], "failed", reason="memory")
-    assert one.state("1.0") == ("queued", "waits for a slave with more memory than 954 MB")
+    assert one.state("1.0") == ("queued", "waits for a slave with more memory than 1000 MB")
     assert one.claim(memory=1000000000) is None
     one.end(one.claim(slave=big, memory=4000000000)["attempt"], "failed", reason="memory")
     assert one.state("1.0")[0] == "failed"
