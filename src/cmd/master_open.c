@@ -112,7 +112,7 @@ static enum step find_control_socket(struct task *t)
 {
     struct master *m = container_of(t, struct master, opening);
     const char *path = option_text(m->options, OPT_master_control_socket);
-    if (path)
+    if (path) /* it is short enough: see the kind SOCKET of options */
         text_copy(m->control_path, sizeof m->control_path, path);
     else if (fs_control_socket(m->control_path, sizeof m->control_path, true) != 0)
         return task_fail(t, -ENOENT, "no directory for the control socket could be made; name it with --control-socket");

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "core/memory.h"
 #include "core/quantity.h"
@@ -55,11 +56,29 @@ static char *expand_paths(const char *text)
     return expanded;
 }
 
+/* With a slash in it, by which the wire tells it from a host's name; NULL too when it is too long for an address. */
+static char *expand_socket(const char *text)
+{
+    char *path = expand_path(text);
+
+    if (path != NULL && strchr(path, '/') == NULL) {
+        char *here = mem_format("./%s", path);
+        free(path);
+        path = here;
+    }
+    if (path != NULL && strlen(path) >= sizeof ((struct sockaddr_un *)0)->sun_path) {
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
+
 static char *keep_text(enum option_kind kind, const char *text)
 {
     switch (kind) {
     case KIND_PATH: return expand_path(text);
     case KIND_PATHS: return expand_paths(text);
+    case KIND_SOCKET: return expand_socket(text);
     default: return mem_text(text);
     }
 }
@@ -112,6 +131,7 @@ static const char *const refusals[] = {
     [KIND_SPAN] = QUANTITY_NO_SPAN,
     [KIND_PERIOD] = QUANTITY_NO_PERIOD,
     [KIND_SIZE] = QUANTITY_NO_SIZE,
+    [KIND_SOCKET] = "is no path of a socket, which has at most 107 characters",
     [KIND_URL] = "is no address such as https://example.org",
     [KIND_SOURCE] = "is no address such as https://example.org",
 };
@@ -128,6 +148,7 @@ static int parse_value(enum option_kind kind, const char *text, int64_t *number)
     case KIND_TEXT:
     case KIND_PATH:
     case KIND_PATHS:
+    case KIND_SOCKET:
     case KIND_CHOICE:
     case KIND_URL:
     case KIND_SOURCE: break;

@@ -137,6 +137,16 @@ def quickstart(directory, *words):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("words, told", [
+    (["--onec"], "unknown option --onec"), (["--port"], "--port needs a value"), (["--port", "http"], '--port: "http" is no port'),
+    (["--port", "65536"], '--port: "65536" is no port'), (["--port", "0"], '--port: "0" is no port'),
+    (["--sdists", "/nonexistent"], "--sdists: /nonexistent is no directory"),
+    (["--dir", "/tmp/a b"], '--dir: "/tmp/a b" has a character in its path that not all programs here bear')])
+def test_quickstart_refuses_what_it_cannot_do_before_it_does_anything(words, told):
+    done = run(ROOT / "scripts" / "quickstart", *words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"quickstart: {told}; see --help\n")
+
+
 def test_quickstart_ends_with_pip_installing_our_wheels(tmp_path):
     directory = tmp_path / "quickstart"
     status, told = quickstart(directory)

@@ -463,6 +463,21 @@ static void sizes_are_bytes(void **state)
             "--max-wheel=9999999999G");
 }
 
+static void the_path_of_a_socket_is_no_hosts_name_and_not_too_long(void **state)
+{
+    char path[109] = "/";
+
+    READS(FOR_MASTER, "--control-socket", "localhost");
+    assert_string_equal(option_text(&o, OPT_master_control_socket), "./localhost");
+    memset(path + 1, 'x', 106);
+    READS(FOR_MASTER, "--control-socket", path);
+    assert_string_equal(option_text(&o, OPT_master_control_socket), path);
+    path[107] = 'x';
+    char *words = mem_format("--control-socket: \"%s\" is no path of a socket, which has at most 107 characters", path);
+    REFUSES(words, FOR_MASTER, "--control-socket", path);
+    free(words);
+}
+
 static void a_choice_is_one_of_its_words(void **state)
 {
     READS(FOR_MASTER, "--build", "all", "--follow=listed");
@@ -646,6 +661,7 @@ int main(void)
         OPTIONS_TEST(paths_of_a_higher_source_replace_those_of_a_lower),
         OPTIONS_TEST(a_path_of_nothing_among_others_is_refused),
         OPTIONS_TEST(sizes_are_bytes),
+        OPTIONS_TEST(the_path_of_a_socket_is_no_hosts_name_and_not_too_long),
         OPTIONS_TEST(a_choice_is_one_of_its_words),
         OPTIONS_TEST(an_address_of_the_web_is_http_or_https),
         OPTIONS_TEST(flags_of_files_and_variables_are_yes_or_no),
