@@ -90,6 +90,8 @@ def test_who_has_read_enough_of_the_output_is_told_nothing_more():
     (["slave", "--master", ""], '--master: "" is no HOST or HOST:PORT'),
     (["master", "--slave-listen", ":5555"], '--slave-listen: ":5555" is no ADDR:PORT such as 192.0.2.1:5555; 0.0.0.0:5555 is '
      "every address of the machine"),
+    (["master", "--slave-listen", "127.0.0.1:99999"], '--slave-listen: "127.0.0.1:99999" is no ADDR:PORT such as 192.0.2.1:5555; '
+     "0.0.0.0:5555 is every address of the machine"),
     (["master", "--follow", "lised"], '--follow: "lised" is none of all|listed; did you mean listed?'),
     (["slave", "--sandbox", "loose"], '--sandbox: "loose" is none of strict|basic|none'),
     (["master", "--pypi-json", "pypi.org"], '--pypi-json: "pypi.org" is no address such as https://example.org')])

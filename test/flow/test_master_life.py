@@ -74,7 +74,7 @@ def test_an_output_directory_that_cannot_be_made_is_refused(farm):
             "user, or name another with --output") in said
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1:5555", "nowhere", "127.0.0.1:99999"])
+@pytest.mark.parametrize("address", ["192.0.2.1:5555", "nowhere"])
 def test_an_address_that_is_none_of_ours_is_refused(farm, address):
     farm.address = address
     status, said = end_of_start(farm)
