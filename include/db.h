@@ -430,8 +430,9 @@ struct db_leaving {           /* withdrawn files whose time has come */
     int64_t again_ms;         /* when the next may leave; -1: none is withdrawn */
     char after_at[64], after[768]; /* the last of them, if more may follow it, to go on from; else both are empty */
 };
-/* `wait_ms`: how long a file stays when the last index that named it is gone. `out`: what the last call answered, or zeros. */
-void db_files_leaving(struct db *db, struct db_call *c, int64_t wait_ms, struct db_leaving *out,
+/* `wait_ms`: how long a file stays when the last index that named it is gone. `all`: at the beginning of a round, also of those
+ * it is asked whose index was still to be written. `out`: what the last call answered, or zeros. */
+void db_files_leaving(struct db *db, struct db_call *c, int64_t wait_ms, bool all, struct db_leaving *out,
                       void (*done)(struct db_call *c, int error));
 /* The bytes of these have left. */
 void db_files_gone(struct db *db, struct db_call *c, const char *const *paths, size_t count,

@@ -1671,21 +1671,33 @@ BEGIN
     RETURN sums.files;
 END $$;
 
--- Sets the time when withdrawn files leave whose index has been written, then answers at most a hundred whose time has
--- come, which nobody may publish again until files_gone. The last row has no path, but tells in how many ms to look again,
--- and the file to go on after, null at the end: what cannot leave, however much it is, holds nothing up that stands behind it.
+-- Sets the time when withdrawn files leave whose index has been written, a thousand at a time, then answers at most a hundred
+-- whose time has come, which nobody may publish again until files_gone. The last row has no path, but tells in how many ms to
+-- look again, and the file to go on after, null at the end: what cannot leave, however much it is, holds nothing up that stands
+-- behind it. '-infinity' stands before those that have no time yet.
 CREATE FUNCTION files_leaving(p_wait_ms bigint, p_after_at timestamptz DEFAULT '-infinity', p_after text DEFAULT '')
     RETURNS TABLE (path text, again_ms bigint, after_at timestamptz, after text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
+    waiting text[];
     due text[];
 BEGIN
-    UPDATE withdrawn_file SET leave_at = now() + make_interval(secs => p_wait_ms / 1000.0) WHERE path IN (
-        SELECT w.path FROM withdrawn_file w
-            WHERE NOT w.gone AND w.leave_at IS NULL
-                AND NOT EXISTS (SELECT FROM stale_page s WHERE s.kind = 'index' AND s.key = w.package)
-            ORDER BY w.path LIMIT 1000 FOR UPDATE);
+    IF p_after_at = '-infinity' THEN
+        waiting := ARRAY (SELECT w.path FROM withdrawn_file w
+            WHERE NOT w.gone AND w.leave_at IS NULL AND w.path > p_after ORDER BY w.path LIMIT 1000);
+        UPDATE withdrawn_file SET leave_at = now() + make_interval(secs => p_wait_ms / 1000.0) WHERE path IN (
+            SELECT w.path FROM withdrawn_file w
+                WHERE w.path = ANY (waiting) AND NOT w.gone AND w.leave_at IS NULL
+                    -- looked up for each: as a join it was made with all pages that are stale
+                    AND (SELECT true FROM stale_page s WHERE s.kind = 'index' AND s.key = w.package) IS NULL
+                ORDER BY w.path FOR UPDATE);
+        IF cardinality(waiting) = 1000 THEN
+            RETURN QUERY SELECT NULL::text, NULL::bigint, p_after_at, waiting[1000];
+            RETURN;
+        END IF;
+        p_after := '';
+    END IF;
     due := ARRAY (SELECT w.path FROM withdrawn_file w
         WHERE NOT w.gone AND w.leave_at <= now() AND (w.leave_at, w.path) > (p_after_at, p_after)
         ORDER BY w.leave_at, w.path LIMIT 100 FOR UPDATE);

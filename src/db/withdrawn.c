@@ -82,14 +82,15 @@ static void decode_leaving(struct db_call *c, const struct pg_result *result)
     }
 }
 
-void db_files_leaving(struct db *db, struct db_call *c, int64_t wait_ms, struct db_leaving *out,
+void db_files_leaving(struct db *db, struct db_call *c, int64_t wait_ms, bool all, struct db_leaving *out,
                       void (*done)(struct db_call *c, int error))
 {
+    const char *beginning = all ? "-infinity" : "epoch";
     struct pg_params params;
 
     pg_params_init(&params);
     pg_add_int(&params, wait_ms);
-    pg_add_text(&params, out->after_at[0] != '\0' ? out->after_at : "-infinity");
+    pg_add_text(&params, out->after_at[0] != '\0' ? out->after_at : beginning);
     pg_add_text(&params, out->after);
     out->count = 0;
     out->again_ms = -1;

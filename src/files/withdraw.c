@@ -43,6 +43,7 @@ struct withdrawal {
     int64_t after;             /* the last of a full hundred, which need not be the last of all */
     struct db_leaving leaving;
     bool moves_seen, leaving_seen; /* to the end, in this round */
+    int64_t waiting_seen_ms;   /* when it was last asked what waits for its index; steady clock */
     int errors[DB_MOVES_MAX > DB_LEAVING_MAX ? DB_MOVES_MAX : DB_LEAVING_MAX]; /* of each move, of each path */
     struct setback *setbacks;
     int64_t returned;
@@ -224,12 +225,26 @@ static enum step note_returned(struct task *t)
 
 /* ---- removed --------------------------------------------------------------------------------------- */
 
+/* Every build that ends may wake us, but no index is written for that: what waits for one, which may be much, is looked at less
+ * often. */
+static bool waiting_is_due(struct withdrawal *d, int64_t wait_ms)
+{
+    int64_t every_ms = wait_ms / 20, usual_ms = (int64_t)d->files->settings.look_ms;
+    if (every_ms > usual_ms)
+        every_ms = usual_ms;
+    if (d->leaving.after[0] != '\0' || d->begun_ms - d->waiting_seen_ms < every_ms)
+        return false;
+    d->waiting_seen_ms = d->begun_ms;
+    return true;
+}
+
 static enum step look_for_what_leaves(struct task *t)
 {
     struct withdrawal *d = of(t);
+    int64_t wait_ms = 2 * d->files->settings.page_lifetime_ms;
     if (d->returned > 0)
         d->files->published(d->files->owner);
-    db_files_leaving(d->files->db, &d->call, 2 * d->files->settings.page_lifetime_ms, &d->leaving, on_answer);
+    db_files_leaving(d->files->db, &d->call, wait_ms, waiting_is_due(d, wait_ms), &d->leaving, on_answer);
     return STEP_WAIT;
 }
 

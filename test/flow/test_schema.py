@@ -1253,6 +1253,18 @@ def test_files_leave_by_the_hundred_the_oldest_first_and_each_once_in_a_round(wo
     assert all(int(path[9:]) % 2 == 1 for path in seen[0])
 
 
+def test_what_waits_for_its_index_is_looked_at_by_the_thousand_and_each_once_in_a_round(world):
+    world.rows("""INSERT INTO piwheels.withdrawn_file (path, sha256, package)
+            SELECT 'simple/x/' || to_char(n, 'FM0000'), decode(repeat('00', 32), 'hex'), 'p' || n % 1200 FROM generate_series(1, 2300) n;
+        INSERT INTO piwheels.stale_page (kind, key) SELECT 'index', 'p' || n FROM generate_series(1, 1199) n""", user="postgres")
+    after, seen = ("-infinity", ""), []
+    for _ in range(3):
+        (path, _, *after), = world.rows(f"SELECT * FROM piwheels.files_leaving(60000, '{after[0]}', '{after[1]}')")
+        seen.append((path, *after))
+    assert seen == [("", "-infinity", "simple/x/1000"), ("", "-infinity", "simple/x/2000"), ("", "", "")]
+    assert world.rows("SELECT path FROM piwheels.withdrawn_file WHERE leave_at IS NOT NULL") == [("simple/x/1200",)]
+
+
 def test_a_withdrawn_file_that_is_announced_again_is_not_taken_out(log):
     path = "simple/x/x.whl"
     log.apply(*release("1.0"))
