@@ -6,7 +6,7 @@
  * which happens exactly once and never from inside another call of this header; the pointer is dead
  * after it. A peer that sends a frame too long (a stranger over TCP has less
  * for its first word) or malformed, takes more than 60 s for one frame,
- * does not say its first word within 10 s, or leaves more than 4 MiB unread, is dropped; the reason is
+ * does not say its first word within 10 s, or leaves more than 4 MiB unread (a stranger less), is dropped; the reason is
  * given to `closed` and is fit for the log. A server's wire tells the peer first, in an ERROR, where it can.
  *
  * Over TCP both ends show a key (io/key.h): who gives one to wire_listen or wire_connect speaks TLS with it, and learns by
@@ -27,6 +27,8 @@
 
 #define WIRE_FIRST_FRAME_MAX_BYTES (16 * 1024) /* over TCP: four times the longest HELLO */
 #define WIRE_MAX_UNSENT (4 * 1024 * 1024)
+#define WIRE_STRANGER_FRAME_MAX_BYTES (260 * 1024) /* the longest MEANS */
+#define WIRE_STRANGER_MAX_UNSENT (64 * 1024)
 #define WIRE_LOW_WATER (512 * 1024)
 
 struct wire;
@@ -67,6 +69,10 @@ int wire_full_address(const char *address, char *text, size_t size);
 
 /* Whether the host of "HOST" or "HOST:PORT" is this machine, by its looks: localhost, 127.…, ::1. */
 bool wire_is_loopback(const char *address);
+
+/* Whether the other end is a stranger, whom nobody has let in: of such there may be hundreds, and each may say and leave unread
+ * no more than WIRE_STRANGER_… has it. At first it is none, but for its first frame. */
+void wire_set_stranger(struct wire *w, bool stranger);
 
 void wire_set_owner(struct wire *w, void *owner);
 void *wire_owner(const struct wire *w);

@@ -20,6 +20,7 @@
 #include "session.h"
 
 #define MAX_TOLD_BYTES 1000   /* of DONE's text */
+#define OVERTIME_MS (3600 * 1000) /* beside twice the time limit: to fetch the source, and to send what was built */
 
 typedef void (*attempt_handler)(struct attempt *a, const struct message *m);
 
@@ -215,11 +216,22 @@ static struct attempt *add(struct session *s, int64_t id, enum attempt_state sta
     return a;
 }
 
+/* A slave keeps the time limit itself; one that does not would keep the job from others for as long as it says BUSY. */
+static int64_t due_ms(const struct session *s, const struct db_attempt *facts)
+{
+    int64_t under_way_ms = clock_wall_ms() - facts->started_ms;
+    uint64_t timeout_ms = hand_out_timeout_ms(s, facts->package);
+    if (timeout_ms > INT32_MAX) /* nearly a month */
+        timeout_ms = INT32_MAX;
+    return clock_steady_ms() - (under_way_ms > 0 ? under_way_ms : 0) + 2 * (int64_t)timeout_ms + OVERTIME_MS;
+}
+
 void attempt_begin(struct session *s, const struct db_attempt *facts)
 {
     struct attempt *a = add(s, facts->attempt, ATTEMPT_BUILDING, facts->package, facts->version);
     a->target = facts->target;
     a->started_ms = facts->started_ms;
+    a->due_ms = due_ms(s, facts);
     a->receipt = receipt_new(s->farm->files, facts, s->known, &files_events, a);
     queue_hold(s->farm->queue, facts->attempt);
 }
@@ -236,7 +248,8 @@ void attempt_stop(struct session *s, int64_t id, const char *reason)
     a->state = ATTEMPT_STOPPED;
     a->stopped_at = s->answers;
     queue_let_go(s->farm->queue, id);
-    log_info("farm", "%s: build %lld is stopped: %s", s->name, (long long)id, reason);
+    if (session_may_tell(s))
+        log_info("farm", "%s: build %lld is stopped: %s", s->name, (long long)id, reason);
     session_say(s, &m);
 }
 
@@ -249,6 +262,18 @@ void attempt_forget_stopped(struct session *s)
         next = a->next;
         if (a->state == ATTEMPT_STOPPED && a->stopped_at < s->answers)
             forget(a);
+    }
+}
+
+void attempts_end_overdue(struct session *s)
+{
+    static const char reason[] = "it goes on long after its time limit";
+    int64_t now_ms = clock_steady_ms();
+    for (struct attempt *a = s->attempts; a; a = a->next) {
+        if ((a->state != ATTEMPT_BUILDING && a->state != ATTEMPT_RECEIVING) || now_ms < a->due_ms)
+            continue;
+        session_give_back(s, a, "overdue", reason);
+        attempt_stop(s, a->id, reason);
     }
 }
 

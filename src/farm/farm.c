@@ -115,6 +115,8 @@ static void on_sweep(uv_timer_t *timer)
     for (struct session *s = f->sessions; s; s = s->next) {
         if (session_is_in(s) && is_silent(s, now_ms))
             session_end(s, "silent for too long");
+        else
+            attempts_end_overdue(s);
     }
 }
 
@@ -182,6 +184,7 @@ static void check_closed(struct farm *f)
     files_on_crowd(f->files, NULL, NULL);
     db_target_set_release(f->known);
     free(f->resters);
+    free(f->talkers);
     free(f);
     closed(owner);
 }

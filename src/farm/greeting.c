@@ -279,9 +279,11 @@ static enum step welcome(struct task *t)
                                                    .lease_ms = (uint64_t)s->farm->settings.lease_ms}};
     snprintf(s->name, sizeof s->name, "slave %lld (%s)", (long long)s->slave, s->label);
     s->state = s->trust == DB_ACCEPTED ? SESSION_READY : SESSION_WAITING;
+    wire_set_stranger(s->wire, s->state == SESSION_WAITING);
     session_say(s, &m);
-    log_info("farm", "%s: connected (%s, %s, sandbox %s, from %s)", s->name, s->system, s->hardware, s->sandbox, wire_peer(s->wire));
-    if (s->state == SESSION_WAITING)
+    if (session_may_tell(s))
+        log_info("farm", "%s: connected (%s, %s, sandbox %s, from %s)", s->name, s->system, s->hardware, s->sandbox, wire_peer(s->wire));
+    if (s->state == SESSION_WAITING && session_may_tell(s))
         log_warning("farm", "%s: waits to be accepted; if its key is %s, type: piwheels slaves accept %s", s->name,
                     wire_key(s->wire), s->label);
     stop_what_is_lost(g);

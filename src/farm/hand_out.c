@@ -40,6 +40,9 @@ void hand_out_read_networks(const struct msg_hello *h, char *words, size_t size)
         len += (size_t)snprintf(words + len, size - len, "network %s\n", networks[i]);
 }
 
+/* A quarter of a megabyte each, which the database writes: whoever can connect could have it write without end. */
+static const struct ration_limits strangers_means_limits = {.most = 64, .every_ms = 5000};
+
 struct means {
     struct session *session;
     struct db_call call;
@@ -62,6 +65,10 @@ void hand_out_note_means(struct session *s, const struct message *m)
     }
     if (s->means) {
         session_refuse(s, "MEANS was said again before IDLE");
+        return;
+    }
+    if (s->state == SESSION_WAITING && !ration_take(&s->farm->strangers_means, &strangers_means_limits)) {
+        session_refuse(s, "too many slaves that wait to be accepted have told what they have; come back later");
         return;
     }
     char *has = mem_format("%s%s", m->means.debian, s->networks);
@@ -87,10 +94,15 @@ static const struct db_target *target_of(const struct session *s, unsigned id)
     return NULL;
 }
 
-static void add_override(struct msg_build *m, const struct override *o, uint64_t slave_timeout_ms)
+uint64_t hand_out_timeout_ms(const struct session *s, const char *package)
 {
-    if (o->timeout_ms > 0)
-        m->timeout_ms = least(o->timeout_ms, slave_timeout_ms);
+    const struct override *o = overrides_find(s->farm->overrides, package);
+
+    return least(o != NULL && o->timeout_ms > 0 ? o->timeout_ms : s->farm->settings.build_timeout_ms, s->timeout_ms);
+}
+
+static void add_override(struct msg_build *m, const struct override *o)
+{
     m->limits = o->limits;
     m->network = o->network;
     m->variables.count = o->variable_count;
@@ -110,13 +122,13 @@ void hand_out(struct session *s, struct db_attempt *a)
         .attempt = (uint64_t)a->attempt, .package = a->package, .version = a->version, .abi = t->abi,
         .platform = t->platform, .sdist = a->sdist,
         .sdist_sha256 = {a->sdist_sha256, a->has_sha256 ? SHA256_SIZE : 0},
-        .timeout_ms = least(s->farm->settings.build_timeout_ms, s->timeout_ms),
+        .timeout_ms = hand_out_timeout_ms(s, a->package),
         .uploaded_ms = a->uploaded_ms > 0 ? (uint64_t)a->uploaded_ms : 0}};
 
     a->handed_out = true;
     a->has_override = o != NULL;
     if (o != NULL) {
-        add_override(&m.build, o, s->timeout_ms);
+        add_override(&m.build, o);
         memcpy(a->override_sha256, o->sha256, SHA256_SIZE);
     }
     attempt_begin(s, a);

@@ -145,9 +145,10 @@ static void note_means(struct session *s)
 static void note_idle(struct session *s, const struct msg_idle *m)
 {
     char *shortage = text_clean(m->shortage, strlen(m->shortage), sizeof s->shortage - 1);
-    if (shortage[0] && !s->shortage[0])
+    bool changes = (shortage[0] == '\0') != (s->shortage[0] == '\0') && session_may_tell(s);
+    if (changes && shortage[0])
         log_warning("farm", "%s: takes no new builds: %s", s->name, shortage);
-    else if (!shortage[0] && s->shortage[0])
+    else if (changes)
         log_info("farm", "%s: takes new builds again", s->name);
     text_copy(s->shortage, sizeof s->shortage, shortage);
     free(shortage);
@@ -282,7 +283,7 @@ static void on_message(struct wire *w, const struct message *m)
 static void on_closed(struct wire *w, const char *reason)
 {
     struct session *s = wire_owner(w);
-    if (!s->farm->closing)
+    if (!s->farm->closing && session_may_tell(s))
         log_info("farm", "%s: connection closed: %s", s->name, reason);
     s->wire = NULL;
     s->state = SESSION_LEAVING;
@@ -306,6 +307,7 @@ void session_accept(struct farm *f, struct wire *w)
         s->next->prev = s;
     f->sessions = s;
     wire_set_owner(w, s);
+    wire_set_stranger(w, true); /* until it is let in: see trust.c */
 }
 
 void session_check_end(struct session *s)

@@ -9,6 +9,7 @@
  *   trust.c     who is let in: waiting, accepted, revoked
  *   act.c       what a person does to slaves: pause, resume, skip, stop, kill
  *   describe.c  slaves and builds as JSON, for the tools
+ *   tell.c      how much the log says of each
  */
 #ifndef FARM_SESSION_H
 #define FARM_SESSION_H
@@ -17,6 +18,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "core/ration.h"
 #include "core/task.h"
 #include "db.h"
 #include "farm.h"
@@ -54,6 +56,7 @@ struct attempt {
     unsigned target;
     char *package, *version;      /* "" where it was not we who handed it out */
     int64_t started_ms;           /* wall clock */
+    int64_t due_ms;               /* steady clock: no slave that keeps to the time limit takes longer */
     struct receipt *receipt;      /* NULL when stopped */
     uint64_t stopped_at;          /* how many IDLEs had been answered when STOP was said */
     int64_t heard_ms;             /* steady clock */
@@ -76,6 +79,10 @@ struct farm {
     bool crowded;                 /* no slave is read until the files room has caught up */
     int64_t *resters;             /* slaves paused by hand, by their numbers: they stay so when they come back */
     size_t rester_count;
+    struct ration strangers;      /* of lines about those who are not accepted */
+    struct ration strangers_means; /* of MEANS of those */
+    struct talker *talkers;       /* of lines about each of the others: see tell.c */
+    size_t talker_count;
     uint64_t accepted;            /* connections so far */
     uv_timer_t sweep;
     bool closing, sweep_closed;
@@ -149,6 +156,8 @@ void greeting_cancel(struct session *s);                         /* if it is und
 bool hand_out_networks_right(const struct msg_hello *h);
 void hand_out_read_networks(const struct msg_hello *h, char *words, size_t size);
 void hand_out_note_means(struct session *s, const struct message *m);
+/* The time limit of a build of the package by this slave. */
+uint64_t hand_out_timeout_ms(const struct session *s, const char *package);
 /* The claimed attempt begins: says BUILD. */
 void hand_out(struct session *s, struct db_attempt *a);
 
@@ -163,6 +172,9 @@ bool session_is_in(const struct session *s);
 /* Stops what it builds for targets that it is not accepted for, and gives that back. */
 void trust_keep_to_targets(struct session *s);
 
+/* tell.c */
+bool session_may_tell(struct session *s); /* whether the log may have another line that it causes */
+
 /* act.c */
 bool session_resting(const struct session *s);  /* paused by hand, itself or with all others, or stopping */
 
@@ -172,6 +184,7 @@ void attempt_begin(struct session *s, const struct db_attempt *facts);   /* take
 void attempt_message(struct session *s, const struct message *m);        /* BUSY, OUTPUT, BUILT, CHUNK, SENT */
 void attempt_stop(struct session *s, int64_t id, const char *reason);    /* says STOP; makes an entry if there is none */
 void attempt_forget_stopped(struct session *s);
+void attempts_end_overdue(struct session *s);                            /* gives back what goes on long after its time limit */
 unsigned attempts_count(const struct session *s);
 unsigned attempts_alive(const struct session *s);                        /* without those that are stopped */
 void attempts_abandon(struct session *s);                                /* the connection is gone */

@@ -78,6 +78,7 @@ static void let_in(struct session *s, const struct db_standing *standing)
     if (!session_is_in(s)) /* it is being greeted, and will find itself accepted */
         return;
     s->state = SESSION_READY;
+    wire_set_stranger(s->wire, false);
     log_info("farm", "%s: accepted for %s", s->name, standing->names);
     trust_keep_to_targets(s);
     if (!s->sleeping || session_resting(s))

@@ -132,6 +132,11 @@ static void refuse(struct wire *w, const char *format, ...)
     wire_finish(w, reason);
 }
 
+static size_t later_frame_bytes(const struct wire *w)
+{
+    return w->stranger ? WIRE_STRANGER_FRAME_MAX_BYTES : FRAME_MAX_BYTES;
+}
+
 /* Decoding ends texts with a NUL, the last one on the byte behind the frame, which belongs to the next. */
 static void take_frame(struct wire *w, char *frame, size_t len)
 {
@@ -142,7 +147,7 @@ static void take_frame(struct wire *w, char *frame, size_t len)
         refuse(w, "%s", why);
     } else {
         w->heard = true;
-        w->max_frame_bytes = FRAME_MAX_BYTES;
+        w->max_frame_bytes = later_frame_bytes(w);
         trace(w, "<", &m);
         w->events->message(w, &m);
     }
@@ -319,8 +324,8 @@ void wire_send(struct wire *w, const struct message *m)
     } else if (message_encode(m, &w->out) < 0) {
         log_error("io", "%s: a %s of ours breaks its own limits", w->peer, message_verb_name(m->verb));
         wire_drop(w, "a message of ours breaks its own limits");
-    } else if (wire_unsent(w) > WIRE_MAX_UNSENT) {
-        wire_drop(w, "left more than 4 MiB unread");
+    } else if (wire_unsent(w) > (w->stranger ? WIRE_STRANGER_MAX_UNSENT : WIRE_MAX_UNSENT)) {
+        wire_drop(w, w->stranger ? "left more than 64 KiB unread" : "left more than 4 MiB unread");
     } else if (w->state == WIRE_OPEN && w->out.len >= FLUSH_BYTES) {
         flush(w);
     } else {
@@ -444,6 +449,13 @@ void wire_go_on(struct wire *w)
         return;
     w->transport->kind->read(w->transport, true);
     end_turn(w);
+}
+
+void wire_set_stranger(struct wire *w, bool stranger)
+{
+    w->stranger = stranger;
+    if (w->heard)
+        w->max_frame_bytes = later_frame_bytes(w);
 }
 
 void wire_set_owner(struct wire *w, void *owner)

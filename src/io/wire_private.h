@@ -37,6 +37,7 @@ struct wire {
     bool accepted;               /* by a server: the other end is told why it is dropped */
     bool heard;                  /* a whole frame has come */
     size_t max_frame_bytes;      /* that the peer may send now */
+    bool stranger;               /* see wire_set_stranger */
     bool paused;
     bool ended;                  /* the peer has closed its side */
     struct buf in;               /* received, not yet a whole frame */

@@ -450,6 +450,29 @@ def test_an_attempt_of_another_slave_is_stopped(farm, connect):
     owner.expect("CONT")
 
 
+@pytest.mark.parametrize("sends", [False, True])
+def test_a_slave_that_goes_on_long_after_the_time_limit_must_give_the_build_to_others(farm, connect, sends):
+    """By saying BUSY, or by sending its file piece by piece, it would keep the job for ever."""
+    wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.close()
+    farm.sql(f"UPDATE job SET started = now() - interval '8 hours' WHERE attempt = {attempt}")
+    slave = connect(attempts=[attempt])
+    if sends:
+        slave.report(attempt, [wheel])
+        slave.expect("SEND")
+        slave.chunk(attempt, 0, 0, wheel[1][:10])
+    else:
+        slave.busy(attempt)
+    told = slave.expect("STOP", ignore=("CONT",))
+    assert told == [attempt, "it goes on long after its time limit"]
+    farm.wait_sql("SELECT attempt IS NULL, need, tries FROM job", "t|later|1")
+    assert farm.outcome(attempt) == "farm|overdue|it goes on long after its time limit"
+    assert farm.staging() == []
+
+
 def test_a_result_that_is_being_recorded_is_not_taken_in_twice(farm, connect):
     wheel = make_wheel()
     farm.order()

@@ -1,8 +1,10 @@
 """Who is let in: a slave waits until a person has accepted its key, a key is for ever, and what is revoked is cut off."""
+import contextlib
 import json
 import re
 import socket
 import stat
+import struct
 
 import pytest
 
@@ -14,6 +16,8 @@ from wheels import make_wheel
 
 PRINT = r"(SHA256:[A-Za-z0-9+/]{43})"
 STATE = ".local/state/piwheels"
+STRANGERS_LINES = 10000  # that the log has of them, and then one a second
+IDLE, = [message for message in messages.read() if message.verb == "IDLE"]
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +217,39 @@ def test_one_that_waits_introduces_itself_once(standing_farm, waiting):
 def test_one_that_waits_may_leave(standing_farm, waiting):
     waiting.bye("tired")
     waiting.expect_closed()
+
+
+def test_one_that_waits_says_no_more_at_once_than_it_has_to_say(standing_farm, waiting):
+    waiting.means(*(f"lib{number:097}" for number in range(2500)))  # nearly the longest MEANS
+    waiting.idle()
+    assert "waits to be accepted" in waiting.expect("SLEEP")[0]
+    waiting.send_bytes(struct.pack(">I", 260 * 1024 + 1))
+    assert waiting.expect_refusal() == f"frame of {260 * 1024 + 1} bytes, more than {260 * 1024}"
+
+
+def test_for_one_that_waits_and_does_not_read_little_is_kept(standing_farm, waiting):
+    begun = standing_farm.master.mark()
+    idle = frame(messages.pack("IDLE", [b"\x00", messages.plain(IDLE.fields[1]), b"\xa0"]))
+    with contextlib.suppress(OSError):
+        while True:
+            waiting.send_bytes(idle * 1000)
+    standing_farm.master.wait_line(rf"slave {waiting.number} \(.*\): connection closed: left more than 64 KiB unread", begun)
+
+
+def test_strangers_cannot_fill_the_log(standing_farm, waiting):
+    """Each IDLE would be told of: now it is short of something, now it is not."""
+    begun = standing_farm.master.mark()
+    for _ in range(0, STRANGERS_LINES + 2000, 100):
+        for _ in range(50):
+            waiting.idle(0, "no disk")
+            waiting.idle(0)
+        for _ in range(100):
+            waiting.expect("SLEEP")
+    lines = [line for line in standing_farm.master.lines[begun:] if "new builds" in line]
+    assert 0 < len(lines) < STRANGERS_LINES + 1000
+    with standing_farm.scripted_slave("known") as known:
+        known.greet()
+        standing_farm.master.wait_line(rf"slave {known.number} \(known\): connected", begun)
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "skip", "stop", "kill"])
@@ -447,3 +484,18 @@ def test_a_slave_that_shows_no_key_is_shut_out(standing_farm):
         slave.hello()
         standing_farm.master.wait_line("connection closed: it showed no key", begun)
     assert standing_farm.sql("SELECT count(*) FROM slave WHERE label = 'keyless'") == "0"
+
+
+def test_strangers_cannot_have_the_database_write_without_end(standing_farm, waiting):
+    """What one of them has is stored, which may be much; what all say one after the other is not."""
+    with pytest.raises(AssertionError, match="too many slaves that wait to be accepted have told what they have"):
+        for number in range(100):
+            waiting.means(f"lib{number}")
+            waiting.idle()
+            waiting.expect("SLEEP")
+            standing_farm.wait_sql(f"SELECT has LIKE 'lib{number}%' FROM slave WHERE id = {waiting.number}", "t")
+    assert number > 20
+    with standing_farm.scripted_slave("known") as known:
+        known.greet()
+        known.means("libknown")
+        standing_farm.wait_sql(f"SELECT has LIKE 'libknown%' FROM slave WHERE id = {known.number}", "t")
