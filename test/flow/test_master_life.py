@@ -81,6 +81,12 @@ def test_an_address_that_is_none_of_ours_is_refused(farm, address):
     assert status == 1 and f"cannot listen on {address}: " in said
 
 
+def test_an_address_with_a_port_that_is_none_is_refused(farm):
+    farm.address = "127.0.0.1:99999"
+    status, said = end_of_start(farm)
+    assert status == 2 and '--slave-listen: "127.0.0.1:99999" is no ADDR:PORT' in said
+
+
 def test_what_is_no_socket_is_left_alone(farm):
     farm.socket.write_text("precious")
     status, said = end_of_start(farm)
