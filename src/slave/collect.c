@@ -62,7 +62,9 @@ static void collect_one(const char *path, const char *package, const char *versi
     }
     if (error == 0)
         error = hash_file(path, f->sha256, &f->size_bytes);
-    if (error != 0)
+    if (error == -EACCES)
+        verdict_set(v, "failed", "bad wheel", "the build has closed %s even to its owner", f->name);
+    else if (error != 0)
         verdict_set(v, "farm", "disk", "cannot read %s: %s", f->name, strerror(-error));
 }
 
@@ -77,6 +79,10 @@ void collect_wheels(const char *dir, const char *package, const char *version,
         return;
     }
     int found = list_wheels(dir, files);
+    if (found == -EACCES) {
+        verdict_set(v, "failed", "bad wheel", "the build has closed the directory for its wheels even to its owner");
+        return;
+    }
     if (found < 0) {
         verdict_set(v, "farm", "disk", "cannot read %s: %s", dir, strerror(-found));
         return;

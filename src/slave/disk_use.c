@@ -3,7 +3,7 @@
  *
  * Directories are opened from open ones and links never followed, so nothing outside is counted. A tree so deep
  * that it would use up our descriptors is left unread below MAX_DEPTH, and counted as though it were full: no
- * honest build has one.
+ * honest build has one. A directory that the build has closed to its owner, who we are, is opened as long as it is counted.
  */
 #include "disk_use.h"
 
@@ -38,8 +38,27 @@ static void add(struct count *c, const struct stat *st)
     c->found->bytes += (uint64_t)st->st_blocks * BLOCK_BYTES / (st->st_nlink > 1 && !S_ISDIR(st->st_mode) ? st->st_nlink : 1);
 }
 
+static bool is_closed(mode_t mode)
+{
+    return (mode & (S_IRUSR | S_IXUSR)) != (S_IRUSR | S_IXUSR);
+}
+
+/* `mode` is that of the directory; who closes it gives that back. */
+static int open_directory(int at, const char *name, mode_t mode)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    const mode_t opened = (mode & ALLPERMS) | S_IRUSR | S_IXUSR;
+    int fd = openat(at, name, flags);
+
+    if (fd < 0 && errno == EACCES && fchmodat(at, name, opened, AT_SYMLINK_NOFOLLOW) == 0)
+        return openat(at, name, flags);
+    if (fd >= 0 && is_closed(mode))
+        fchmod(fd, opened);
+    return fd;
+}
+
 /* Takes `fd`. */
-static void add_directory(struct count *c, int fd, unsigned depth)
+static void add_directory(struct count *c, int fd, mode_t mode, unsigned depth)
 {
     struct stat st;
     DIR *dir = fdopendir(fd);
@@ -55,14 +74,16 @@ static void add_directory(struct count *c, int fd, unsigned depth)
         add(c, &st);
         if (!S_ISDIR(st.st_mode))
             continue;
-        int below = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int below = open_directory(fd, entry->d_name, st.st_mode);
         if (below >= 0 && depth < MAX_DEPTH)
-            add_directory(c, below, depth + 1);
+            add_directory(c, below, st.st_mode, depth + 1);
         else if (below >= 0) {
             close(below);
             c->found->files = c->enough->files + 1;
         }
     }
+    if (is_closed(mode))
+        fchmod(fd, mode & ALLPERMS);
     closedir(dir);
 }
 
@@ -93,14 +114,13 @@ void disk_use(const char *dir, const pid_t *pids, size_t pid_count, const struct
 {
     struct count c = {.enough = enough, .found = found};
     struct stat st;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = lstat(dir, &st) == 0 ? open_directory(AT_FDCWD, dir, st.st_mode) : -1;
 
     *found = (struct disk_use){0};
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0)
-        c.device = st.st_dev;
-    add_directory(&c, fd, 0);
+    c.device = st.st_dev;
+    add_directory(&c, fd, st.st_mode, 0);
     for (size_t i = 0; i < pid_count && !is_enough(&c); i++)
         add_removed(&c, pids[i]);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -94,6 +95,22 @@ static void the_first_wheel_by_name_is_judged_first(void **state)
     assert_memory_equal(v.detail, "cffi-1.0-py3-none-any.whl: ", 27);
 }
 
+static void what_a_build_has_closed_is_its_own_failure(void **state)
+{
+    struct verdict v;
+    char path[2 * PATH_MAX];
+
+    write_in(*state, "cffi-1.0-py3-none-any.whl", "a");
+    snprintf(path, sizeof path, "%s/cffi-1.0-py3-none-any.whl", (const char *)*state);
+    assert_int_equal(chmod(path, 0), 0);
+    collect(state, &v);
+    assert_string_equal(v.outcome, "failed");
+    assert_int_equal(chmod(*state, 0), 0);
+    collect(state, &v);
+    assert_string_equal(v.outcome, "failed");
+    assert_int_equal(chmod(*state, 0700), 0);
+}
+
 static void any_number_of_wheels_too_many_is_one_failure(void **state)
 {
     struct verdict v;
@@ -116,6 +133,7 @@ int main(void)
         TEST(a_master_is_known_by_the_key_of_its_first_contact),
         TEST(a_line_that_a_person_left_without_an_end_keeps_its_key),
         TEST(the_first_wheel_by_name_is_judged_first),
+        TEST(what_a_build_has_closed_is_its_own_failure),
         TEST(any_number_of_wheels_too_many_is_one_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

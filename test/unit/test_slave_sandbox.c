@@ -233,6 +233,30 @@ static void what_is_removed_but_open_counts(void **state)
     free(a);
 }
 
+static void directories_that_are_closed_to_all_are_counted_and_closed_again(void **state)
+{
+    static const mode_t modes[] = {0, 0400, 0100, 0711};
+    struct disk_use found;
+    struct stat st;
+    char *sub = below(state, "sub");
+
+    assert_int_equal(mkdir(sub, 0700), 0);
+    close(make_file(state, "sub/a", 100000));
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(sub, modes[i]), 0);
+        assert_int_equal(chmod(*state, modes[i]), 0);
+        disk_use(*state, NULL, 0, &plenty, &found);
+        assert_int_equal(stat(*state, &st), 0);
+        assert_int_equal(st.st_mode & 07777, modes[i]);
+        assert_int_equal(chmod(*state, 0700), 0);
+        assert_int_equal(stat(sub, &st), 0);
+        assert_int_equal(st.st_mode & 07777, modes[i]);
+        assert_int_equal(found.files, 2);
+        assert_in_range(found.bytes, 100000, 120000);
+    }
+    free(sub);
+}
+
 static void it_stops_at_enough(void **state)
 {
     const struct disk_use enough = {1 << 30, 5};
@@ -271,6 +295,7 @@ int main(void)
         IN_A_DIRECTORY(files_are_added_up_by_what_they_take),
         IN_A_DIRECTORY(links_lead_nowhere_and_hard_ones_count_once),
         IN_A_DIRECTORY(what_is_removed_but_open_counts),
+        IN_A_DIRECTORY(directories_that_are_closed_to_all_are_counted_and_closed_again),
         IN_A_DIRECTORY(it_stops_at_enough),
         IN_A_DIRECTORY(a_link_in_place_of_the_directory_holds_nothing),
     };
