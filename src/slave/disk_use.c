@@ -3,7 +3,8 @@
  *
  * Directories are opened from open ones and links never followed, so nothing outside is counted. A tree so deep
  * that it would use up our descriptors is left unread below MAX_DEPTH, and counted as though it were full: no
- * honest build has one. A directory that the build has closed to its owner, who we are, is opened as long as it is counted.
+ * honest build has one. A directory that the build has closed even to its owner, who we are, is opened while it is
+ * counted.
  */
 #include "disk_use.h"
 

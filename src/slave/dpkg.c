@@ -1,6 +1,6 @@
 /*
- * What is asked of dpkg-query, and how its answer is read. needs.c runs it for the files of a wheel, slave.c for what the
- * slave can build.
+ * What is asked of dpkg-query, and how its answer is read. needs.c runs it for the files of a wheel, means.c for
+ * what the machine has.
  *
  * Since Debian merged /usr, /lib is a link to /usr/lib, and the database has either spelling (bookworm: mostly
  * the old one). A library that update-alternatives(1) provides is known by what it is a link to.

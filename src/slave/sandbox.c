@@ -126,6 +126,34 @@ static char *prefix_of(const char *python)
     return prefix;
 }
 
+/* The slave's home, where builds would see it, as what it is (free it); else NULL: most homes lie elsewhere. */
+static char *shown_home(void)
+{
+    static const char *const shown[] = {"/opt/", "/usr/local/", "/etc/"};
+    const char *home = getenv("HOME");
+    char *real = home == NULL ? NULL : realpath(home, NULL);
+    bool is_shown = false;
+
+    for (size_t i = 0; i < COUNT_OF(shown) && real != NULL; i++)
+        is_shown = is_shown || text_starts(real, shown[i]);
+    if (is_shown)
+        return real;
+    free(real);
+    return NULL;
+}
+
+static int check_home(const char *python, char *why, size_t why_size)
+{
+    char *home = shown_home();
+    bool wrong = home != NULL && is_below(python, home);
+
+    if (wrong)
+        snprintf(why, why_size, "%s lies in the slave's home %s, which builds do not see; install that Python beside it", python,
+                 home);
+    free(home);
+    return wrong ? -EINVAL : 0;
+}
+
 static int check_prefix(const char *python, const char *slave_dir, char *why, size_t why_size)
 {
     const char *home = getenv("HOME");
@@ -146,7 +174,9 @@ int sandbox_check_python(const struct sandbox *s, const char *python, const char
 
     if (s->level == SANDBOX_NONE)
         return 0;
-    int error = check_prefix(python, slave_dir, why, why_size);
+    int error = check_home(python, why, why_size);
+    if (error == 0)
+        error = check_prefix(python, slave_dir, why, why_size);
     return error == 0 && realpath(python, real) != NULL ? check_prefix(real, slave_dir, why, why_size) : error;
 }
 
@@ -217,22 +247,32 @@ static void hide_file(struct words *w, const char *path)
         add_three(w, "--ro-bind", "/dev/null", real);
 }
 
-/* Our own settings and keys, last of all: they may lie beside the Python too. */
-static void hide_configuration(const struct sandbox *s, struct words *w)
+static void hide_directory(struct words *w, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return;
+    words_add(w, "--tmpfs");
+    words_add(w, path);
+    words_add(w, "--remount-ro");
+    words_add(w, path);
+}
+
+/* Our own settings, keys and home, last of all: they may lie beside the Python too. */
+static void hide_ours(const struct sandbox *s, struct words *w)
 {
     static const char *const files[] = {"/etc/piwheels.conf", "/usr/local/etc/piwheels.conf"};
-    struct stat st;
+    char *home = shown_home();
 
     for (size_t i = 0; i < COUNT_OF(files); i++)
         hide_file(w, files[i]);
     for (size_t i = 0; i < COUNT_OF(s->hidden); i++)
         hide_file(w, s->hidden[i]);
-    if (stat("/etc/piwheels", &st) == 0 && S_ISDIR(st.st_mode)) {
-        words_add(w, "--tmpfs");
-        words_add(w, "/etc/piwheels");
-        words_add(w, "--remount-ro");
-        words_add(w, "/etc/piwheels");
-    }
+    hide_directory(w, "/etc/piwheels");
+    if (home != NULL)
+        hide_directory(w, home);
+    free(home);
 }
 
 static void add_private(struct words *w, const char *dir)
@@ -309,7 +349,7 @@ int sandbox_command(const struct sandbox *s, const struct sandboxed *what, struc
             add_resolver(w);
         add_private(w, what->dir);
         add_python(w, what->python);
-        hide_configuration(s, w);
+        hide_ours(s, w);
         add_ours(s, what, w);
         error = add_filter(s, w, pass_fd);
         words_add(w, "--");

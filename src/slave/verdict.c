@@ -4,7 +4,8 @@
  *
  * What is the farm's is tried again, what is the package's is not, so only words that a package cannot
  * honestly cause count as the farm's. A setup.py that tries to download something fails with network errors
- * as well: hence pip's own words only.
+ * as well: hence pip's own words only. Where these do not tell whose a failure is, `unfound` says so, and build.c has pip
+ * look again.
  */
 #include "verdict.h"
 

@@ -1,5 +1,5 @@
 /*
- * Lists of words: the commands and environments that sandbox.c and build.c put together.
+ * Lists of words: the commands and environments that sandbox.c and command.c put together.
  */
 #include "words.h"
 

@@ -132,6 +132,24 @@ static void the_slaves_key_is_covered_after_everything_that_could_show_it(void *
     sandbox_close(&s);
 }
 
+static void a_home_where_builds_look_is_covered(void **state)
+{
+    struct sandbox s;
+    const char *before = getenv("HOME");
+    char why[512], *home = mem_text(before != NULL ? before : "/nonexistent");
+
+    open_sandbox(&s, SANDBOX_STRICT, NETWORK_INDEX);
+    setenv("HOME", "/usr/local/share/", 1);
+    assert_words(&s, NETWORK_INDEX, " --tmpfs /usr/local/share --remount-ro /usr/local/share", true);
+    assert_int_equal(sandbox_check_python(&s, "/usr/local/share/bin/python3", "/srv/slave", why, sizeof why), -EINVAL);
+    assert_int_equal(sandbox_check_python(&s, "/usr/local/bin/python3", "/srv/slave", why, sizeof why), 0);
+    setenv("HOME", "/usr/sbin", 1); /* as users of the system have it */
+    assert_words(&s, NETWORK_INDEX, " --tmpfs /usr/sbin", false);
+    setenv("HOME", home, 1);
+    free(home);
+    sandbox_close(&s);
+}
+
 static void a_python_below_the_slaves_own_directory_is_refused(void **state)
 {
     struct sandbox s;
@@ -290,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_basic_build_has_neither),
         cmocka_unit_test(without_a_sandbox_there_are_limits_but_for_processes),
         IN_A_DIRECTORY(the_slaves_key_is_covered_after_everything_that_could_show_it),
+        cmocka_unit_test(a_home_where_builds_look_is_covered),
         cmocka_unit_test(a_python_below_the_slaves_own_directory_is_refused),
         cmocka_unit_test(the_filter_can_be_read_by_every_build),
         IN_A_DIRECTORY(files_are_added_up_by_what_they_take),
