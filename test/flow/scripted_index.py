@@ -40,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         index = self.server.index
         index.asked.append(self.path)
         name = self.path.strip("/").rpartition("/")[2]
-        if name in index.files:
+        if name in index.files and name not in index.answers:
             self.begin(200, index.files[name])
             if name in index.stuck:
                 self.wfile.write(index.files[name][:500])
@@ -80,8 +80,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class ScriptedIndex:
-    """`files`: name -> bytes; a project's page lists those of its name. `answers`: project -> the statuses of its page in turn,
-    the last for ever; 200 where it has files and 404 where not. Of files in `stuck` nothing comes behind their half."""
+    """`files`: name -> bytes; a project's page lists those of its name. `answers`: project -> the statuses of its page (or of a file) in
+    turn, the last for ever; 200 where it has files and 404 where not. Of files in `stuck` nothing comes behind their half."""
 
     def __init__(self, certificate=None):
         self.files, self.answers, self.asked, self.stuck = {}, {}, [], set()
