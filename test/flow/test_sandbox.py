@@ -135,7 +135,7 @@ def test_without_user_namespaces_the_slave_says_where_to_read_on(other_bwrap):
 @pytest.mark.parametrize("option, value", [("--sandbox", "tight"), ("--network", "some")])
 def test_a_level_that_there_is_not_is_refused(option, value):
     done = check(option, value)
-    assert done.returncode == 1 and f'not "{value}"' in done.stderr
+    assert done.returncode == 2 and f'{option}: "{value}" is none of ' in done.stderr
 
 
 def test_none_warns_loudly_and_builds(master, slaves, index, folder):
