@@ -16,7 +16,8 @@
 #include "inside.h"
 
 /* How the first words begin when the command itself was never run. */
-static const char *const failures[] = {"bwrap: ", "piwheels inside: "};
+#define NOT_ENTERED "cannot enter the control group "
+static const char *const failures[] = {"bwrap: ", "piwheels inside: ", NOT_ENTERED};
 
 /* ---- the end ---- */
 
@@ -167,7 +168,9 @@ static void open_watcher(uv_loop_t *loop, struct cell *c)
 /* The command enters its group before it becomes bwrap, so that nothing of it is ever outside. */
 static void enter_group(struct cell *c)
 {
-    static const char *const enter[] = {"/bin/sh", "-c", "echo 0 >\"$0\"/cgroup.procs && exec \"$@\"", NULL};
+    static const char *const enter[] = {
+        "/bin/sh", "-c",
+        "{ echo 0 >\"$0\"/cgroup.procs; } 2>/dev/null || { echo \"" NOT_ENTERED "$0\"; exit 1; }; exec \"$@\"", NULL};
     const char *slash = strrchr(c->what.dir, '/');
 
     if (c->cgroup == NULL || c->cgroup->dir == NULL)

@@ -154,7 +154,7 @@ void cgroup_read(const char *path, struct cgroup_use *u)
     read_file(path, "memory.peak", text, sizeof text);
     u->peak_bytes = strtoll(text, NULL, 10);
     read_file(path, "memory.events", text, sizeof text);
-    u->memory_passed = number_of(text, "oom_kill") > 0;
+    u->memory_passed = number_of(text, "oom") > 0 && number_of(text, "oom_kill") > 0; /* the machine's own want kills, too */
     read_file(path, "pids.events", text, sizeof text);
     u->processes_passed = number_of(text, "max") > 0;
     read_file(path, "cpu.stat", text, sizeof text);

@@ -192,10 +192,33 @@ static void a_command_begins_in_its_group(void **state)
 static void what_the_kernel_ended_for_its_memory_has_passed_that_limit(void **state)
 {
     struct run *r = mem_new(1, sizeof *r);
-    write_text(state, HERE "/attempt-7/memory.events", "oom_kill 1\n");
+    write_text(state, HERE "/attempt-7/memory.events", "oom 1\noom_kill 1\n");
     run_in_group(state, r, "kill -9 $$");
     assert_string_equal(r->cell.breach, "memory");
     assert_string_equal(r->cell.breach_text, "its processes held 1000 MB of memory, the limit");
+    free(r);
+}
+
+/* The kernel (cgroup-v2.rst) counts in oom_kill whoever any OOM killer ended, and in oom only who met the group's own limit. */
+static void what_the_kernel_ended_for_want_of_memory_elsewhere_has_passed_no_limit(void **state)
+{
+    struct run *r = mem_new(1, sizeof *r);
+    write_text(state, HERE "/attempt-7/memory.events", "oom 0\noom_kill 1\noom_group_kill 0\n");
+    run_in_group(state, r, "kill -9 $$");
+    assert_string_equal(r->cell.breach, "");
+    free(r);
+}
+
+static void a_command_that_cannot_enter_its_group_is_not_begun(void **state)
+{
+    struct run *r = mem_new(1, sizeof *r);
+    char *in_the_way = path_of(state, HERE "/attempt-7/cgroup.procs");
+    unlink(in_the_way);
+    assert_int_equal(mkdir(in_the_way, 0700), 0);
+    run_in_group(state, r, "exit 0");
+    assert_true(r->cell.unboxed && r->cell.child.status != 0);
+    assert_memory_equal(r->cell.breach_text, "cannot enter the control group /", 32);
+    free(in_the_way);
     free(r);
 }
 
@@ -228,6 +251,8 @@ int main(void)
         WITH_GROUPS(what_a_group_used_is_read),
         WITH_GROUPS(a_command_begins_in_its_group),
         WITH_GROUPS(what_the_kernel_ended_for_its_memory_has_passed_that_limit),
+        WITH_GROUPS(what_the_kernel_ended_for_want_of_memory_elsewhere_has_passed_no_limit),
+        WITH_GROUPS(a_command_that_cannot_enter_its_group_is_not_begun),
         WITH_GROUPS(who_fails_after_a_refused_fork_has_passed_that_limit),
         WITH_GROUPS(who_succeeds_has_passed_no_limit),
     };
