@@ -28,9 +28,12 @@
 #define RATIO_FREE_BYTES (64ULL << 20) /* archives that inflate to less are not judged by ratio */
 
 #define FLAG_ENCRYPTED 0x0001
+#define FLAG_PATCH 0x0020
 #define FLAG_STRONGLY_ENCRYPTED 0x0040
 #define FLAG_UTF8 0x0800
 #define FLAG_MASKED 0x2000
+
+#define FORMAT_MAX 63 /* of the zip format: Python's zipfile, and so pip, reads nothing newer */
 
 #define METHOD_STORED 0
 #define METHOD_DEFLATED 8
@@ -133,6 +136,11 @@ static int check_kind(struct archive *a, const struct member *m)
         return refuse(a->why, "\"%s\" is neither a plain file nor a plain folder", m->name);
     if (m->flags & (FLAG_ENCRYPTED | FLAG_STRONGLY_ENCRYPTED | FLAG_MASKED))
         return refuse(a->why, "\"%s\" is encrypted", m->name);
+    if (m->flags & FLAG_PATCH)
+        return refuse(a->why, "\"%s\" is a patch, and no file", m->name);
+    if (m->needs > FORMAT_MAX)
+        return refuse(a->why, "\"%s\" needs version %u.%u of the zip format; only up to %u.%u is read", m->name, m->needs / 10,
+                      m->needs % 10, FORMAT_MAX / 10, FORMAT_MAX % 10);
     if (m->method != METHOD_STORED && m->method != METHOD_DEFLATED)
         return refuse(a->why, "\"%s\" is compressed by method %u; only \"stored\" and \"deflated\" are read",
                       m->name, m->method);

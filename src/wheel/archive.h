@@ -28,6 +28,7 @@ struct member {
     uint32_t crc32;
     uint16_t flags;          /* general purpose bits */
     uint16_t method;
+    uint8_t needs;           /* the version of the format that a reader must know: 20 is 2.0 */
     uint32_t mode;           /* Unix type and permissions, or 0 */
     bool directory;
     bool listed;             /* RECORD has named it */

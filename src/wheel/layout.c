@@ -215,6 +215,7 @@ static int read_entry(struct archive *a, const uint8_t *entry, size_t len, struc
     rc = read_extra(a, m->name, entry + ENTRY_SIZE + name_len, extra_len, &sizes);
     if (rc < 0)
         return rc;
+    m->needs = entry[6];
     m->flags = get16(entry + 8);
     m->method = get16(entry + 10);
     m->crc32 = get32(entry + 16);

@@ -1,11 +1,16 @@
-"""Names, versions, specifiers, tags and METADATA are understood as Python itself understands them: thousands of drawn and
-damaged texts are put to our functions and to `packaging` and `email`, and where the two differ on purpose, it is said here.
+"""Names, versions, specifiers, tags, METADATA and archives are understood as Python itself understands them: thousands of drawn
+and damaged ones are put to our functions and to `packaging`, `email` and `zipfile`, and where the two differ on purpose, it is
+said here.
 
 The same seeds draw the same texts each time. `--long` draws twenty times as many.
 """
+import base64
 import email.parser
+import hashlib
+import io
 import random
 import subprocess
+import zipfile
 
 import pytest
 from packaging import tags
@@ -22,8 +27,9 @@ NUMBERS = ["0", "1", "2", "3", "9", "10", "00", "01", "010", "2024", "9999999999
 
 
 def ask(questions):
-    """Each is (name, text, …); the answers in order."""
-    lines = [" ".join([name, *(text.encode().hex() or "-" for text in texts)]) for name, *texts in questions]
+    """Each is (name, text or bytes, …); the answers in order."""
+    lines = [" ".join([name, *((text.encode() if isinstance(text, str) else text).hex() or "-" for text in texts)])
+             for name, *texts in questions]
     done = subprocess.run([ANSWERS], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True)
     answers = done.stdout.split("\n")[:-1]
     assert len(answers) == len(questions)
@@ -234,3 +240,60 @@ def test_headers_are_those_that_pips_parser_sees(seed):
         expected["metadata", text] = "\t".join([*found["name"], *found["version"], *(found["requires-python"] or [""]), *found["requires-dist"]]) \
             if sound else "none"
     assert_alike(expected)
+
+
+# ---- archives ----
+
+FILES = {"demo.py": b"x = 1\n" * 20, "demo/é.txt": b"abc", "demo-1.0.data/scripts/x": b"#!python\n",
+         "demo-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
+         "demo-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+
+
+class Pipe(io.RawIOBase):
+    """To which one can only write: zipfile puts sizes behind the data."""
+
+    def __init__(self, to):
+        self.to = to
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        return self.to.write(data)
+
+
+def make_archive(streamed, zip64, method):
+    record = "".join(f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}\n"
+                     for name, data in FILES.items()) + "demo-1.0.dist-info/RECORD,,\n"
+    made = io.BytesIO()
+    with zipfile.ZipFile(Pipe(made) if streamed else made, "w") as archive:
+        for name, data in [*FILES.items(), ("demo-1.0.dist-info/RECORD", record.encode())]:
+            member = zipfile.ZipInfo(name)
+            member.compress_type = method
+            with archive.open(member, "w", force_zip64=zip64) as file:
+                file.write(data)
+    return made.getvalue()
+
+
+def contents(archive):
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return [(name, opened.read(name)) for name in opened.namelist()]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_archive_that_is_taken_is_read_alike_by_zipfile(seed):
+    """With any byte another: it is refused, or has the same files for pip."""
+    draw = random.Random(seed)
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        for streamed in (False, True):
+            for zip64 in (False, True):
+                sound = make_archive(streamed, zip64, method)
+                damaged_ones = [sound]
+                for _ in range(MANY // 10):
+                    at = draw.randrange(len(sound))
+                    byte = draw.choice([sound[at] ^ 1 << draw.randrange(8), draw.randrange(256)])
+                    damaged_ones.append(sound[:at] + bytes([byte]) + sound[at + 1:])
+                answers = ask([("archive", archive, "demo-1.0-py3-none-any.whl") for archive in damaged_ones])
+                assert answers[0] == "sound"
+                for archive, told in zip(damaged_ones, answers):
+                    assert told == "none" or contents(archive) == contents(sound), archive.hex()

@@ -180,7 +180,7 @@ static void place(struct buf *to, struct placed *p)
     p->flags = (uint16_t)(m->flags | (m->streamed ? 8 : 0));
     p->method = m->method ? m->method : m->deflated ? 8 : 0;
     add32(to, 0x04034b50);
-    add16(to, 20);
+    add16(to, m->needs ? m->needs : 20);
     add_common(to, p, true);
     buf_adds(to, m->local_name ? m->local_name : m->name);
     if (m->zip64)
@@ -199,7 +199,7 @@ static void add_entry(struct buf *to, const struct placed *p)
 
     add32(to, 0x02014b50);
     add16(to, 3 << 8 | 20);
-    add16(to, 20);
+    add16(to, m->needs ? m->needs : 20);
     add_common(to, p, false);
     add16(to, 0);
     add16(to, 0);

@@ -16,6 +16,7 @@ struct made_member {
     size_t len;                  /* 0: data is a text */
     bool deflated, streamed, zip64;
     uint16_t flags, method;      /* added to, and instead of (unless 0), what the rest implies */
+    uint16_t needs;              /* version of the format, instead of 20 (2.0) */
     uint32_t mode;               /* Unix type and permissions */
     const char *extra;           /* one more extra field, in the directory */
     size_t extra_len;

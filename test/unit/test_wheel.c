@@ -503,6 +503,21 @@ static void encrypted_and_oddly_compressed_members_are_refused(void **state)
     assert_refused(w, FILE_NAME, "stored as it is, yet with another size");
 }
 
+/* What Python's zipfile refuses to read, nobody can install with pip. */
+static void members_for_newer_readers_than_python_has_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct made_member *m = make_add(&w->made, "demo/x", "x");
+
+    m->needs = 63;
+    assert_accepted(w, FILE_NAME);
+    m->needs = 64;
+    assert_refused(w, FILE_NAME, "\"demo/x\" needs version 6.4 of the zip format; only up to 6.3 is read");
+    m->needs = 0;
+    m->flags = 0x20;
+    assert_refused(w, FILE_NAME, "\"demo/x\" is a patch, and no file");
+}
+
 static void contents_that_differ_from_their_crc_or_size_are_refused(void **state)
 {
     struct world *w = *state;
@@ -860,6 +875,7 @@ int main(void)
         TEST(paths_that_leave_the_folder_are_refused),
         TEST(links_and_special_files_are_refused),
         TEST(encrypted_and_oddly_compressed_members_are_refused),
+        TEST(members_for_newer_readers_than_python_has_are_refused),
         TEST(contents_that_differ_from_their_crc_or_size_are_refused),
         TEST(an_absurd_ratio_is_refused_from_64_mib_on),
         TEST(more_bytes_or_members_than_allowed_are_refused),
