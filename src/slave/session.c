@@ -72,9 +72,11 @@ static void say_hello(struct session *s)
 
 static void tell_systemd(const struct session *s)
 {
-    char status[300];
+    char status[400];
 
-    if (s->shortage.level != SHORTAGE_NONE)
+    if (s->state == SESSION_AWAY || s->state == SESSION_GREETING)
+        snprintf(status, sizeof status, "no connection to %s (%u of %u builds)", s->master, s->attempts.count, s->jobs);
+    else if (s->shortage.level != SHORTAGE_NONE)
         snprintf(status, sizeof status, "takes no new builds: %s", s->shortage.text);
     else if (s->attempts.count > 0)
         snprintf(status, sizeof status, "%u of %u builds", s->attempts.count, s->jobs);
@@ -134,11 +136,9 @@ static void be_welcome(struct session *s, const struct msg_ack *m)
     s->index_url = mem_text(m->index_url);
     s->lease_ms = (int64_t)m->lease_ms;
     s->back_off_ms = 0;
-    if (!s->ready)
-        notify_ready("connected");
-    s->ready = true;
     attempts_connected(&s->attempts, s->wire, s->lease_ms);
     ask_if_free(s);
+    tell_systemd(s);
 }
 
 static void on_attempt_gone(struct attempt *a, void *owner)
@@ -377,6 +377,7 @@ static void on_closed(struct wire *w, const char *reason)
         return;
     }
     set_state(s, SESSION_AWAY);
+    tell_systemd(s);
     uv_random(NULL, NULL, &chance, sizeof chance, 0, NULL);
     uint64_t pause_ms = session_pause_ms(&s->back_off_ms, chance);
     log_warning("slave", "slave: no connection to %s: %s (tries again in %.1f s)", s->master, reason,
@@ -488,5 +489,6 @@ void session_start(struct session *s)
     uv_timer_init(s->loop, &s->tick);
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
     look_for_shortage(s);
+    notify_ready("connects to its master"); /* which may be away for long: systemd would end who is not ready in time */
     connect_now(s);
 }

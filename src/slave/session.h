@@ -46,7 +46,6 @@ struct session {
     uint64_t back_off_ms;
     int64_t asked_ms;                  /* steady time of our last IDLE */
     int64_t quiet_since_ms;            /* steady time of the last sign of life, or question of ours */
-    bool ready;                        /* systemd knows */
     unsigned open_timers;
 };
 

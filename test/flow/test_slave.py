@@ -560,6 +560,46 @@ def test_a_master_that_is_away_is_tried_again(slaves, folder, index):
     assert slave.stop() == 0
 
 
+@pytest.fixture
+def notifications():
+    """What systemd would hear; a function that waits for a message with these words."""
+    with tempfile.TemporaryDirectory(prefix="piw-", dir="/tmp") as short, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"{short}/notify")
+        os.chmod(short, 0o755)
+        os.chmod(f"{short}/notify", 0o777)
+        listener.settimeout(60)
+
+        def wait(words):
+            while words not in (message := listener.recv(4096).decode()):
+                pass
+            return message
+
+        wait.path = f"{short}/notify"
+        yield wait
+
+
+def test_systemd_is_told_ready_though_the_master_is_away(master, slaves, index, folder, notifications):
+    address = master.address
+    master.close()
+    slaves(env=clean_environment(HOME=folder, NOTIFY_SOCKET=notifications.path))
+    notifications("READY=1")
+    assert notifications("STATUS=") == f"STATUS=no connection to {address} (0 of 1 builds)"
+
+
+def test_systemd_is_told_whether_there_is_a_connection(master, slaves, index, folder, notifications):
+    slaves(env=clean_environment(HOME=folder, NOTIFY_SOCKET=notifications.path))
+    connection, _ = begin(master, index)
+    notifications("STATUS=waiting for work")
+    build(connection, 7, "piwtest-sleeps")
+    notifications("STATUS=1 of 1 builds")
+    connection.close()
+    notifications(f"STATUS=no connection to {master.address} (1 of 1 builds)")
+    connection = master.accept()
+    connection.greet(index.simple)
+    notifications("STATUS=1 of 1 builds")
+
+
 # -- the end --
 
 
