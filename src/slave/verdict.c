@@ -319,7 +319,7 @@ bool verdict_waits_for_index(const char *log, size_t len)
     static const char *const last_words[] = {
         "Looking in indexes: ", "Collecting ", "Downloading ", "Installing build dependencies: started",
         "Installing backend dependencies: started", "Running command pip subprocess to install ", "Running command installing ",
-        "WARNING: Retrying (",
+        "WARNING: Retrying (", "[piwheels: ", /* a note of ours: pip has not said a word yet */
     };
     struct line line = last_line(log, len);
 

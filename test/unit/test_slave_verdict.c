@@ -332,6 +332,7 @@ static void pip_waits_for_the_index_when_its_last_words_say_so(void **state)
     check_waiting("[    1.250] Looking in indexes: http://127.0.0.1/simple\n[    1.250] Collecting cffi==1.15.1\n", true);
     check_waiting("[    1.250] Collecting cffi==1.15.1\n[    1.300]   Downloading http://127.0.0.1/cffi-1.15.1.tar.gz (1.6 kB)\n", true);
     check_waiting("[    1.250]   Running command pip subprocess to install build dependencies\n[    1.300]   Collecting setuptools\n", true);
+    check_waiting("[    0.000] [piwheels: cffi 1.15.1 for cp311 on linux_armv7l]\n", true);
     check_waiting(GETS_REQUIREMENTS "  Running command installing backend dependencies for cffi==1.15.1\n", true);
 }
 
@@ -339,6 +340,7 @@ static void a_package_that_says_nothing_is_not_waited_for_as_the_index_is(void *
 {
     check_waiting("", false);
     check_waiting(GETS_REQUIREMENTS, false);
+    check_waiting(GETS_REQUIREMENTS "[    1.300] [piwheels: refused a connection to 127.0.0.1:80: builds reach the index only]\n", false);
     check_waiting(GETS_REQUIREMENTS "[    1.250]   Downloading a model\n", false);
     check_waiting("  Running command pip subprocess to install build dependencies\n  Collecting numpy\n"
                   "    Building wheel for numpy (pyproject.toml): still running...\n", false);
