@@ -127,7 +127,7 @@ static void hold(struct follower *f, uint64_t ms)
 
 /* One that fails holds up nobody else. But where one after the other fails, the next must not be tried at once: a large farm's
  * packages would all be asked for, as fast as PyPI can say no. */
-static void count_failures(struct follower *f, bool failed)
+static void count_failures(struct follower *f, bool failed, const char *reason)
 {
     char span[CLOCK_TEXT_SIZE];
 
@@ -139,7 +139,7 @@ static void count_failures(struct follower *f, bool failed)
     uint64_t wait_ms = changelog_back_off_ms(f->settings->back_off_ms, f->settings->most_back_off_ms, f->in_a_row / FOLLOW_PLACES);
     hold(f, wait_ms);
     if (f->in_a_row == FOLLOW_PLACES)
-        log_warning("pypi", "following: one comparison after the other fails, the last: %s; the next in %s, and so on", f->complaint,
+        log_warning("pypi", "following: one comparison after the other fails, the last: %s; the next in %s, and so on", reason,
                     clock_span((int64_t)wait_ms, span));
 }
 
@@ -207,7 +207,7 @@ static void on_compared(struct project *p, int error)
     else if (error != -ECANCELED)
         wait_ms = note_failure(f, p);
     if (error != -ECANCELED)
-        count_failures(f, error != 0 && !gone && !p->behind);
+        count_failures(f, error != 0 && !gone && !p->behind, p->task.reason);
     if (p->retry_after_ms > 0 && error != 0 && !p->behind)
         hold(f, (uint64_t)p->retry_after_ms);
     free(p);
