@@ -406,6 +406,21 @@ void db_publishing(struct db *db, struct db_call *c, struct db_publishing *out,
                    void (*done)(struct db_call *c, int error));
 void db_publishing_release(struct db_publishing *out);
 
+/* ---- what is public ---- */
+
+#define DB_PUBLIC_FILES_MAX 100
+struct db_public_files {
+    unsigned count;
+    struct db_public_file {
+        int64_t id, size_bytes;
+        char package[256], version[256], path[768];
+        char sha256[65], metadata_sha256[65];
+    } items[DB_PUBLIC_FILES_MAX];
+};
+/* The first of those whose id is above `after`, by id. */
+void db_public_files(struct db *db, struct db_call *c, int64_t after, struct db_public_files *out,
+                     void (*done)(struct db_call *c, int error));
+
 /* ---- withdrawing ---- */
 
 #define DB_MOVES_MAX 100

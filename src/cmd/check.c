@@ -1,26 +1,16 @@
 /*
  * `piwheels check`: holds what the database keeps up event by event against what it follows from (schema/check.sql), some
  * packages at a time, so that the farm can work in between; with --repair what disagrees is mended. Speaks to the database
- * itself, with or without a master.
+ * itself, with or without a master. --files is in check_files.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "core/memory.h" /* container_of */
 #include "order.h"
-#include "tool.h"
 
-struct check {
-    struct tool tool;
-    bool repair;
-    int64_t next;           /* the package to go on from */
-    long long packages;
-    size_t wrong, left;     /* facts that disagreed; of these not mended */
-    json_t *all;            /* for JSON, {"wrong": [...], "left": [...]}; else NULL */
-    char *answer;
-};
-
-static struct check *check_of(struct task *t)
+struct check *check_of(struct task *t)
 {
     return container_of(tool_of(t), struct check, tool);
 }
@@ -63,6 +53,8 @@ static enum step look_at_some(struct task *t)
 {
     struct check *c = check_of(t);
 
+    if (c->facts_seen)
+        return STEP_NEXT;
     db_facts(c->tool.db, &c->tool.call, c->next, c->repair, &c->answer, tool_on_answer);
     return STEP_WAIT;
 }
@@ -71,6 +63,8 @@ static enum step note_what_is_wrong(struct task *t)
 {
     struct check *c = check_of(t);
 
+    if (c->facts_seen)
+        return STEP_NEXT;
     if (c->tool.error != 0)
         return tool_refused(&c->tool);
     json_t *told = json_loads(c->answer, 0, NULL), *next = json_object_get(told, "next");
@@ -80,12 +74,16 @@ static enum step note_what_is_wrong(struct task *t)
     bool more = json_is_integer(next);
     c->next = json_integer_value(next);
     json_decref(told);
+    c->facts_seen = !more;
     return more ? STEP_AGAIN : STEP_NEXT;
 }
 
 static const struct task_step steps[] = {
     {"look at some packages", look_at_some},
     {"note what is wrong", note_what_is_wrong},
+    {"ask for some files", check_ask_for_files},
+    {"read the files", check_read_files},
+    {"tell what is damaged", check_tell_damage},
     {NULL, NULL},
 };
 
@@ -116,15 +114,22 @@ static int run(const struct options *o)
         .repair = option_flag(o, OPT_argv_repair),
         .all = option_flag(o, OPT_argv_json) ? json_pack("{s:[], s:[]}", "wrong", "left") : NULL,
     };
-    int status = tool_run(&c.tool);
+    int status = check_files_begin(&c, o);
 
+    if (status == EXIT_OK)
+        status = tool_run(&c.tool);
     if (status == EXIT_OK && c.all != NULL) {
         json_object_set_new(c.all, "packages", json_integer((json_int_t)c.packages));
         json_object_set_new(c.all, "repaired", json_boolean(c.repair));
+        if (c.output != NULL)
+            json_object_set_new(c.all, "files", json_integer((json_int_t)c.files));
         order_print_json(c.all);
     }
-    if (status == EXIT_OK)
+    if (status == EXIT_OK) {
         status = conclude(&c);
+        if (c.output != NULL && check_files_conclude(&c) != EXIT_OK)
+            status = EXIT_TROUBLE;
+    }
     free(c.answer);
     json_decref(c.all);
     return status;
@@ -140,7 +145,8 @@ const struct command command_check = {
     .description =
         "What should be built where is kept up with every event, for nobody could work it out each time. This works it out "
         "again, for all packages, and tells each fact that disagrees: what is kept, and what it should be. With --repair it is "
-        "mended. The farm may go on meanwhile. Exits with 0 when all agrees or has been mended, with 1 when not.",
+        "mended. With --files every public file is read, too, and compared with what was published. The farm may go on meanwhile. "
+        "Exits with 0 when all agrees or has been mended, with 1 when not.",
     .bit = FOR_CHECK,
     .max_words = 0,
     .run = run,

@@ -133,3 +133,38 @@ void db_publishing_release(struct db_publishing *out)
     free(out->items);
     memset(out, 0, sizeof *out);
 }
+
+/* ---- what is public ---- */
+
+static void decode_public(struct db_call *c, const struct pg_result *result)
+{
+    struct db_public_files *out = c->out;
+
+    out->count = pg_rows(result);
+    for (unsigned row = 0; row < out->count; row++) {
+        struct db_public_file *f = &out->items[row];
+        f->id = pg_int(result, row, 0);
+        f->size_bytes = pg_int(result, row, 1);
+        column_copy(f->package, sizeof f->package, result, row, 2);
+        column_copy(f->version, sizeof f->version, result, row, 3);
+        column_copy(f->path, sizeof f->path, result, row, 4);
+        column_copy(f->sha256, sizeof f->sha256, result, row, 5);
+        column_copy(f->metadata_sha256, sizeof f->metadata_sha256, result, row, 6);
+    }
+}
+
+void db_public_files(struct db *db, struct db_call *c, int64_t after, struct db_public_files *out,
+                     void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    pg_params_init(&params);
+    pg_add_int(&params, after);
+    out->count = 0;
+    call_init(c, decode_public, out, done);
+    call_send(c, db->bulk,
+              "SELECT f.id, f.size_bytes, p.name, v.version, f.path, encode(f.sha256, 'hex'), encode(f.metadata_sha256, 'hex') "
+              "FROM piwheels.file f JOIN piwheels.version v ON v.id = f.version JOIN piwheels.package p ON p.id = v.package "
+              "WHERE f.state = 'live' AND f.id > $1 ORDER BY f.id LIMIT " TEXT(DB_PUBLIC_FILES_MAX),
+              &params);
+}

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from harness import piwheels
+from wheels import make_wheel
 
 FILL = """
     SET search_path = piwheels;
@@ -95,3 +96,102 @@ def test_a_database_that_is_not_there_is_told(postgres):
     done = piwheels("check", "-d", postgres.dsn("nowhere", "piwheels"))
     assert done.returncode == 1
     assert "nowhere" in done.stderr
+
+
+# ---- --files -----------------------------------------------------------------------------------------
+
+PACKAGES = ("piwtest-made", "piwtest-other", "piwtest-third")
+
+
+@pytest.fixture
+def site(farm):
+    """A farm with three published files; `check` is `piwheels check --files` with its tree."""
+    farm.start_master()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        for package in PACKAGES:
+            farm.order(package)
+            assert slave.deliver(slave.ask().attempt, [make_wheel(package)])[0]
+
+    def check(*words):
+        done = piwheels("check", "--files", *words, "-o", farm.output, "-d", farm.dsn)
+        return done.returncode, done.stdout + done.stderr
+    farm.check = check
+    farm.wheel = farm.file(PACKAGES[1], make_wheel(PACKAGES[1])[0])
+    return farm
+
+
+def remove(path):
+    path.unlink()
+
+
+def shorten(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def change(path):
+    """No longer and no shorter."""
+    data = path.read_bytes()
+    path.write_bytes(data[:50] + bytes([data[50] ^ 1]) + data[51:])
+
+
+def replace_by_a_directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+def test_a_tree_that_nobody_touched_is_as_it_was_published(site):
+    assert site.check() == (0, "3 packages were checked: all facts agree\n3 files were read: all are as they were published\n")
+
+
+@pytest.mark.parametrize("deed, suffix, told", [
+    (remove, "", "it is not in the tree"), (shorten, "", r"it has {size} bytes, not {whole}"),
+    (change, "", "it has other bytes than were published"), (replace_by_a_directory, "", "it is no file"),
+    (remove, ".metadata", "its metadata is not in the tree"), (change, ".metadata", "its metadata has other bytes than were published")])
+def test_a_file_that_is_not_as_it_was_published_is_named(site, deed, suffix, told):
+    whole = site.wheel.stat().st_size
+    deed(site.wheel.with_name(site.wheel.name + suffix))
+    status, said = site.check()
+    damage = told.format(size=whole - 1, whole=whole)
+    assert status == 1 and f"piwtest-other 1.0: simple/piwtest-other/{site.wheel.name}: {damage}\n" in said
+    assert said.count("simple/") == 1
+    assert "3 files were read, 1 is damaged" in said and "piwheels remove NAME VERSION --builds" in said
+
+
+def test_what_is_damaged_is_told_to_programs(site):
+    change(site.wheel)
+    told = json.loads(site.check("--json")[1].partition("\n")[0])
+    assert told["files"] == 3
+    assert told["damaged"] == [{"package": "piwtest-other", "version": "1.0", "path": f"simple/piwtest-other/{site.wheel.name}",
+                                "damage": "it has other bytes than were published"}]
+
+
+@pytest.mark.parametrize("deed", [remove, change])
+@pytest.mark.parametrize("suffix", ["", ".metadata"])
+def test_what_was_damaged_is_built_anew_as_it_is_told(site, deed, suffix):
+    """Also where the build comes to the very bytes that were published: others may not be there any more."""
+    whole = site.wheel.read_bytes()
+    deed(site.wheel.with_name(site.wheel.name + suffix))
+    assert site.tool("remove", "piwtest-other", "--builds", "-y").returncode == 0
+    site.wait_sql("SELECT count(*) FROM withdrawn_file WHERE NOT gone", "0")
+    assert site.check()[0] == 0
+    with site.scripted_slave() as slave:
+        slave.greet()
+        build = slave.ask()
+        assert (build.package, build.version) == ("piwtest-other", "1.0")
+        good, said = slave.deliver(build.attempt, [(site.wheel.name, whole)])
+    assert good, said
+    status, said = site.check()
+    assert status == 0 and "3 files were read" in said, said
+
+
+def test_a_tree_that_is_elsewhere_is_not_taken_for_an_empty_one(site):
+    site.output.rename(site.output.with_name("aside"))
+    status, said = site.check()
+    assert status == 1 and f"the output directory {site.output} cannot be looked at: No such file or directory" in said
+    site.output.with_name("aside").rename(site.output)
+
+
+def test_where_the_tree_is_means_nothing_without_files(postgres, database):
+    done = piwheels("check", "-o", "/tmp", "-d", postgres.dsn(database, "piwheels"))
+    assert done.returncode == 2 and "give both" in done.stderr

@@ -328,7 +328,7 @@ static void an_abbreviation_is_unknown(void **state)
 
 static void an_option_of_other_commands_says_whose_it_is(void **state)
 {
-    REFUSES("this command has no option --output; it belongs to master and slave", FOR_ADD, "--output", "x");
+    REFUSES("this command has no option --output; it belongs to master, slave and check", FOR_ADD, "--output", "x");
     REFUSES("this command has no option --no-dev-mode; it belongs to master", FOR_SLAVE, "--no-dev-mode");
     REFUSES("this command has no option -d; it belongs to master, slave, initdb, target and check", FOR_ADD, "-dx");
     REFUSES("this command has no option --label; it belongs to slave and target", FOR_MASTER, "--label", "x");
