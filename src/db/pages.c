@@ -28,11 +28,12 @@ static void decode_stale(struct db_call *c, const struct pg_result *result)
     stale->full = projects == PROJECTS_AT_ONCE || stale->count - projects == INDEX_AT_ONCE;
 }
 
+/* IS FALSE: of "= false" the planner makes "<>", which the index is not by. */
 static const char stale_sql[] =
-    "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') = false "
+    "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') IS FALSE "
     " ORDER BY since LIMIT " TEXT(INDEX_AT_ONCE) ") "
     "UNION ALL "
-    "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') = true "
+    "(SELECT kind, key, generation FROM piwheels.stale_page WHERE (kind = 'project') IS TRUE "
     " ORDER BY since LIMIT " TEXT(PROJECTS_AT_ONCE) ")";
 
 void db_stale(struct db *db, struct db_call *c, struct db_stale *out,

@@ -9,7 +9,7 @@ import re
 import psycopg2
 import pytest
 
-from harness import piwheels
+from harness import ROOT, piwheels
 
 JOBS = 60_000
 PAGES = 400         # the tables have some thousands
@@ -180,6 +180,19 @@ def test_the_leases_that_ran_out(dead):
 
 def test_the_projects_that_are_due(dead):
     assert of_a_warm_session(dead, lambda: "SELECT * FROM piwheels.projects_due()") < 5 * PAGES  # looks at a thousand jobs
+
+
+def test_the_pages_to_be_written_next(postgres):
+    """Though every page for people is to be written, as after a change of a target."""
+    lines = re.search(r"stale_sql\[\] =\n(.*?);\n", (ROOT / "src/db/pages.c").read_text(encoding="utf-8"), re.S).group(1)
+    asked = "".join(re.findall(r'"([^"]*)"', re.sub(r"TEXT\(\w+\)", '"10"', lines)))
+    with a_database(postgres, "stale", FILL) as queue:
+        queue.run(f"""DELETE FROM piwheels.stale_page;
+            INSERT INTO piwheels.stale_page (kind, key) SELECT 'project', 'p' || n FROM generate_series(1, {JOBS}) n;
+            INSERT INTO piwheels.stale_page (kind, key) SELECT 'index', 'p' || n FROM generate_series(1, 20) n;
+            ANALYZE piwheels.stale_page""")
+        assert [row[0] for row in queue.run(asked)] == ["index"] * 10 + ["project"] * 10
+        assert of_a_warm_session(queue, lambda: asked) < PAGES / 10
 
 
 @pytest.mark.parametrize("kind, file", [("n", None), ("s", "many-{0}.tar.gz"), ("y", None), ("R", None), ("F", "many-{0}.tar.gz")])
