@@ -103,8 +103,10 @@ static void add_removed(struct count *c, pid_t pid)
 
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
-    if (dir == NULL)
+    if (dir == NULL) {
+        c->found->unseen = c->found->unseen || errno == EACCES;
         return;
+    }
     for (struct dirent *entry; !is_enough(c) && (entry = readdir(dir)) != NULL;)
         add_removed_file(c, dirfd(dir), entry->d_name);
     closedir(dir);

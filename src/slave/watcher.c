@@ -67,12 +67,19 @@ static void look_at_processes(struct watcher *w)
 
 /* ---- the directory ---- */
 
+/* What is found, or all that the file system has lost since the build began where that does not show all. */
+static uint64_t bytes_written(const struct watcher *w)
+{
+    uint64_t lost = w->free_bytes < w->first_free_bytes ? w->first_free_bytes - w->free_bytes : 0;
+    return w->use.unseen && lost > w->use.bytes ? lost : w->use.bytes;
+}
+
 static void judge_disk(struct watcher *w)
 {
     const struct limits *l = w->limits;
     char text[160];
 
-    if (w->use.bytes > l->disk_bytes) {
+    if (bytes_written(w) > l->disk_bytes) {
         snprintf(text, sizeof text, "it had written more than its limit of %.0f MB", MB(l->disk_bytes));
         tell(w, "disk", text);
     } else if (w->use.files > l->disk_files) {
@@ -181,6 +188,7 @@ void watcher_start(uv_loop_t *loop, struct watcher *w)
 {
     w->looked_ms = w->heard_ms = clock_steady_ms();
     fs_free(w->dir, &w->free_bytes, &w->free_files);
+    w->first_free_bytes = w->free_bytes;
     uv_timer_init(loop, &w->timer);
     uv_timer_start(&w->timer, on_look, LOOK_MS, LOOK_MS);
 }

@@ -30,6 +30,7 @@ struct watcher {
     struct disk_use use;                 /* as the last look at the directory found it */
     struct child_usage held;             /* whose open files that look takes in */
     uint64_t free_bytes, free_files;     /* of the file system, then */
+    uint64_t first_free_bytes;           /* and when the build began */
     int64_t looked_ms, look_took_ms;
     int64_t heard_ms;
     uint64_t said_bytes;

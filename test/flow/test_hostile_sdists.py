@@ -28,6 +28,7 @@ CLASSES = {
     "crowd": ("failed", "memory", "its processes held .* MB of memory; the limit is 419 MB"),
     "disk": ("failed", "disk", "had written more than its limit of 63 MB"),
     "removed": ("failed", "disk", "had written more than its limit of 63 MB"),
+    "shy": ("failed", "disk", "had written more than its limit of 63 MB"),
     "veiled": ("failed", "disk", "had written more than its limit of 63 MB"),
     "sparse": ("failed", "disk", "File too large"),
     "inodes": ("failed", "files", "more files than its limit of 2000"),

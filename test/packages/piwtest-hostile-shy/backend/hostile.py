@@ -1,0 +1,1 @@
+../../common/hostile.py

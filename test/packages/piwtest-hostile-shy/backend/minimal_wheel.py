@@ -1,0 +1,1 @@
+../../common/minimal_wheel.py
