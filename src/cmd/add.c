@@ -18,6 +18,7 @@
 #include "python.h"
 
 #define MAX_REQUIREMENTS_BYTES (1024 * 1024)
+#define VERSION_MAX_BYTES 255
 #define BATCH (sizeof ((struct msg_add *)0)->packages.items / sizeof (struct rec_wanted))
 
 /* What is to be added, in the order given. */
@@ -50,13 +51,23 @@ static void join_lines(char *text)
     }
 }
 
-/* "==1.2" asks for that version; anything else, or nothing, for the newest. 0, or -EINVAL. */
+/* What the message has room for; no version that PyPI has is longer. EXIT_OK, or the exit status. */
+static int check_length(const char *version)
+{
+    if (strlen(version) <= VERSION_MAX_BYTES)
+        return EXIT_OK;
+    return command_usage_error(&command_add, "\"%.40s…\" is too long for a version", version);
+}
+
+/* "==1.2" asks for that version; anything else, or nothing, for the newest. EXIT_OK, or the exit status. */
 static int wish_requirement(struct wishes *w, const struct requirement *r, bool all)
 {
     const char *version = order_exact_version(r->specifiers);
     version = version ? version : "";
-    wish(w, r->name, version, all && !*version);
-    return 0;
+    int status = check_length(version);
+    if (status == EXIT_OK)
+        wish(w, r->name, version, all && !*version);
+    return status;
 }
 
 static int read_requirements(const struct options *o, struct wishes *w)
@@ -100,8 +111,10 @@ static int read_words(const struct options *o, struct wishes *w)
         return wish_requirement(w, &r, option_flag(o, OPT_argv_all));
     if (!python_name_valid(name))
         return command_usage_error(&command_add, "\"%s\" is no package's name", name);
-    wish(w, name, version, option_flag(o, OPT_argv_all));
-    return 0;
+    int status = check_length(version);
+    if (status == EXIT_OK)
+        wish(w, name, version, option_flag(o, OPT_argv_all));
+    return status;
 }
 
 static void print_answer(const json_t *answer)
@@ -199,6 +212,9 @@ static int skip(const struct options *o, const struct rec_wanted *wanted)
         .reason = option_text(o, OPT_argv_skip)}};
     json_t *pieces;
     int status = order_ask(&command_add, o, &m, &pieces);
+    if (status == EXIT_OK && !option_flag(o, OPT_argv_json))
+        printf("%s%s%s: skipped from now on by rule %lld (%s)\n", wanted->name, *wanted->version ? " " : "", wanted->version,
+               order_number(json_array_get(pieces, 0), "rule"), m.skip.reason);
     free(specifier);
     json_decref(pieces);
     return status;
@@ -211,9 +227,7 @@ static int check_skips(const struct options *o)
         return command_usage_error(&command_add, "--skip and --unskip are for one NAME, not for -r FILE");
     if (skips && unskips)
         return command_usage_error(&command_add, "give either --skip or --unskip");
-    if (skips && strlen(option_text(o, OPT_argv_skip)) > 255)
-        return command_usage_error(&command_add, "the reason is longer than 255 bytes");
-    return EXIT_OK;
+    return order_check_skip(&command_add, o);
 }
 
 /* ---- the command ---- */

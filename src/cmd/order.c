@@ -63,7 +63,20 @@ int order_subject(const struct command *c, const struct options *o, struct order
     if (version == NULL)
         return command_usage_error(c, "\"%s\" does not name one version; right is %s==1.0", word, r.name);
     text_copy(to->name, sizeof to->name, r.name);
-    text_copy(to->release, sizeof to->release, version);
+    if (!text_copy(to->release, sizeof to->release, version))
+        return command_usage_error(c, "\"%.40s…\" is too long for a version", version);
+    return EXIT_OK;
+}
+
+int order_check_skip(const struct command *c, const struct options *o)
+{
+    if (!option_given(o, OPT_argv_skip))
+        return EXIT_OK;
+    size_t len = strlen(option_text(o, OPT_argv_skip));
+    if (len == 0)
+        return command_usage_error(c, "give --skip a reason: whoever finds no wheel will read it");
+    if (len > 255)
+        return command_usage_error(c, "the reason is longer than 255 bytes");
     return EXIT_OK;
 }
 

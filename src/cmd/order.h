@@ -26,6 +26,9 @@ int order_subject(const struct command *c, const struct options *o, struct order
  * told on stderr. EXIT_OK or EXIT_TROUBLE. */
 int order_ask(const struct command *c, const struct options *o, const struct message *m, json_t **answer);
 
+/* Whether --skip, if it is given, has a reason that people can read. EXIT_OK, or the exit status. */
+int order_check_skip(const struct command *c, const struct options *o);
+
 /* Tells what is going to happen and asks whether to go on, unless -y was given. EXIT_OK: yes. */
 int order_confirm(const struct command *c, const struct options *o, const char *format, ...)
     __attribute__((format(printf, 3, 4), nonnull));

@@ -76,8 +76,8 @@ static int run(const struct options *o)
     json_t *pieces;
     int status = order_subject(&command_remove, o, &r.subject);
 
-    if (status == EXIT_OK && option_given(o, OPT_argv_skip) && strlen(option_text(o, OPT_argv_skip)) > 255)
-        status = command_usage_error(&command_remove, "the reason is longer than 255 bytes");
+    if (status == EXIT_OK)
+        status = order_check_skip(&command_remove, o);
     if (status == EXIT_OK)
         status = consider(o, &r.subject);
     if (status == EXIT_OK && option_given(o, OPT_argv_skip))

@@ -20,6 +20,7 @@
 
 #define NAME_MAX_BYTES 63
 #define REASON_MAX_BYTES 255
+#define LABEL_MAX_BYTES 128
 
 struct target *target_of(struct task *t)
 {
@@ -131,6 +132,9 @@ static int add(const struct options *o)
     if (t.abi == NULL || t.platform == NULL)
         return command_usage_error(&command_target,
                                    "what does it build for? give --abi and --platform, or --native");
+    if (t.label != NULL && strlen(t.label) > LABEL_MAX_BYTES)
+        return command_usage_error(&command_target, "the label is longer than %d bytes; pages have it in the head of a column",
+                                   LABEL_MAX_BYTES);
     if (t.glibc != NULL && !glibc_valid(t.glibc))
         return command_usage_error(&command_target, "--glibc is a version such as 2.36, not %.40s", t.glibc);
     int status = check_target(&t);

@@ -117,6 +117,12 @@ def test_a_version_that_is_none_is_refused(farm):
     assert done.returncode == 1 and "latest" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["x", "a" * 256], ["x===" + "a" * 256]])
+def test_a_version_that_no_message_has_room_for_is_refused(farm, words):
+    done = farm.tool("add", *words)
+    assert done.returncode == 2 and f'"{"a" * 40}…" is too long for a version' in done.stderr
+
+
 def test_two_versions_of_one_name_are_refused(farm):
     done = farm.tool("add", "piwtest-pure==0.1", "0.2")
     assert done.returncode == 2

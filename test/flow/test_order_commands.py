@@ -205,6 +205,14 @@ def test_words_of_old_and_wrong_ones_are_answered_with_the_right_ones(farm, word
 
 # ---- skip, unskip ----
 
+@pytest.mark.parametrize("words", [["add", "piwtest-pure", "--skip", ""], ["remove", "-y", "piwtest-pure", "--skip", ""]])
+def test_a_skip_without_a_reason_is_refused_before_anything_is_done(farm, words):
+    farm.add("piwtest-cext")
+    assert "give --skip a reason: whoever finds no wheel will read it" in refused(farm, *words, status=2)
+    assert farm.sql("SELECT name FROM package") == "piwtest-cext"
+
+
+
 def test_a_skipped_package_leaves_the_queue_until_the_skip_is_taken_back(farm):
     farm.add("piwtest-pure")
     shown = do(farm, "skip", "piwtest-pure", "--reason", "it is pure")
@@ -265,7 +273,8 @@ def test_a_build_of_what_is_skipped_is_stopped(farm):
 
 
 def test_a_package_is_made_known_and_skipped_and_taken_up_again_by_add(farm):
-    farm.add("piwtest-pure", "0.1", "--skip", "it hangs")
+    assert re.search(r"^piwtest-pure 0\.1: skipped from now on by rule \d+ \(it hangs\)$",
+                     farm.add("piwtest-pure", "0.1", "--skip", "it hangs"), re.M)
     assert state(farm, "piwtest-pure", "0.1") == "skipped"
     farm.add("-y", "piwtest-pure", "0.2")
     assert state(farm, "piwtest-pure", "0.2") == "queued"

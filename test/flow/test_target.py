@@ -65,6 +65,11 @@ def test_a_glibc_that_is_no_version_is_refused(bare, glibc):
     assert done.returncode == 2 and "--glibc" in done.stderr
 
 
+def test_a_label_that_no_page_has_room_for_is_refused(bare):
+    done = add(bare, "here", "cp311", "linux_x86_64", "--label", "x" * 129)
+    assert done.returncode == 2 and "the label is longer than 128 bytes" in done.stderr
+
+
 def test_a_native_target_of_a_python_that_is_not_there_says_so(bare):
     done = bare("add", "here", "--native", "--python", "/nonexistent/python3")
     assert done.returncode == 1 and "/nonexistent/python3" in done.stderr
