@@ -373,6 +373,7 @@ static enum step judge_look(struct task *t)
         b->verdict = first;
         verdict_after_look(&b->verdict, b->log.text.data, b->log.text.len, b->look.text.data, b->look.text.len);
     }
+    build_log_release(&b->look); /* the build may be held for long */
     return STEP_DONE;
 }
 

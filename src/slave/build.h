@@ -63,7 +63,7 @@ struct build {
     struct cell cell;
     struct words argv, env;
     struct build_log look;            /* what COMMAND_LOOK printed */
-    struct limits look_limits;
+    struct limits look_limits;        /* the build's, but it is short and may say much */
     struct buf refused;               /* places that the proxy refused, each on a line */
 };
 
