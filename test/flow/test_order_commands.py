@@ -70,6 +70,12 @@ def manual(command):
 
 def test_every_field_is_in_the_manual_and_every_answer_on_a_line(farm):
     build(farm)
+    wheel = farm.file("piwtest-pure", "piwtest_pure-0.2-py3-none-any.whl")
+    whole = wheel.read_bytes()
+    wheel.write_bytes(b"damaged")
+    damaged = piwheels("check", "--files", "-o", farm.output, "--json", "-d", farm.dsn)
+    wheel.write_bytes(whole)
+    assert damaged.returncode == 1 and fields(json.loads(damaged.stdout)) - manual("check") == set()
     farm.add("piwtest-cext")
     for words in (["add", "piwtest-cext"], ["queue"], ["explain", "piwtest-cext"], ["explain", "piwtest-pure==0.2"], ["status"],
                   ["slaves", "list"], ["rebuild", "-y", "piwtest-pure"], ["rebuild", "--pages", "home"],
