@@ -6,6 +6,7 @@
  *   bundle.c    puts the disk work of many receipts together
  *   made_with.c the record of the build, from what its slave tells
  *   judge.c     verifies one file, on a pool thread
+ *   names.c     other names for what cannot have its own
  *   twin.c      what an ARMv6 can run goes by a name for it, too
  *   targets.c   whom a file serves, and where it lies
  *   life.c      a receipt begins and is freed, and what may become of it
@@ -46,7 +47,9 @@ struct receipt_file {
     uint64_t fits;                   /* of other distributions, too, those whose Python takes it by its name; 0: it is pure */
     bool apart;                      /* it is for its own target's index */
     enum db_verdict verdict;
-    int placing;                     /* the error of that, on a pool thread */
+    unsigned tag;                    /* the build tag that we gave it; 0: none */
+    bool taken;                      /* a file that the database does not know stands under its name */
+    int placing;                     /* the error of placing it, on a pool thread */
     bool placed;                     /* brought into the tree by us */
 };
 
@@ -96,6 +99,7 @@ struct receipt {
     bool streaming, sent;
     struct db_verdicts verdicts;
     bool name_leaving;               /* a file of this name is just leaving the tree */
+    bool name_taken;                 /* a file's name is taken: nothing was placed */
     unsigned waits;                  /* how often that was waited for */
     bool recorded;
     int work_error;                  /* of the last piece of work on a thread */
@@ -143,6 +147,12 @@ void receipt_use_last_targets(struct receipt *r);
 /* Whether the database has others than they were judged by; judges them by those in `reading`. */
 bool receipt_must_be_judged(const struct receipt *r);
 void receipt_use_read_targets(struct receipt *r);
+
+/* names.c. False when such a name is too long. */
+bool receipt_tag_name(struct receipt *r, struct receipt_file *f, unsigned tag);
+void receipt_place_path(const struct receipt *r, const struct receipt_file *f, char *path, size_t size);
+bool receipt_names_are_taken(struct receipt *r);   /* on a pool thread, before files are placed: whether none must be */
+bool receipt_take_other_names(struct receipt *r);  /* then; false when there are none */
 
 /* twin.c: before they are announced, adds to the files those that are another's twin, once. */
 void receipt_add_twins(struct receipt *r);

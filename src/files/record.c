@@ -215,19 +215,6 @@ static enum step judge_again(struct task *t)
     return STEP_AGAIN;
 }
 
-/* A published name never changes its bytes: a rebuild goes by the next build tag. False when such a name is too long. */
-static bool tag_name(struct receipt *r, struct receipt_file *f, unsigned tag)
-{
-    const struct wheel_name *n = &receipt_wheel(f)->name;
-    char name[1600];
-    int len = snprintf(name, sizeof name, "%s-%s-%u-%s-%s-%s.whl", n->dist, n->version, tag, n->python, n->abi,
-                       receipt_platform(f));
-    if (len < 0 || (size_t)len >= sizeof f->name)
-        return false;
-    text_copy(f->name, sizeof f->name, name);
-    return receipt_place(r, f);
-}
-
 /* A name that means another file on another distribution is for its own target's index, and so is its twin. */
 static bool set_apart(const struct receipt *r, struct receipt_file *f, enum db_verdict verdict)
 {
@@ -259,7 +246,7 @@ static enum step name_rebuilds(struct task *t)
     if (step_failed(r, "announcing the files"))
         return STEP_FAIL;
     for (unsigned i = 0; i < r->file_count && i < r->verdicts.count; i++) {
-        if (r->verdicts.items[i] == DB_FILE_AGAIN && tag_name(r, &r->files_made[i], r->verdicts.tags[i]))
+        if (r->verdicts.items[i] == DB_FILE_AGAIN && receipt_tag_name(r, &r->files_made[i], r->verdicts.tags[i]))
             renamed = true;
     }
     return renamed ? announce(r) : STEP_NEXT;
@@ -277,11 +264,6 @@ static int accept_standing(struct receipt *r, const struct receipt_file *f, cons
     return -EEXIST;
 }
 
-static void place_path(const struct receipt *r, const struct receipt_file *f, char *path, size_t size)
-{
-    snprintf(path, size, "%s/%s", r->files->output, f->public_path);
-}
-
 /* A twin comes behind the file whose bytes it shares. */
 static bool has_twin(const struct receipt *r, unsigned file)
 {
@@ -297,6 +279,8 @@ static bool has_twin(const struct receipt *r, unsigned file)
 static void add_files(struct receipt *r, struct fs_batch *b)
 {
     char path[1100], metadata[1200];
+    if (receipt_names_are_taken(r))
+        return;
     pack_one(r, b);
     add_log(r, b);
     for (unsigned i = 0; i < r->file_count; i++) {
@@ -304,7 +288,7 @@ static void add_files(struct receipt *r, struct fs_batch *b)
         f->placing = 0;
         if (!receipt_places(f))
             continue;
-        place_path(r, f, path, sizeof path);
+        receipt_place_path(r, f, path, sizeof path);
         snprintf(metadata, sizeof metadata, "%s.metadata", path);
         fs_batch_replace(b, metadata, receipt_wheel(f)->metadata_bytes, receipt_wheel(f)->metadata_len, true, &f->placing);
         fs_batch_publish(b, f->path, path, has_twin(r, i), &f->placing);
@@ -315,11 +299,11 @@ static void add_files(struct receipt *r, struct fs_batch *b)
 static void check_placed(struct receipt *r)
 {
     char path[1100], metadata[1200];
-    for (unsigned i = 0; i < r->file_count; i++) {
+    for (unsigned i = 0; i < r->file_count && !r->name_taken; i++) {
         struct receipt_file *f = &r->files_made[i];
         if (!receipt_places(f))
             continue;
-        place_path(r, f, path, sizeof path);
+        receipt_place_path(r, f, path, sizeof path);
         if (f->placing == -EEXIST) {
             unlink(f->path);
             f->placing = accept_standing(r, f, path);
@@ -370,6 +354,19 @@ static enum step place_files(struct task *t)
     return STEP_WAIT;
 }
 
+static enum step avoid_taken_names(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    if (step_failed(r, "placing the files"))
+        return STEP_FAIL;
+    if (!r->name_taken)
+        return STEP_NEXT;
+    if (receipt_take_other_names(r))
+        return STEP_AGAIN;
+    return task_fail(t, -EEXIST, "too many files stand in the tree that the database does not know; look at %s/simple/%s",
+                     r->files->output, r->attempt.package);
+}
+
 /* What became of the files, in words: the build's detail and the slave's DONE. */
 static void describe_outcome(struct receipt *r)
 {
@@ -417,6 +414,7 @@ static const struct task_step publish_steps[] = {
     {"name rebuilds", name_rebuilds},
     {"read verdicts", read_verdicts},
     {"place files", place_files},
+    {"avoid names that are taken", avoid_taken_names},
     {"note that the log is kept", note_kept},
     {"make public", make_public},
     {"check public", check_public},

@@ -358,17 +358,27 @@ def test_a_second_build_with_the_same_bytes_says_so(farm, connect):
 
 
 def test_a_file_that_the_database_does_not_know_is_never_overwritten(farm, connect):
-    name, _ = wheel = make_wheel()
+    """A database that was restored is older than the tree: what is built anew goes by another name."""
+    name, data = wheel = make_wheel()
+    strangers = {farm.file(PACKAGE, place): place.encode() for place in
+                 (name, name.replace("1.0-", "1.0-1-"), name + ".metadata", name.replace("1.0-", "1.0-1-") + ".metadata")}
     farm.file(PACKAGE, name).parent.mkdir(exist_ok=True)
-    farm.file(PACKAGE, name).write_bytes(b"a stranger's")
+    for path, content in strangers.items():
+        path.write_bytes(content)
     farm.order()
     slave = connect()
+    begun = farm.master.mark()
     attempt = slave.ask().attempt
-    good, text = slave.deliver(attempt, [wheel])
-    assert not good and "stands there with other bytes" in text
-    assert farm.file(PACKAGE, name).read_bytes() == b"a stranger's"
-    assert farm.outcome(attempt).startswith("farm|master|")
-    assert farm.sql("SELECT count(*) FROM file") == "0"
+    good, text = slave.deliver(attempt, [wheel], b"a log")
+    tagged = name.replace("1.0-", "1.0-2-")
+    assert good and text == f"{tagged} published"
+    assert {path: path.read_bytes() for path in strangers} == strangers
+    assert farm.file(PACKAGE, tagged).read_bytes() == data and farm.file(PACKAGE, tagged + ".metadata").exists()
+    assert farm.log_of(attempt) == b"a log"
+    assert farm.sql("SELECT name, state FROM file") == f"{tagged}|live"
+    farm.master.wait_line(rf"{name} stands in the tree with other bytes, but the database does not know it \(was it restored "
+                          rf"from a backup\?\); this one becomes {name.replace('1.0-', '1.0-1-')}", begun)
+    assert farm.staging() == []
 
 
 def test_the_same_bytes_from_before_a_restore_are_taken_over(farm, connect):
