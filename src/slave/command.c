@@ -55,8 +55,10 @@ void command_environment(const struct build *b, enum network network, struct wor
     words_addf(env, "TMPDIR=%s", tmp);
     words_addf(env, "MAKEFLAGS=-j%u", b->place->compilers);
     words_addf(env, "PIP_REPORT=%s/report", root);
-    if (b->own.constraints.count > 0) /* for what pip installs to build with: itself it does not listen */
+    if (b->own.constraints.count > 0) { /* for what pip installs to build with: itself it does not listen */
         words_addf(env, "PIP_CONSTRAINT=%s/" OWN_CONSTRAINTS, root);
+        words_addf(env, "PIP_BUILD_CONSTRAINT=%s/" OWN_CONSTRAINTS, root); /* since pip 25.3 */
+    }
     if (b->uploaded_ms > 0) /* else nothing is claimed */
         words_addf(env, "SOURCE_DATE_EPOCH=%llu", (unsigned long long)b->uploaded_ms / 1000);
     if (sandbox_needs_proxy(s, network)) {

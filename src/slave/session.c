@@ -70,14 +70,23 @@ static void say_hello(struct session *s)
     wire_send(s->wire, &m);
 }
 
+/* Why it takes no new builds, as half a sentence; NULL when it does. */
+static const char *why_none(const struct session *s)
+{
+    if (s->shortage.level != SHORTAGE_NONE)
+        return s->shortage.text;
+    return s->rests ? "the index does not answer as it should" : NULL;
+}
+
 static void tell_systemd(const struct session *s)
 {
     char status[400];
+    const char *why = why_none(s);
 
     if (s->state == SESSION_AWAY || s->state == SESSION_GREETING)
         snprintf(status, sizeof status, "no connection to %s (%u of %u builds)", s->master, s->attempts.count, s->jobs);
-    else if (s->shortage.level != SHORTAGE_NONE)
-        snprintf(status, sizeof status, "takes no new builds: %s", s->shortage.text);
+    else if (why != NULL)
+        snprintf(status, sizeof status, "takes no new builds: %s", why);
     else if (s->attempts.count > 0)
         snprintf(status, sizeof status, "%u of %u builds", s->attempts.count, s->jobs);
     else
@@ -85,16 +94,17 @@ static void tell_systemd(const struct session *s)
     notify_status(status);
 }
 
-/* For all free places, or, with a shortage, for none: so that the master knows. */
+/* For all free places or, where it takes no new builds, for none: so that the master knows. */
 static void ask_for_work(struct session *s)
 {
     struct message m = {VERB_IDLE, .idle = {.shortage = ""}};
+    const char *why = why_none(s);
 
-    s->short_told = s->shortage.level != SHORTAGE_NONE;
+    s->short_told = why != NULL;
     s->asked = s->short_told ? 0 : s->jobs - s->attempts.count;
     m.idle.slots = s->asked;
     if (s->short_told)
-        m.idle.shortage = s->shortage.text;
+        m.idle.shortage = why;
     means_say(s->means, s->wire);
     machine_read(s->dir, &m.idle.machine);
     set_state(s, SESSION_ASKING);
@@ -108,6 +118,41 @@ static void ask_if_free(struct session *s)
         ask_for_work(s);
     else
         set_state(s, SESSION_WORKING);
+}
+
+/* ---- room and index ---- */
+
+static void look_for_shortage(struct session *s)
+{
+    struct room free;
+
+    shortage_look(s->dir, &free);
+    shortage_judge(&s->wanted, &free, &s->shortage);
+    if (s->shortage.level != SHORTAGE_TOO_LOW)
+        return;
+    const struct attempt *ended = attempts_give_up_newest(&s->attempts, s->shortage.reason, s->shortage.text);
+    if (ended != NULL)
+        log_warning("slave", "slave: ends its newest build, attempt %llu: %s", (unsigned long long)ended->id, s->shortage.text);
+}
+
+/* Whether there is room for builds, and an index. */
+static void look_around(struct session *s)
+{
+    int64_t now_ms = clock_steady_ms();
+    bool took = why_none(s) == NULL;
+
+    look_for_shortage(s);
+    s->rests = outage_rests(&s->outage, now_ms);
+    const char *why = why_none(s);
+    if ((why == NULL) == took)
+        return;
+    if (why == NULL)
+        log_info("slave", "slave: takes new builds again");
+    else if (s->rests)
+        log_warning("slave", "slave: takes no new builds for %lld s: %s", (long long)s->outage.rest_ms / 1000, why);
+    else
+        log_warning("slave", "slave: takes no new builds: %s", why);
+    tell_systemd(s);
 }
 
 /* ---- deeds ---- */
@@ -145,6 +190,8 @@ static void on_attempt_gone(struct attempt *a, void *owner)
 {
     struct session *s = owner;
     attempts_remove(&s->attempts, a);
+    outage_note(&s->outage, &a->build.verdict, a->build.started_ms, clock_steady_ms());
+    look_around(s);
     tell_systemd(s);
     if (s->state == SESSION_WORKING || s->state == SESSION_SLEEPING)
         ask_for_work(s);
@@ -401,35 +448,13 @@ static int64_t patience_ms(const struct session *s)
     return s->attempts.count > 0 ? LONG_PATIENCE_MS : 0;
 }
 
-static void look_for_shortage(struct session *s)
-{
-    enum shortage_level before = s->shortage.level;
-    struct room free;
-
-    shortage_look(s->dir, &free);
-    shortage_judge(&s->wanted, &free, &s->shortage);
-    if (s->shortage.level == SHORTAGE_TOO_LOW) {
-        const struct attempt *ended = attempts_give_up_newest(&s->attempts, s->shortage.reason, s->shortage.text);
-        if (ended != NULL)
-            log_warning("slave", "slave: ends its newest build, attempt %llu: %s", (unsigned long long)ended->id,
-                        s->shortage.text);
-    }
-    if ((s->shortage.level == SHORTAGE_NONE) == (before == SHORTAGE_NONE))
-        return;
-    if (before == SHORTAGE_NONE)
-        log_warning("slave", "slave: takes no new builds: %s", s->shortage.text);
-    else
-        log_info("slave", "slave: takes new builds again");
-    tell_systemd(s);
-}
-
 static void on_tick(uv_timer_t *timer)
 {
     struct session *s = container_of(timer, struct session, tick);
     int64_t now_ms = clock_steady_ms(), limit_ms = patience_ms(s);
 
-    look_for_shortage(s);
-    bool changed = s->short_told != (s->shortage.level != SHORTAGE_NONE);
+    look_around(s);
+    bool changed = s->short_told != (why_none(s) != NULL);
     if (s->state == SESSION_SLEEPING && (changed || now_ms - s->asked_ms >= ASK_AGAIN_MS))
         ask_for_work(s);
     if (is_welcome(s))
@@ -488,7 +513,7 @@ void session_start(struct session *s)
     uv_timer_init(s->loop, &s->retry);
     uv_timer_init(s->loop, &s->tick);
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
-    look_for_shortage(s);
+    look_around(s);
     notify_ready("connects to its master"); /* which may be away for long: systemd would end who is not ready in time */
     connect_now(s);
 }

@@ -10,6 +10,7 @@
 
 #include "attempts.h"
 #include "means.h"
+#include "outage.h"
 #include "proof.h"
 #include "pythons.h"
 #include "shortage.h"
@@ -38,7 +39,9 @@ struct session {
     struct attempts attempts;
     unsigned asked;                    /* while asking: how many BUILDs may still come */
     struct shortage shortage;          /* as the last look found it */
-    bool short_told;                   /* our last IDLE said so */
+    struct outage outage;              /* of the index */
+    bool rests;                        /* because of it, as of the last look */
+    bool short_told;                   /* our last IDLE said that we take no new builds */
     char *index_url;                   /* that the last ACK told */
     int64_t lease_ms;                  /* that, too */
     char *waits_for;                   /* what the last SLEEP told that a person must do, or NULL */

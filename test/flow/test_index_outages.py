@@ -106,6 +106,20 @@ def test_a_page_that_is_cut_off_is_the_farms_failure(master, slaves, index):  # 
     assert message[2:4] == ["farm", "network"], connection.log[7].decode()
 
 
+def test_a_slave_rests_while_there_is_no_index_and_then_asks_again(master, slaves, index):  # noqa: F811
+    index.answers["piwtest-scripted"] = [502]
+    slave = slaves()
+    connection, message = built(master, index, "piwtest-scripted")
+    connection.say("DONE", message[1], True, "noted")
+    _, slots, _, why = connection.hear("IDLE")
+    assert (slots, why) == (0, "the index does not answer as it should")
+    connection.say("SLEEP", "")
+    assert slave.wait_line("takes no new builds for 5 s: the index does not answer as it should")
+    _, slots, _, why = connection.hear("IDLE")
+    assert (slots, why) == (1, "")
+    assert slave.wait_line("takes new builds again")
+
+
 # ---- an index that keeps a build waiting --------------------------------------------------------------
 
 @pytest.mark.parametrize("network", ["index", "none"])
