@@ -8,7 +8,7 @@
 #include "session.h"
 
 /* A farm of thousands may come back at once; a line is some 150 bytes. */
-static const struct ration_limits strangers_limits = {.most = 10000, .every_ms = 1000};
+static const struct ration_limits strangers_limits = {.most = 20000, .every_ms = 1000};
 static const struct ration_limits slave_limits = {.most = 2000, .every_ms = 10000};
 
 struct talker {

@@ -16,7 +16,7 @@ from wheels import make_wheel
 
 PRINT = r"(SHA256:[A-Za-z0-9+/]{43})"
 STATE = ".local/state/piwheels"
-STRANGERS_LINES = 10000  # that the log has of them, and then one a second
+STRANGERS_LINES = 20000  # that the log has of them, and then one a second
 IDLE, = [message for message in messages.read() if message.verb == "IDLE"]
 
 
