@@ -227,7 +227,7 @@ END $$;
 -- "versions" is all that PyPI has: a known version that is not among them has no files any more.
 -- Answers what became of each version asked for on each enabled target, or on "" when there is none.
 CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     followed_new boolean := EXISTS (SELECT FROM package WHERE name = p ->> 'name' AND follow = 'new');
@@ -276,11 +276,13 @@ BEGIN
     SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(id) FILTER (WHERE other), '{}')
         INTO changed, other_source FROM updated;
 
-    WITH updated AS (
+    WITH left_out AS MATERIALIZED (
+        SELECT o.id FROM version o WHERE o.package = pkg.id AND (o.sdist IS NOT NULL OR o.covered_mask <> 0)
+        EXCEPT SELECT b.id FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key),
+    updated AS (
         UPDATE version o SET sdist = NULL, other_sdists = NULL, sdist_sha256 = NULL, covered_mask = 0
-            WHERE o.package = pkg.id AND (o.sdist IS NOT NULL OR o.covered_mask <> 0)
-              AND NOT EXISTS (SELECT FROM project_versions(p) i WHERE i.key = o.sort_key)
-            RETURNING id)
+            FROM left_out WHERE o.id = left_out.id
+            RETURNING o.id)
     SELECT coalesce(array_agg(id), '{}') INTO gone FROM updated;
     PERFORM project_wheels(pkg.id, p);
 
