@@ -501,8 +501,10 @@ BEGIN
             RAISE EXCEPTION 'target % exists with ABI % and platform %; choose another name',
                 p_name, t.abi, t.platform USING ERRCODE = 'unique_violation';
         END IF;
-        PERFORM target_change(t, coalesce(p_label, t.label), coalesce(p_glibc, t.glibc));
-        PERFORM people_pages_stale();
+        IF p_label <> t.label OR coalesce(p_glibc, t.glibc) IS DISTINCT FROM t.glibc THEN
+            PERFORM target_change(t, coalesce(p_label, t.label), coalesce(p_glibc, t.glibc));
+            PERFORM people_pages_stale();
+        END IF;
         RETURN t.id;
     END IF;
     SELECT min(n) INTO new_id FROM generate_series(0, 63) n WHERE n NOT IN (SELECT id FROM target);

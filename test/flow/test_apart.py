@@ -1,5 +1,6 @@
 """Wheels whose names do not tell their distribution: each target's index names what runs there, and no name ever means two files
 in one place."""
+import contextlib
 import html
 import json
 import re
@@ -50,6 +51,29 @@ class Site:
         self.settle()
         return text
 
+    def preinstall(self, target, text):
+        """Says that the target's machines have these packages."""
+        path = self.farm.directory / "preinstalled"
+        path.write_text(text)
+        assert piwheels("target", "preinstalled", target, path, "-d", self.farm.dsn).returncode == 0
+
+    @contextlib.contextmanager
+    def being_published(self, wheel, apt):
+        """Inside, the old distribution's wheel stands in the tree and is about to become public."""
+        self.farm.order()
+        with self.farm.scripted_slave(label="of-cp311", offers=[["cp311", "linux_armv7l", "3"]]) as slave:
+            slave.greet()
+            attempt = slave.ask().attempt
+            slave.built(attempt, files=[(*announced(*wheel), apt)])
+            slave.expect("SEND")
+            with self.farm.locked("tally"):
+                slave.send_file(attempt, 0, wheel[1])
+                self.farm.wait_blocked("build_publish")
+                assert self.farm.sql("SELECT state, apart FROM file") == "publishing|f"
+                yield
+            assert slave.expect("DONE")[1]
+        self.settle()
+
     def settle(self):
         self.farm.wait_sql("SELECT count(*) FROM stale_page WHERE kind IN ('index', 'root')", "0")
 
@@ -95,9 +119,8 @@ def test_what_needs_a_library_that_another_target_may_not_have_is_for_its_own(si
     assert f'href="{PACKAGE}/"' in (site.farm.output / OLD / "simple/index.html").read_text()
 
 
-def test_what_is_preinstalled_on_a_newer_distribution_runs_there(site, tmp_path):
-    (tmp_path / "list").write_text("libssl3\n")
-    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+def test_what_is_preinstalled_on_a_newer_distribution_runs_there(site):
+    site.preinstall(NEW, "libssl3\n")
     site.deliver(make_wheel(tag=ABI3, more=CODE), apt=["libc6", "libssl3", "libstdc++6"])
     assert site.built() == f"{OLD} {NEW}" and len(site.names("simple")) == 1
 
@@ -212,33 +235,20 @@ def test_a_file_that_is_just_being_published_is_held_against_a_new_target(farm):
     site = Site(farm)
     farm.sql(f"UPDATE target SET platform = 'linux_aarch64' WHERE name = '{NEW}'")
     name, data = wheel = make_wheel(tag=ABI3, more=CODE)
-    farm.order()
-    with farm.scripted_slave(label="of-cp311", offers=[["cp311", "linux_armv7l", "3"]]) as slave:
-        slave.greet()
-        attempt = slave.ask().attempt
-        slave.built(attempt, files=[(*announced(*wheel), "libssl3\n")])
-        slave.expect("SEND")
-        with farm.locked("tally"):
-            slave.send_file(attempt, 0, data)
-            farm.wait_blocked("build_publish")
-            assert farm.sql("SELECT state, apart FROM file") == "publishing|f"
-            site.add_target("later", "cp313", "Debian 14", "2.43")
-        assert slave.expect("DONE")[1]
-    site.settle()
+    with site.being_published(wheel, "libssl3\n"):
+        site.add_target("later", "cp313", "Debian 14", "2.43")
     assert site.names("simple") is None and site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
     assert farm.sql("SELECT live_files, apart_files FROM package") == "1|1"
 
 
-def test_what_is_no_longer_preinstalled_is_missed_by_what_needs_it(site, tmp_path):
+def test_what_is_no_longer_preinstalled_is_missed_by_what_needs_it(site):
     """The file leaves the index of all, and the target that has lost it is built for."""
     name, data = make_wheel(tag=ABI3, more=CODE)
-    (tmp_path / "list").write_text("libssl3\nlibz1\n")
-    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+    site.preinstall(NEW, "libssl3\nlibz1\n")
     site.deliver((name, data), apt=["libc6", "libssl3"])
     assert site.built() == f"{OLD} {NEW}" and len(site.names("simple")) == 1
     for left, built in (("libssl3\n", f"{OLD} {NEW}"), ("", OLD)):
-        (tmp_path / "list").write_text(left)
-        assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
+        site.preinstall(NEW, left)
         site.settle()
         assert site.built() == built
     assert site.names("simple") is None and site.names(f"{NEW}/simple") is None
@@ -251,10 +261,9 @@ def test_what_is_no_longer_preinstalled_is_missed_by_what_needs_it(site, tmp_pat
     (make_wheel(tag=ABI3, more=CODE), "libssl3", False, OLD),
     (make_wheel(tag=ABI3, more=CODE), "libc6", True, f"{OLD} {NEW} later"),
     (make_wheel(), "libc6", True, f"native {OLD} {NEW} later")], ids=["misleads", "runs there", "pure"])
-def test_what_is_withheld_when_a_target_comes_returns_as_it_is_right_for_that(site, tmp_path, wheel, apt, is_shared, built):
+def test_what_is_withheld_when_a_target_comes_returns_as_it_is_right_for_that(site, wheel, apt, is_shared, built):
     farm = site.farm
-    (tmp_path / "list").write_text("libssl3\n")
-    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", farm.dsn).returncode == 0
+    site.preinstall(NEW, "libssl3\n")
     site.deliver(wheel, apt=[apt])
     quarantine(farm, PACKAGE)
     farm.wait_sql("SELECT state, hidden FROM file", "withheld|t")
@@ -269,16 +278,14 @@ def test_what_is_withheld_when_a_target_comes_returns_as_it_is_right_for_that(si
     assert piwheels("check", "-d", farm.dsn).returncode == 0
 
 
-def test_what_is_withheld_when_machines_come_to_have_less_returns_for_its_own_target(site, tmp_path):
+def test_what_is_withheld_when_machines_come_to_have_less_returns_for_its_own_target(site):
     farm = site.farm
     name, data = make_wheel(tag=ABI3, more=CODE)
-    (tmp_path / "list").write_text("libssl3\n")
-    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", farm.dsn).returncode == 0
+    site.preinstall(NEW, "libssl3\n")
     site.deliver((name, data), apt=["libc6", "libssl3"])
     quarantine(farm, PACKAGE)
     farm.wait_sql("SELECT state, hidden FROM file", "withheld|t")
-    (tmp_path / "list").write_text("")
-    assert piwheels("target", "preinstalled", NEW, tmp_path / "list", "-d", farm.dsn).returncode == 0
+    site.preinstall(NEW, "")
     clear(farm, PACKAGE)
     farm.wait_sql("SELECT state FROM file", "live")
     site.settle()
@@ -287,28 +294,12 @@ def test_what_is_withheld_when_machines_come_to_have_less_returns_for_its_own_ta
     assert farm.sql("SELECT t.name FROM job JOIN target t ON t.id = job.target") == NEW
 
 
-def preinstall(site, tmp_path, target, text):
-    (tmp_path / "list").write_text(text)
-    assert piwheels("target", "preinstalled", target, tmp_path / "list", "-d", site.farm.dsn).returncode == 0
-
-
-def test_what_is_just_being_published_when_machines_come_to_have_less_serves_only_its_own(site, tmp_path):
+def test_what_is_just_being_published_when_machines_come_to_have_less_serves_only_its_own(site):
     farm = site.farm
-    preinstall(site, tmp_path, NEW, "libssl3\n")
+    site.preinstall(NEW, "libssl3\n")
     name, data = wheel = make_wheel(tag=ABI3, more=CODE)
-    farm.order()
-    with farm.scripted_slave(label="of-cp311", offers=[["cp311", "linux_armv7l", "3"]]) as slave:
-        slave.greet()
-        attempt = slave.ask().attempt
-        slave.built(attempt, files=[(*announced(*wheel), "libssl3\n")])
-        slave.expect("SEND")
-        with farm.locked("tally"):
-            slave.send_file(attempt, 0, data)
-            farm.wait_blocked("build_publish")
-            assert farm.sql("SELECT state, apart FROM file") == "publishing|f"
-            preinstall(site, tmp_path, NEW, "")
-        assert slave.expect("DONE")[1]
-    site.settle()
+    with site.being_published(wheel, "libssl3\n"):
+        site.preinstall(NEW, "")
     assert site.built() == OLD and site.names(f"{OLD}/simple") == {f"/simple/{PACKAGE}/{name}": data}
 
 
@@ -346,11 +337,11 @@ def test_a_new_target_of_a_distribution_has_its_files_that_are_apart(site):
     assert site.names("kin/simple") == {f"/{OLD}/wheels/{PACKAGE}/{name}": data}
 
 
-def test_a_target_that_leaves_its_distribution_is_no_more_misled_by_its_files(site, tmp_path):
+def test_a_target_that_leaves_its_distribution_is_no_more_misled_by_its_files(site):
     """Nor is there a file for all any more, when it does not run on that target."""
     name, data = make_wheel(tag=ABI3, more=CODE)
     site.add_target("kin", "cp313", "Debian 12", "2.36")
-    preinstall(site, tmp_path, NEW, "libssl3\n")
+    site.preinstall(NEW, "libssl3\n")
     site.deliver((name, data), apt=["libssl3"])
     assert site.built() == f"{OLD} {NEW} kin" and len(site.names("simple")) == 1
     assert relabel(site, "kin", "Devuan 12").returncode == 0

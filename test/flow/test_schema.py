@@ -846,6 +846,13 @@ def test_a_change_of_a_target_makes_every_page_for_people_stale(one, change):
     assert one.stale_for_people() == PEOPLE
 
 
+@pytest.mark.parametrize("label", ["''", "NULL"])
+def test_a_target_that_is_added_again_as_it_is_makes_no_page_stale(one, label):
+    one.write_pages()
+    one.rows(f"SELECT piwheels.target_add('t0', 'cp311', 'linux_x86_64', {label})")
+    assert one.stale_for_people() == [] and one.stale() == []
+
+
 def test_builds_and_what_they_publish_are_counted_as_they_happen(three):
     three.build(0b001)
     three.build(0b010)
