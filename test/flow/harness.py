@@ -270,11 +270,12 @@ class Farm:
 
     @contextlib.contextmanager
     def locked(self, table, mode="ACCESS EXCLUSIVE"):
-        """Nobody else can read or write the table meanwhile; or only not write it: mode SHARE ROW EXCLUSIVE."""
+        """Nobody else can read or write the table meanwhile; or only not write it: mode SHARE ROW EXCLUSIVE. The connection
+        that holds it: what it does is undone, unless it commits, which lets go of the table."""
         connection = psycopg2.connect(self.postgres.dsn(self.database))
         connection.cursor().execute(f"LOCK TABLE piwheels.{table} IN {mode} MODE")
         try:
-            yield
+            yield connection
         finally:
             connection.rollback()
             connection.close()

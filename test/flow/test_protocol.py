@@ -588,7 +588,7 @@ def test_a_slave_that_is_still_there_hears_that_its_lease_ran_out(farm, connect)
     assert slave.expect("STOP") == [attempt, "its lease ran out"]
 
 
-def test_a_version_removed_while_its_wheel_is_under_way_is_refused(farm, connect):
+def test_a_version_removed_while_its_wheel_is_under_way_is_stopped(farm, connect):
     name, data = wheel = make_wheel()
     farm.order()
     slave = connect()
@@ -596,9 +596,29 @@ def test_a_version_removed_while_its_wheel_is_under_way_is_refused(farm, connect
     slave.report(attempt, [wheel])
     slave.expect("SEND")
     farm.sql("DELETE FROM version")
-    slave.send_file(attempt, 0, data)
+    assert slave.expect("STOP") == [attempt, "it is not wanted any more"]
+    slave.send_file(attempt, 0, data)  # it has not heard yet
+    farm.order(version="2.0")
+    assert slave.ask().version == "2.0"
+    farm.wait_staging_empty()
+    assert not farm.file(PACKAGE, name).exists()
+
+
+def test_a_version_removed_while_its_wheel_is_being_recorded_is_refused(farm, connect):
+    name, data = wheel = make_wheel()
+    farm.order()
+    slave = connect()
+    attempt = slave.ask().attempt
+    slave.report(attempt, [wheel])
+    slave.expect("SEND")
+    with farm.locked("job") as connection:  # so that nothing notices before
+        slave.send_file(attempt, 0, data)
+        farm.wait_blocked("files_begin")
+        connection.cursor().execute("DELETE FROM piwheels.version")
+        connection.commit()
     told, good, text = slave.expect("DONE")
-    assert not good and text == "too late: the build was given to another or is not wanted any more"
+    assert told == attempt and not good
+    assert text == "too late: the build was given to another or is not wanted any more"
     assert not farm.file(PACKAGE, name).exists() and farm.staging() == []
 
 
