@@ -10,6 +10,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import sqlite3
 import subprocess
@@ -44,30 +45,44 @@ class Process:
     def __init__(self, *command, env=None, cwd=None):
         self.command = [str(word) for word in command]
         self.lines = []
+        self.begun = b""            # the line that is not whole yet
         self.changed = threading.Condition()
         self.ended = False
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, env=env or clean_environment(), cwd=cwd)
+        os.set_blocking(self.process.stdout.fileno(), False)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
-        for line in self.process.stdout:
-            with self.changed:
-                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                self.changed.notify_all()
+        readable = select.poll()
+        readable.register(self.process.stdout, select.POLLIN)
+        while not self.ended:
+            readable.poll()
+            self.said()
+
+    def said(self, after=0):
+        """The lines from `after` on, with all that the program has written until now."""
         with self.changed:
+            with contextlib.suppress(BlockingIOError):
+                while not self.ended:
+                    self._take(os.read(self.process.stdout.fileno(), 65536))
+            return self.lines[after:]
+
+    def _take(self, data):
+        *whole, self.begun = (self.begun + data).split(b"\n")
+        if not data:
             self.ended = True
-            self.changed.notify_all()
+            whole = [self.begun] if self.begun else []
+        self.lines += [line.decode("utf-8", "replace") for line in whole]
+        self.changed.notify_all()
 
     def output(self):
-        with self.changed:
-            return "\n".join(self.lines)
+        return "\n".join(self.said())
 
     def mark(self):
-        """A place in the output: wait_line(…, after=mark) looks only at what comes later."""
-        with self.changed:
-            return len(self.lines)
+        """A place in the output: wait_line(…, after=mark) looks only at what the program writes from now on."""
+        return len(self.said())
 
     def wait_line(self, pattern, after=0, limit_s=LIMIT_S):
         """The match of the first line (from `after` on) that has `pattern`; fails when the program ends without one."""

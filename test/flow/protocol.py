@@ -76,18 +76,23 @@ class Connection:
         """Whether something can be heard without waiting."""
         return bool(self.buffer or self.identity and self.socket.pending() or select.select([self.socket], [], [], 0)[0])
 
-    def expect(self, verb, *, ignore=()):
-        """The fields of the next message (but for those ignored), which must be this verb."""
+    def expect_one(self, *verbs, ignore=()):
+        """The next message (but for those ignored), which must be one of these."""
         while True:
             message = self.hear()
-            if message[0] == verb:
-                return message[1:]
-            assert message[0] in ignore, f"{message} where {verb} was expected"
+            if message[0] in verbs:
+                return message
+            assert message[0] in ignore, f"{message} where {' or '.join(verbs)} was expected"
 
-    def expect_closed(self):
-        """The master closes without another word."""
+    def expect(self, verb, *, ignore=()):
+        """The fields of the next message (but for those ignored), which must be this verb."""
+        return self.expect_one(verb, ignore=ignore)[1:]
+
+    def expect_closed(self, *, ignore=()):
+        """The master closes without another word (but for those ignored)."""
         try:
-            message = self.hear()
+            while (message := self.hear())[0] in ignore:
+                pass
         except Closed:
             self.close()
             return
@@ -150,13 +155,12 @@ class Slave(Connection):
         self.say("IDLE", slots, MACHINE, shortage)
 
     def ask(self):
-        """Asks for one build until there is one."""
+        """Asks for one build until there is one. A WAKE for an earlier SLEEP may cross with the IDLE."""
         while True:
             self.idle()
-            verb, *fields = self.hear()
+            verb, *fields = self.expect_one("BUILD", "SLEEP", ignore=("WAKE",))
             if verb == "BUILD":
                 return Build(fields)
-            assert verb == "SLEEP", verb
             self.expect("WAKE")
 
     def busy(self, attempt):

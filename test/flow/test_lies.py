@@ -5,6 +5,7 @@ Whatever the lie, no file but the right one of the slave's own build is publishe
 another slave, which builds meanwhile, notices nothing. Values of the wrong form are test_hostile.py's, wheels that lie
 test_verification.py's.
 """
+import re
 import time
 
 import pytest
@@ -224,7 +225,7 @@ class Story:
             self.hand_over(attempt, self.build(attempt))
         if self.heard[-1][0] == "DONE":
             self.say("BYE", "enough")
-            self.liar.expect_closed()
+        self.liar.expect_closed()
         return self.heard[-1]
 
 
@@ -266,7 +267,7 @@ def test_a_lie_does_no_harm(module_farm, witness, version, where, lie, end):
         verb, *told = story.play()
         if isinstance(end, Refused):
             assert verb == "ERROR" and end.words in told[0], (verb, told)
-            farm.master.wait_line("slave .*: connection closed: ", begun)
+            farm.master.wait_line(f"slave .*: connection closed: .*{re.escape(end.words)}", begun)
         elif isinstance(end, Failed):
             assert verb == "DONE" and not told[1] and end.words in told[2], (verb, told)
         else:
@@ -277,7 +278,7 @@ def test_a_lie_does_no_harm(module_farm, witness, version, where, lie, end):
     assert published(farm).split() == sorted(before.split() + good)
     witness.busy(witness.attempt)
     assert witness.expect("CONT") == [witness.attempt]
-    lines = farm.master.lines[begun:]
+    lines = farm.master.said(begun)
     assert not any("\x1b" in line for line in lines)
     if isinstance(end, Refused):
         assert len([line for line in lines if "connection closed: " in line and end.words in line]) == 1
