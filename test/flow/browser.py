@@ -2,9 +2,11 @@
 import contextlib
 import functools
 import http.server
+import struct
 import subprocess
 import tempfile
 import threading
+import zlib
 
 from harness import clean_environment
 
@@ -33,7 +35,8 @@ def served(folder):
 
 
 def chromium(*words):
-    with tempfile.TemporaryDirectory(prefix="piwheels-chromium-") as home:
+    # its helpers outlive it by a moment, and may write while all is removed
+    with tempfile.TemporaryDirectory(prefix="piwheels-chromium-", ignore_cleanup_errors=True) as home:
         done = subprocess.run(["chromium", *FLAGS, f"--user-data-dir={home}/data", *words], stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=LIMIT_S, env=clean_environment(HOME=home, XDG_CONFIG_HOME=home),
                               check=False)
@@ -46,8 +49,19 @@ def dom(url):
     return chromium("--dump-dom", url)
 
 
+def corner_of(png):
+    """Red, green and blue of the first pixel, which no filter of PNG changes."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    at, packed = 8, b""
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        packed += png[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += length + 12
+    return tuple(zlib.decompress(packed)[1:4])
+
+
 def picture(url, path, *, scheme=LIGHT, width=1000, height=1400):
-    """A PNG of the page."""
+    """A PNG of the page; the colour of its corner."""
     chromium(f"--window-size={width},{height}", f"--blink-settings=preferredColorScheme={scheme}",
              f"--screenshot={path}", url)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    return corner_of(path.read_bytes())

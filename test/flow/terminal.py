@@ -13,6 +13,7 @@ class Terminal:
 
     def __init__(self, folder, columns=80, rows=24, locale="C.UTF-8"):
         self.socket = pathlib.Path(folder) / "tmux"
+        self.asked = 0
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "env", "-i",
                   f"LC_ALL={locale}", "PATH=/usr/bin:/bin", "HOME=/nonexistent", "TERM=screen-256color", "PS1=$ ", "sh")
         self.tmux("set-option", "-g", "status", "off")
@@ -28,18 +29,19 @@ class Terminal:
     def screen(self, *options):
         return self.tmux("capture-pane", "-p", *options)
 
-    def wait(self, pattern, limit_s=LIMIT_S):
-        """Until the screen has the pattern; the screen."""
-        limit = time.monotonic() + limit_s
-        while not re.search(pattern, shown := self.screen(), re.M):
-            assert time.monotonic() < limit, f"no {pattern!r} on the screen:\n{shown}"
+    def wait_until(self, is_right, what):
+        """Until the screen is right; the screen. A look at it may find it half drawn: what is on the last line is there last."""
+        limit = time.monotonic() + LIMIT_S
+        while not is_right(shown := self.screen()):
+            assert time.monotonic() < limit, f"{what} on the screen:\n{shown}"
         return shown
 
+    def wait(self, pattern):
+        """Until the screen has the pattern; the screen."""
+        return self.wait_until(lambda shown: re.search(pattern, shown, re.M), f"no {pattern!r}")
+
     def wait_gone(self, pattern):
-        limit = time.monotonic() + LIMIT_S
-        while re.search(pattern, shown := self.screen(), re.M):
-            assert time.monotonic() < limit, f"still {pattern!r} on the screen:\n{shown}"
-        return shown
+        return self.wait_until(lambda shown: not re.search(pattern, shown, re.M), f"still {pattern!r}")
 
     def press(self, *keys):
         """Keys as tmux names them: Enter, Down, q."""
@@ -53,9 +55,10 @@ class Terminal:
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def settings(self):
-        """What `stty -a` says; the shell must have the terminal."""
-        self.type("clear; stty -a; echo 'that was' all")
-        shown = self.wait(r"^speed (.*\n)*that was all$")
+        """What `stty -a` says; the shell must have the terminal, and has it again."""
+        self.asked += 1  # the answer before this one may be on the screen still
+        self.type(f"clear; stty -a; echo 'that was' {self.asked}")
+        shown = self.wait(rf"^speed (.*\n)*that was {self.asked}\n\$ *$")
         return [line for line in shown.splitlines() if "=" in line or line.startswith(("-", " "))]
 
     def program(self, name):

@@ -104,10 +104,14 @@ def output():
 
 # ---- servers ---------------------------------------------------------------------------------------
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+@pytest.fixture(scope='module')
+def held_ports():
+    """Two ports that nobody is given meanwhile; a server that is told of one can listen there."""
+    with socket.socket() as one, socket.socket() as other:
+        for held in (one, other):
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(('127.0.0.1', 0))
+        yield one.getsockname()[1], other.getsockname()[1]
 
 
 def wait_answer(port, process, log):
@@ -137,12 +141,12 @@ def nginx_configuration(directory, output, port):
 
 
 @pytest.fixture(scope='module')
-def nginx(output):
+def nginx(output, held_ports):
     """The port of a running nginx."""
     program = shutil.which('nginx', path=os.environ['PATH'] + ':/usr/sbin')
     directory = output.parent / 'nginx'
     directory.mkdir()
-    port = free_port()
+    port, _ = held_ports
     configuration = nginx_configuration(directory, output, port)
     user = {}
     if os.geteuid() == 0:
@@ -160,9 +164,9 @@ def nginx(output):
 
 
 @pytest.fixture(scope='module')
-def python_server(output):
+def python_server(output, held_ports):
     """The port of `python3 -m http.server` on the same tree."""
-    port = free_port()
+    _, port = held_ports
     log = output.parent / 'http.server.log'
     with open(log, 'wb') as stderr:
         process = subprocess.Popen(['/usr/bin/python3', '-m', 'http.server', '--bind', '127.0.0.1', '--directory',
