@@ -18,6 +18,7 @@
 #include "master.h"
 
 #define ADDRESS_SIZE 512
+#define LEAST_WHEEL 1024
 #define STOP_MS 4500  /* what has not ended by then is safe to leave: the database is the queue */
 
 /* ---- the end ------------------------------------------------------------------------------------- */
@@ -139,6 +140,9 @@ static int run(const struct options *o)
     if (wire_full_address(listen, address, sizeof address) != 0)
         return command_usage_error(&command_master, "--slave-listen: \"%s\" is no ADDR:PORT such as 192.0.2.1:5555; 0.0.0.0:5555 "
                                    "is every address of the machine", listen);
+    if (option_number(o, OPT_master_max_wheel) < LEAST_WHEEL)
+        return command_usage_error(&command_master, "--max-wheel: %s is too little for any wheel; it is at least 1K",
+                                   option_text(o, OPT_master_max_wheel));
     struct master *m = mem_new(1, sizeof *m);
     int status;
     m->options = o;

@@ -11,14 +11,16 @@
 
 #define ADDRESS_SIZE 512
 
-/* What must be more than nothing. */
+/* With less than this not even pip runs: who says --memory 4 thinks of gigabytes. */
 static const struct {
     enum option_id id;
     const char *name;
+    int64_t least;
+    const char *in_words;
 } amounts[] = {
-    {OPT_slave_timeout, "timeout"}, {OPT_slave_silence, "silence"}, {OPT_slave_cpu, "cpu"},
-    {OPT_slave_disk, "disk"}, {OPT_slave_disk_files, "disk-files"}, {OPT_slave_processes, "processes"},
-    {OPT_slave_open_files, "open-files"}, {OPT_slave_output, "output"},
+    {OPT_slave_memory, "memory", 64 << 20, "64M"}, {OPT_slave_disk, "disk", 16 << 20, "16M"},
+    {OPT_slave_disk_files, "disk-files", 1000, "1000"}, {OPT_slave_processes, "processes", 8, "8"},
+    {OPT_slave_open_files, "open-files", 64, "64"}, {OPT_slave_output, "output", 64 << 10, "64K"},
 };
 
 static uint64_t amount(const struct options *o, enum option_id id)
@@ -32,10 +34,9 @@ static int run(const struct options *o)
     unsigned jobs;
 
     for (size_t i = 0; i < COUNT_OF(amounts); i++)
-        if (option_number(o, amounts[i].id) <= 0)
-            return command_usage_error(&command_slave, "--%s must be more than nothing", amounts[i].name);
-    if (option_given(o, OPT_slave_memory) && option_number(o, OPT_slave_memory) <= 0)
-        return command_usage_error(&command_slave, "--memory must be more than nothing");
+        if (option_given(o, amounts[i].id) && option_number(o, amounts[i].id) < amounts[i].least)
+            return command_usage_error(&command_slave, "--%s: %s is too little for any build; it is at least %s", amounts[i].name,
+                                       option_text(o, amounts[i].id), amounts[i].in_words);
     if (slave_jobs_read(option_text(o, OPT_slave_jobs), &jobs) != 0)
         return command_usage_error(&command_slave, "--jobs is auto or a number from 1 to %d, not \"%s\"", SLAVE_MAX_JOBS,
                                    option_text(o, OPT_slave_jobs));

@@ -93,6 +93,8 @@ def test_who_has_read_enough_of_the_output_is_told_nothing_more():
     (["master", "--slave-listen", "127.0.0.1:99999"], '--slave-listen: "127.0.0.1:99999" is no ADDR:PORT such as 192.0.2.1:5555; '
      "0.0.0.0:5555 is every address of the machine"),
     (["master", "--follow", "lised"], '--follow: "lised" is none of all|listed; did you mean listed?'),
+    (["master", "--max-wheel", "0"], "--max-wheel: 0 is too little for any wheel; it is at least 1K"),
+    (["slave", "--memory", "4"], "--memory: 4 is too little for any build; it is at least 64M"),
     (["slave", "--sandbox", "loose"], '--sandbox: "loose" is none of strict|basic|none'),
     (["master", "--pypi-json", "pypi.org"], '--pypi-json: "pypi.org" is no address such as https://example.org')])
 def test_a_value_that_cannot_be_meant_is_a_mistake_of_usage_told_before_anything_is_opened(words, told):
