@@ -18,6 +18,10 @@
 #include "io/fs.h"
 #include "io/wire.h"
 
+#define SHARE 4            /* one slave's builds have together a fourth of what is free */
+#define MANY_BUILDS 64     /* so many that are that much smaller have room anyhow */
+#define ROOM_LOOK_MS 1000
+
 /* ---- steps: once around for every file ---------------------------------------------------------- */
 
 static void on_written(struct stream *s)
@@ -25,6 +29,57 @@ static void on_written(struct stream *s)
     struct receipt *r = container_of(s, struct receipt, stream);
     if (r->events && !stream_full(s))
         r->events->relieved(r->owner);
+}
+
+static uint64_t size_of_all(const struct receipt *r)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < r->file_count; i++) {
+        if (__builtin_add_overflow(bytes, r->files_made[i].size_bytes, &bytes))
+            return UINT64_MAX;
+    }
+    return bytes;
+}
+
+/* What other builds of the same slave bring, that are being taken in. */
+static uint64_t size_of_others(const struct receipt *r)
+{
+    uint64_t bytes = 0;
+    for (const struct receipt *other = r->files->receipts; other; other = other->next) {
+        if (other != r && other->admitted && strcmp(other->slave, r->slave) == 0)
+            bytes += size_of_all(other);
+    }
+    return bytes;
+}
+
+static enum step check_size(struct task *t)
+{
+    struct receipt *r = container_of(t, struct receipt, task);
+    uint64_t bytes = size_of_all(r), most = r->files->settings.max_wheel_bytes;
+    if (bytes <= most)
+        return STEP_NEXT;
+    if (r->file_count == 1)
+        receipt_fail(r, "failed", "too large", "%s has %llu bytes; the master takes at most %llu", r->files_made[0].name,
+                     (unsigned long long)bytes, (unsigned long long)most);
+    else
+        receipt_fail(r, "failed", "too large", "the %u wheels have %llu bytes together; the master takes at most %llu",
+                     r->file_count, (unsigned long long)bytes, (unsigned long long)most);
+    return STEP_DONE;
+}
+
+/* A file stays in staging until all of its build's are there. The builds of one slave have a part of the free space
+ * together, so that none, broken or taken over, fills the disk; what goes beyond waits until others of its own are through. */
+static bool must_wait(struct receipt *r, uint64_t free_bytes)
+{
+    uint64_t bytes = size_of_all(r), others;
+    if (r->admitted || bytes <= free_bytes / SHARE / MANY_BUILDS || (others = size_of_others(r)) == 0 ||
+        others + bytes <= free_bytes / SHARE)
+        return false;
+    if (!r->waited)
+        log_info("files", "build %lld waits for room: its %llu MB and the %llu MB that %s brings already are more than a quarter "
+                 "of what is free", (long long)r->attempt.attempt, (unsigned long long)bytes >> 20,
+                 (unsigned long long)others >> 20, r->slave);
+    return r->waited = true;
 }
 
 static enum step check_space(struct task *t)
@@ -35,17 +90,20 @@ static enum step check_space(struct task *t)
     int error = fs_free(r->files->staging, &free_bytes, &inodes);
     if (error)
         return task_fail(t, error, "cannot look at %s: %s", r->files->staging, strerror(-error));
-    if (f->size_bytes > r->files->settings.max_wheel_bytes) {
-        receipt_fail(r, "failed", "too large", "%s has %llu bytes; the master takes at most %llu", f->name,
-                     (unsigned long long)f->size_bytes, (unsigned long long)r->files->settings.max_wheel_bytes);
-        return STEP_DONE;
-    }
     if (free_bytes < f->size_bytes + r->files->settings.min_free_bytes)
         return task_fail(t, -ENOSPC, "the output directory %s is full: %llu MB are free, %s needs %llu MB beside the "
                          "%llu MB that stay free; make room and the build is tried again", r->files->output,
                          (unsigned long long)free_bytes >> 20, f->name, (unsigned long long)f->size_bytes >> 20,
                          (unsigned long long)r->files->settings.min_free_bytes >> 20);
+    if (must_wait(r, free_bytes))
+        return task_pause(t, ROOM_LOOK_MS);
+    r->admitted = true;
     return STEP_NEXT;
+}
+
+static enum step look_again(struct task *t)
+{
+    return container_of(t, struct receipt, task)->admitted ? STEP_NEXT : STEP_AGAIN;
 }
 
 static bool arrived_whole(const struct receipt *r)
@@ -149,7 +207,9 @@ static enum step next_file(struct task *t)
 }
 
 static const struct task_step receive_steps[] = {
+    {"check size", check_size},
     {"check space", check_space},
+    {"look again if it must wait", look_again},
     {"wait for its turn", wait_for_turn},
     {"take in", take_in},
     {"check bytes", check_bytes},

@@ -84,6 +84,8 @@ struct receipt {
     struct receipt *next_in_bundle;  /* which does it */
     struct db_call call;
     bool reported;                   /* BUILT has come */
+    bool admitted;                   /* there is room for its files beside those of its slave's other builds */
+    bool waited;                     /* for that */
     bool recording;                  /* past the point of no return: the end will be recorded */
     bool refused;                    /* the database says that the attempt is not the job's any more */
     bool doomed;                     /* is freed as soon as no thread uses it */

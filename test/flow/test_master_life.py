@@ -2,6 +2,7 @@
 stopping in the middle of everything, leases.
 """
 import os
+import re
 import signal
 import socket
 import stat
@@ -332,6 +333,40 @@ def test_a_wheel_larger_than_allowed_is_refused_before_it_is_sent(farm):
         told, good, text = slave.expect("DONE")
     assert not good and text == f"{name} has {len(wheel[1])} bytes; the master takes at most 102400"
     assert farm.outcome(attempt) == f"failed|too large|{text}"
+
+
+def test_wheels_that_are_too_large_together_are_refused_before_any_is_sent(farm):
+    farm.start_master("--max-wheel", "100K")
+    farm.order()
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        attempt = slave.ask().attempt
+        slave.report(attempt, [make_wheel(tag=f"py3-none-{one}", padding=60000) for one in ("any", "linux_x86_64")])
+        told, good, text = slave.expect("DONE")
+    assert not good and re.fullmatch(r"the 2 wheels have \d+ bytes together; the master takes at most 102400", text)
+    assert farm.outcome(attempt) == f"failed|too large|{text}"
+
+
+def test_the_builds_of_one_slave_have_no_more_than_a_quarter_of_the_free_space_together(farm):
+    room = os.statvfs(farm.directory)
+    large = room.f_bavail * room.f_frsize // 6
+    farm.start_master("--max-wheel", "1000T")
+    for version in ("1.0", "2.0", "3.0"):
+        farm.order(version=version)
+    with farm.scripted_slave("greedy") as greedy, farm.scripted_slave("other") as other:
+        for slave in (greedy, other):
+            slave.greet()
+        first, second, third = greedy.ask(), greedy.ask(), other.ask()
+        for slave, build in ((greedy, first), (greedy, second), (other, third)):
+            name = f"piwtest_made-{build.version}-py3-none-any.whl"
+            slave.built(build.attempt, files=[(name, large, bytes(32))])
+            if build == second:
+                farm.master.wait_line(rf"build {second.attempt} waits for room: .* slave \d+ \(greedy\) brings already are more")
+            else:
+                assert slave.expect("SEND") == [build.attempt, 0]
+        farm.sql(f"DELETE FROM version WHERE version = '{first.version}'")
+        assert greedy.expect("STOP")[0] == first.attempt
+        assert greedy.expect("SEND") == [second.attempt, 0], "there is room now"
 
 
 # ---- leases ------------------------------------------------------------------------------------------
