@@ -302,30 +302,34 @@ static int open_box(const struct screen *s, int lines, int *y, int *width)
     return x + 2;
 }
 
+/* On a low screen without empty lines, and with as many actions around the chosen one as there is room for. */
 static void draw_actions(const struct screen *s, const struct menu *menu)
 {
-    int y, width, x = open_box(s, MENU_ACTIONS + 4, &y, &width);
-    paint(s, y++, x, width, COLOUR_PLAIN, WEIGHT_BOLD, "%s%s", menu->all ? "all slaves" : "slave ",
+    int gap = s->rows >= MENU_ACTIONS + 6 ? 1 : 0, room = s->rows - 4 - 2 * gap;
+    unsigned shown = room < MENU_ACTIONS ? (unsigned)room : MENU_ACTIONS;
+    unsigned first = menu->at < shown ? 0 : menu->at - shown + 1;
+    int y, width, x = open_box(s, (int)shown + 2 + 2 * gap, &y, &width);
+    paint(s, y, x, width, COLOUR_PLAIN, WEIGHT_BOLD, "%s%s", menu->all ? "all slaves" : "slave ",
           menu->all ? "" : menu->label);
-    y++;
-    for (unsigned i = 0; i < MENU_ACTIONS; i++) {
+    y += 1 + gap;
+    for (unsigned i = first; i < first + shown; i++) {
         const struct menu_action *a = &menu_actions[i];
         paint(s, y++, x, width, COLOUR_PLAIN, i == menu->at ? WEIGHT_REVERSE : WEIGHT_PLAIN, "%s %-7s %s",
               i == menu->at ? ">" : " ", a->name, menu->all ? a->all : a->one);
     }
-    y++;
-    paint(s, y, x, width, COLOUR_QUIET, WEIGHT_PLAIN, "Enter do it%s  Esc leave", !menu->slave ? "" :
+    paint(s, y + gap, x, width, COLOUR_QUIET, WEIGHT_PLAIN, "Enter do it%s  Esc leave", !menu->slave ? "" :
           menu->all ? "  Tab only this slave" : "  Tab all slaves");
 }
 
 static void draw_question(const struct screen *s, const struct menu *menu)
 {
     const struct menu_action *a = &menu_actions[menu->at];
-    int y, width, x = open_box(s, 5, &y, &width);
+    int gap = s->rows >= 7 ? 1 : 0;
+    int y, width, x = open_box(s, 3 + 2 * gap, &y, &width);
     paint(s, y, x, width, COLOUR_WARNING, WEIGHT_BOLD, "%s %s%s?", a->name, menu->all ? "all slaves" : "slave ",
           menu->all ? "" : menu->label);
-    paint(s, y + 2, x, width, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", menu->all ? a->all : a->one);
-    paint(s, y + 4, x, width, COLOUR_QUIET, WEIGHT_PLAIN, "Enter do it  any other key leave it");
+    paint(s, y + 1 + gap, x, width, COLOUR_PLAIN, WEIGHT_PLAIN, "%s", menu->all ? a->all : a->one);
+    paint(s, y + 2 + 2 * gap, x, width, COLOUR_QUIET, WEIGHT_PLAIN, "Enter do it  any other key leave it");
 }
 
 static void draw_help(const struct screen *s)

@@ -199,6 +199,13 @@ def test_it_fits_every_size(watched, columns, rows):
     watched.wait(r"building +pi4-a .* piwtest-made 1\.0")
 
 
+def test_the_smallest_screen_has_room_for_every_action(watched, slaves):
+    select(watched, "pi4-a")
+    watched.resize(24, 6)
+    act(watched, "kill", asks=True)
+    assert slaves["pi4-a"].expect("DIE") == ["killed by hand"]
+
+
 def test_without_utf8_it_is_drawn_in_ascii(tmp_path, farm, slaves):
     folder = farm.sockets.name
     terminal = Terminal(folder, locale="C")
