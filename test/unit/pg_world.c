@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "core/text.h"
 
-#define LIMIT_MS 20000
+#define LIMIT_MS 120000 /* of what hangs */
 
 static const char setup_script[] =
     "drop schema if exists test_io_pg cascade;"
@@ -207,6 +207,16 @@ void end_session(long pid)
 
     snprintf(sql, sizeof sql, "select pg_terminate_backend(%ld)", pid);
     run_aside(sql);
+}
+
+struct world *hold(void)
+{
+    struct world *holder = world_new(dsn(), PG_PLAIN);
+    struct question q = {.world = holder};
+
+    run(&q, "select pg_advisory_lock(1)");
+    assert_int_equal(q.error, 0);
+    return holder;
 }
 
 /* Lets the loop turn until that many requests are in flight. */

@@ -71,6 +71,10 @@ void run_aside(const char *sql);
 long session_of(struct world *w);
 void end_session(long pid);
 
+/* Until what `hold` answers is freed, the statement WAITS_FOR_HOLDER is not answered. */
+#define WAITS_FOR_HOLDER "select pg_advisory_xact_lock(1)::text || 'held no more'"
+struct world *hold(void);
+
 /* Completions of the world, for tests that call io/pg themselves. */
 void on_answer(struct pg_request *r, int error, const struct pg_result *result);
 void on_closed(void *owner);

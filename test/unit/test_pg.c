@@ -270,16 +270,18 @@ static void a_request_that_waits_is_cancelled_and_never_sent(void **state)
 static void a_request_in_flight_is_cancelled_before_its_answer_comes(void **state)
 {
     struct world *w = *state;
+    struct world *holder = hold();
     struct question q = {.world = w}, after = {.world = w};
 
     wait_for_state(w, PG_READY);
-    ask(&q, "select pg_sleep(0.2)", NULL);
+    ask(&q, WAITS_FOR_HOLDER, NULL);
     wait_for_flights(w, 1);
     pg_cancel(&q.request);
     ask(&after, "select 'after'", NULL);
     wait_for(&q, 1);
     assert_int_equal(q.error, -ECANCELED);
     assert_int_equal(after.completions, 0);
+    world_free(holder);
     wait_for(&after, 1);
     assert_string_equal(after.text, "after");
     assert_int_equal(q.completions, 1);
