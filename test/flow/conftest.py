@@ -129,5 +129,5 @@ def module_farm(request, tmp_path_factory, postgres, sdists):
 @pytest.fixture
 def standing_farm(module_farm):
     """One whose master runs for all tests of a module; there is no job when the test begins."""
-    module_farm.sql("DELETE FROM job")
+    module_farm.forget_jobs()
     return module_farm

@@ -318,6 +318,15 @@ class Farm:
         for path in self.output.glob("simple/*/*"):
             path.unlink(missing_ok=True)  # the master may be taking it away itself
 
+    def forget_jobs(self):
+        """Their versions are locked first, as whoever touches jobs does it: the master may be ending some of them."""
+        self.sql("DO $$ BEGIN PERFORM FROM version ORDER BY id FOR NO KEY UPDATE; DELETE FROM job; END $$")
+
+    def lose_lease(self, attempt):
+        """Until the queue has found that the attempt's lease ran out. It may just be being extended: then it runs out again."""
+        self.wait_sql(f"UPDATE job SET lease_until = now() - interval '1 second' WHERE attempt = {attempt}; "
+                      f"SELECT outcome, class, detail FROM build WHERE id = {attempt}", "farm|lost slave|the slave fell silent")
+
     def outcome(self, attempt):
         """outcome|class|detail of a build."""
         return self.sql(f"SELECT outcome, class, detail FROM build WHERE id = {attempt}")

@@ -55,9 +55,11 @@ def cut_for_longer_than_the_lease(farm, machines):
     slave = farm.start_slave(label="far", within=machines.far)
     build, = waiting(farm, "1", label="far")
     machines.cut()
+    begun = farm.master.mark()
     build.let_go()
     slave.wait_line(rf"built {PACKAGE} 1 ")
-    farm.master.wait_line(r"\(far\): connection closed: silent for too long")
+    farm.master.wait_line(r"\(far\): connection closed: silent for too long", begun)
+    farm.lose_lease(build.attempt)
     return slave, build
 
 

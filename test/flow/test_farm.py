@@ -4,14 +4,16 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
+import time
 
 import pytest
 
-from harness import LIMIT_S, PYTHON, clean_environment, run
+from harness import LIMIT_S, PYTHON, ROOT, clean_environment, run
 from webserver import nginx_serves, python_serves
 from wheels import metadata_of
 
+# One package has a time limit of its own, and only that one, for nobody knows how long the others take here.
+MASTER_ENVIRONMENT = {"PIW_MASTER_PACKAGES_DIR": ROOT / "test" / "flow" / "data" / "packages.d"}
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "application/vnd.pypi.simple.v1+html"
 SUCCESSES = {
@@ -42,12 +44,13 @@ def built(module_farm):
     for package in [*SUCCESSES, *FAILURES]:
         farm.add(package)
     for label in ("slave-a", "slave-b"):
-        farm.start_slave("-t", "20s", label=label)
+        farm.start_slave("-t", "30min", label=label)
     for package in [*SUCCESSES, *FAILURES]:
         line = farm.wait_built(package)
         farm.attempts[package] = int(re.search(r"\(build (\d+)", line).group(1))
     for package in SUCCESSES:
         farm.wait_page(package)
+    farm.wait_sql("SELECT count(*) FROM stale_page", "0")
     return farm
 
 
@@ -129,8 +132,10 @@ def test_stdin_is_closed_during_a_build(built):
 
 
 def test_nothing_of_a_build_stays_behind(built):
-    assert built.staging() == []
-    assert not list(built.directory.glob("build-slave-*/*attempt*"))
+    built.wait_staging_empty()
+    limit = time.monotonic() + LIMIT_S
+    while left := list(built.directory.glob("build-slave-*/*attempt*")):  # the slave may just be taking the last one away
+        assert time.monotonic() < limit, left
     assert not [path for path in pathlib.Path("/proc").glob("[0-9]*/environ")
                 if b"PIWHEELS_BUILD=1" in (environment := environment_of(path))
                 and str(built.directory).encode() in environment]
@@ -202,7 +207,7 @@ def test_the_record_tells_what_a_build_was_made_with(built, package):
     record = record_of(built, package)
     assert record["build"] == built.attempts[package] and record["slave"] in ("slave-a", "slave-b")
     assert (record["package"], record["version"], record["target"]) == (package, "0.1", "native")
-    assert record["libc"].startswith("glibc 2.") and record["compiler"] and record["system"] and record["limits"]["timeout_ms"] == 20000
+    assert record["libc"].startswith("glibc 2.") and record["compiler"] and record["system"] and record["limits"]["timeout_ms"] == 1800000
     assert record["python"].startswith("3.") and record["pip"]
     assert (record["sandbox"], record["network"]) == ("strict", "index") and record["source_date_epoch"] > 1500000000
     assert record["limits"]["processes"] == 1024 and all(record["limits"].values())
@@ -286,11 +291,12 @@ def test_a_slave_that_is_stopped_gives_its_build_back(farm):
 
 
 def test_a_slave_that_is_killed_loses_its_build_to_another(farm):
-    farm.start_master("--lease", "3s")
+    farm.start_master()
     farm.add("piwtest-pure")
     with farm.scripted_slave("first") as first:
         first.greet()
-        first.ask()
+        attempt = first.ask().attempt
+    farm.lose_lease(attempt)
     farm.start_slave(label="second")
     farm.wait_built("piwtest-pure")
     assert farm.sql("SELECT outcome, class FROM build ORDER BY id") == "farm|lost slave\nsuccess|"

@@ -1,9 +1,11 @@
 """A slave whose disk, inodes or memory run short: it takes no new builds and says so, and gives its newest build up before all
 of them fail.
 """
+import contextlib
 import os
 import pathlib
 import re
+import signal
 
 import pytest
 
@@ -31,15 +33,24 @@ class SmallDisk:
     def path(self, name):
         return pathlib.Path(f"{self.root}{self.directory}", name)
 
+    @contextlib.contextmanager
+    def unseen(self):
+        """The slave sees only what has become of its disk, not how."""
+        self.slave.signal(signal.SIGSTOP)
+        os.waitpid(self.slave.process.pid, os.WUNTRACED)
+        yield
+        self.slave.signal(signal.SIGCONT)
+
     def fill_bytes(self, left_mb, where="full"):
-        free = os.statvfs(self.path(".")).f_bavail * os.statvfs(self.path(".")).f_frsize
-        with open(self.path(where), "wb") as file:
+        with self.unseen(), open(self.path(where), "wb") as file:
+            free = os.statvfs(self.path(".")).f_bavail * os.statvfs(self.path(".")).f_frsize
             os.posix_fallocate(file.fileno(), 0, free - left_mb * MB)
 
     def fill_files(self, left, where="full"):
-        self.path(where).mkdir()
-        for number in range(os.statvfs(self.path(".")).f_favail - left):
-            self.path(where).joinpath(str(number)).touch()
+        with self.unseen():
+            self.path(where).mkdir()
+            for number in range(os.statvfs(self.path(".")).f_favail - left):
+                self.path(where).joinpath(str(number)).touch()
 
     def empty(self, where="full"):
         for path in self.path(where).iterdir() if self.path(where).is_dir() else [self.path(where)]:
