@@ -161,16 +161,14 @@ static bool was_left(const struct trap *t)
     return left;
 }
 
-/* Whether the process fell to the signal; it ends either way. */
+/* Whether the process fell to the signal, dead already or not: the first deadly one is what its status tells. It ends either way. */
 static bool was_signalled(pid_t pid)
 {
     int status = 0;
-    bool dead = pid > 0 && waitpid(pid, &status, WNOHANG) == pid;
-    if (pid > 0 && !dead) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &status, 0);
-    }
-    return dead;
+    if (pid <= 0)
+        return false;
+    kill(pid, SIGKILL);
+    return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1;
 }
 
 static pid_t lock_holder(const char *path)

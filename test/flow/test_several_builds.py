@@ -29,12 +29,12 @@ def test_what_is_on_its_way_about_a_stopped_build_is_passed_over_although_idle_c
     slave.built(attempts["1.0"], files=[announced(name, data)])
     assert slave.expect("SEND") == [attempts["1.0"], 0]
     skip(farm, slave)
-    slave.idle()                                         # said before STOP is heard
+    slave.idle(0, "no room")                             # said before STOP is heard; what is given back is soon due again
     slave.chunk(attempts["1.0"], 0, 0, data[:262144])
     slave.busy(attempts["2.0"])
     assert {slave.expect("STOP")[0], slave.expect("STOP")[0]} == set(attempts.values())
     slave.expect("SLEEP")
-    slave.idle()                                         # said behind it
+    slave.idle(0, "no room")                             # said behind it
     slave.expect("SLEEP")
     slave.chunk(attempts["1.0"], 0, 0, data[:262144])
     assert "of which nothing was asked for" in slave.expect_refusal()
@@ -63,8 +63,8 @@ def test_a_slave_that_is_short_is_not_woken_until_it_is_not(farm, connect):
     short.expect("SLEEP")
     farm.order()
     able.expect("WAKE")
-    assert not short.has_word()
     assert [slave["state"] for slave in farm.status()["slaves"] if slave["label"] == "short"] == ["low"]
+    assert not short.has_word(), "though the master has said more since it woke the other"
     short.idle(1)
     assert short.expect("BUILD")[1] == "piwtest-made"
 

@@ -8,7 +8,7 @@ import subprocess
 import xmlrpc.client
 from types import SimpleNamespace
 
-from harness import LOOPBACK_PYPI, WORLD
+from harness import LIMIT_S, LOOPBACK_PYPI, WORLD
 
 JSON = 'application/vnd.pypi.simple.v1+json'
 
@@ -26,18 +26,18 @@ class World:
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=10) == 0
+        assert self.process.wait(LIMIT_S) == 0
         self.process.stdout.close()
 
     def sql(self, statement, *values):
-        connection = sqlite3.connect(self.db, timeout=10)
+        connection = sqlite3.connect(self.db, timeout=LIMIT_S)
         with connection:
             rows = connection.execute(statement, values).fetchall()
         connection.close()
         return rows
 
     def ask(self, path, method='GET', body=None, **headers):
-        connection = http.client.HTTPConnection(self.address, timeout=10)
+        connection = http.client.HTTPConnection(self.address, timeout=LIMIT_S)
         headers = {name.replace('_', '-'): value for name, value in headers.items()}
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -50,7 +50,7 @@ class World:
 
     def talk(self, sent):
         """Everything that comes back for some raw bytes, until the server closes."""
-        with socket.create_connection(self.address.split(':'), timeout=10) as connection:
+        with socket.create_connection(self.address.split(':'), timeout=LIMIT_S) as connection:
             connection.sendall(sent)
             received = b''
             while part := connection.recv(65536):

@@ -10,4 +10,5 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         with archive.open('zeros.bin', 'w') as member:
             for _ in range(400):
                 member.write(bytes(1_000_000))
+                print('inflates', flush=True)  # it is not to end for its silence
     return name
