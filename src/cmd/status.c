@@ -76,6 +76,8 @@ static void print_builds(const json_t *s)
         printf("%s%lld more", several ? "\n" INDENT : "; ", count - told);
     if (text_of(s, "shortage")[0])
         printf("%stakes no new builds:\n" INDENT "%s", count || several ? "\n" INDENT : "", text_of(s, "shortage"));
+    if (text_of(s, "warning")[0])
+        printf("\n" INDENT "%s", text_of(s, "warning"));
 }
 
 static void print_slaves(const json_t *slaves)

@@ -61,6 +61,15 @@ static void on_want(void *owner, unsigned file)
     session_say(a->session, &m);
 }
 
+/* So many in a row are hardly the packages' fault. */
+static void count_failure(struct session *s, bool good)
+{
+    s->failures = good ? 0 : s->failures + 1;
+    if (s->failures == SESSION_MANY_FAILURES)
+        log_warning("farm", "%s: its last %u builds have all failed; if that is the machine's fault, stop it and have them built "
+                    "again: piwheels rebuild", s->name, s->failures);
+}
+
 static void on_settled(void *owner, bool good, const char *text)
 {
     struct attempt *a = owner;
@@ -69,6 +78,7 @@ static void on_settled(void *owner, bool good, const char *text)
     struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->id, .good = good, .text = told}};
     queue_let_go(s->farm->queue, a->id);
     forget(a);
+    count_failure(s, good);
     session_say(s, &m);
     session_check_stop(s);
     free(told);

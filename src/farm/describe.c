@@ -61,11 +61,15 @@ static json_t *describe_session(const struct session *s)
     unsigned builds;
     int64_t now_ms = clock_steady_ms();
     json_t *list = describe_builds(s, &builds);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+    char warning[64] = "";
+    if (s->failures >= SESSION_MANY_FAILURES)
+        snprintf(warning, sizeof warning, "its last %u builds have all failed", s->failures);
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
         "slave", (json_int_t)s->slave, "label", s->label, "state", state_name(s, builds), "system", s->system,
         "hardware", s->hardware, "sandbox", s->sandbox, "address", s->wire ? wire_peer(s->wire) : "",
         "fingerprint", s->wire ? wire_key(s->wire) : "", "targets", describe_targets(s),
-        "builds", list, "build_count", (int)builds, "jobs", (int)s->jobs, "shortage", s->shortage, "connected_ms", (json_int_t)(now_ms - s->connected_ms),
+        "builds", list, "build_count", (int)builds, "jobs", (int)s->jobs, "shortage", s->shortage, "warning", warning,
+        "connected_ms", (json_int_t)(now_ms - s->connected_ms),
         "free_ms", (json_int_t)(builds ? 0 : now_ms - s->free_ms), "load_milli", (json_int_t)s->machine.load_milli,
         "memory_bytes", (json_int_t)s->machine.memory_bytes,
         "memory_free_bytes", (json_int_t)s->machine.memory_free_bytes, "disk_bytes", (json_int_t)s->machine.disk_bytes,

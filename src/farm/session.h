@@ -27,8 +27,9 @@
 #include "overrides.h"
 #include "queue.h"
 
-#define SESSION_MAX_SLOTS 64      /* what a slave may build at once; HELLO takes back as many */
-#define SESSION_MAX_ATTEMPTS 256  /* with those that it spoke of and that nobody knows */
+#define SESSION_MAX_SLOTS 64        /* what a slave may build at once; HELLO takes back as many */
+#define SESSION_MANY_FAILURES 20    /* one after the other, and a person should look at the slave rather than the packages */
+#define SESSION_MAX_ATTEMPTS 256    /* with those that it spoke of and that nobody knows */
 #define SESSION_REASON_SIZE 400
 
 enum session_state {
@@ -106,6 +107,7 @@ struct session {
     unsigned jobs;                /* how many builds it says it runs at once */
     uint64_t memory_bytes;        /* that each of them may hold; 0: its machine's */
     char shortage[201];           /* why it takes no new build, as its last IDLE told; "" */
+    unsigned failures;            /* builds that failed, one after the other, up to the last */
     char networks[64];            /* what its builds may reach, as words: see slave_seen in schema/functions.sql */
     struct rec_machine machine;   /* as last told */
     uint64_t serial;              /* which connection of the farm's: later ones have higher numbers */

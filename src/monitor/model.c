@@ -122,6 +122,7 @@ static void read_task(struct model_slave *s, const json_t *slave)
     s->builds = (unsigned)integer_of(slave, "build_count");
     s->jobs = (unsigned)integer_of(slave, "jobs");
     text_of(slave, "shortage", s->shortage, sizeof s->shortage);
+    text_of(slave, "warning", s->warning, sizeof s->warning);
     json_array_foreach(builds, i, one) {
         if (!b || integer_of(one, "for_ms") > integer_of(b, "for_ms"))
             b = one;

@@ -50,6 +50,7 @@ struct model_slave {
     int64_t up_ms, task_ms;
     unsigned builds, jobs; /* now, and at once at most */
     char shortage[201];    /* why it takes no new build; "" */
+    char warning[64];      /* why a person should look after it; "" */
     struct model_machine machine;
 };
 

@@ -84,6 +84,8 @@ static void draw_slave(struct pane *p, const struct model_slave *s)
     }
     if (s->shortage[0])
         text_line(p, "low", s->shortage);
+    if (s->warning[0])
+        text_line(p, "warning", s->warning);
     text_line(p, "targets", s->targets);
     if (s->state == STATE_WAITING)
         waiting_lines(p, s);

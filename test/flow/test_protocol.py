@@ -637,6 +637,24 @@ def test_the_status_tells_of_slaves_and_builds(farm, connect):
     assert (build["build"], build["package"], build["version"], build["state"]) == (attempt, PACKAGE, "1.0", "building")
 
 
+def test_a_slave_whose_builds_all_fail_is_pointed_out_until_one_does_not(farm, connect):
+    def warning():
+        return farm.status()["slaves"][0]["warning"]
+
+    for number in range(21):
+        farm.order(version=f"{number}.0")
+    slave = connect()
+    for _ in range(20):
+        assert warning() == ""
+        slave.fail(slave.ask().attempt)
+    farm.master.wait_line(r"slave \d+ \(scripted\): its last 20 builds have all failed; if that is the machine's fault")
+    assert warning() == "its last 20 builds have all failed"
+    assert "\n                                   its last 20 builds have all failed\n" in farm.tool("status").stdout
+    build = slave.ask()
+    assert slave.deliver(build.attempt, [make_wheel(version=build.version)])[0]
+    assert warning() == ""
+
+
 def test_what_is_added_over_the_wire_is_handed_out(farm, connect):
     (told,), good, text = farm.scripted_tool().ask("ADD", VERSION, [["Piwtest.Pure", "0.1", False]])
     assert (good, text) == (True, "1 of 1 added")

@@ -121,14 +121,15 @@ static void the_longest_build_stands_for_all(void **state)
     assert_int_equal(model_building(m), 1);
 }
 
-static void a_slave_that_is_short_of_room_says_why(void **state)
+static void a_slave_that_is_short_of_room_or_fails_everything_says_so(void **state)
 {
     struct model *m = *state;
     model_feed(m, ROUND("{\"slave\":1,\"label\":\"a\",\"state\":\"low\",\"jobs\":4,\"build_count\":0,\"builds\":[],"
-        "\"shortage\":\"3 MB of disk are free\"}"));
+        "\"shortage\":\"3 MB of disk are free\",\"warning\":\"its last 20 builds have all failed\"}"));
     assert_int_equal(m->slaves[0].state, STATE_LOW);
     assert_string_equal(m->slaves[0].task, "is short of room");
     assert_string_equal(m->slaves[0].shortage, "3 MB of disk are free");
+    assert_string_equal(m->slaves[0].warning, "its last 20 builds have all failed");
     assert_int_equal(m->slaves[0].jobs, 4);
     assert_int_equal(model_building(m), 0);
 }
@@ -391,7 +392,7 @@ int main(void)
         TEST(slaves_are_in_the_order_of_their_labels),
         TEST(a_slave_that_leaves_while_it_is_back_is_shown_once),
         TEST(the_longest_build_stands_for_all),
-        TEST(a_slave_that_is_short_of_room_says_why),
+        TEST(a_slave_that_is_short_of_room_or_fails_everything_says_so),
         TEST(control_characters_do_not_reach_the_terminal),
         TEST(what_is_typed_selects_the_first_slave_that_has_it_and_n_the_next),
         TEST(a_search_that_is_left_or_finds_nothing_stays_where_it_began),
