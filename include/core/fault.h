@@ -5,10 +5,10 @@
  * The environment names one point, its Nth pass (default: the first; with '+' that one and all later ones) and
  * what shall happen there:
  *
- *     PIW_TEST_FAULT="POINT[#N[+]]=kill | stop | abort | stall:MS | fail:ERRNO"
+ *     PIW_TEST_FAULT="POINT[#N[+]]=kill | stop | abort | hold | fail:ERRNO"
  *
- * kill is SIGKILL, stop is SIGSTOP (the test looks around and sends SIGCONT), stall holds up the thread, fail
- * makes FAULT return -ERRNO. The points are
+ * kill is SIGKILL, stop is SIGSTOP (the test looks around and sends SIGCONT), hold holds up the thread until
+ * the test opens the FIFO that PIW_TEST_GATE names for writing, fail makes FAULT return -ERRNO. The points are
  *
  *     before TASK/STEP, after TASK/STEP      every step of every task (core/task.c)
  *     lane NAME                              a work begins on a pool thread (core/lane.c)

@@ -4,6 +4,7 @@
 #include "core/fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Read once, at the first point passed. */
@@ -20,7 +20,7 @@ static struct {
     char point[128], action[16];
     unsigned nth;
     bool onwards;       /* all later passes too */
-    long argument;      /* milliseconds or errno */
+    long argument;      /* errno */
     atomic_uint passes;
 } plan;
 
@@ -45,11 +45,18 @@ static void read_plan(void)
     plan.onwards = strchr(count, '+') != NULL;
 }
 
-static void stall(long ms)
+/* Opening the gate, a FIFO, waits for somebody who opens it for writing. */
+static void hold(void)
 {
-    struct timespec rest = {ms / 1000, ms % 1000 * 1000000};
-    while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
-        continue;
+    const char *gate = getenv("PIW_TEST_GATE");
+    int fd;
+
+    do
+        fd = gate != NULL ? open(gate, O_RDONLY | O_CLOEXEC) : -1;
+    while (fd < 0 && gate != NULL && errno == EINTR);
+    if (fd < 0)
+        refuse("hold without PIW_TEST_GATE");
+    close(fd);
 }
 
 static int act(void)
@@ -61,8 +68,8 @@ static int act(void)
         kill(getpid(), SIGSTOP);
     else if (strcmp(plan.action, "abort") == 0)
         abort();
-    else if (strcmp(plan.action, "stall") == 0)
-        stall(plan.argument);
+    else if (strcmp(plan.action, "hold") == 0)
+        hold();
     else if (strcmp(plan.action, "fail") == 0)
         return (int)-plan.argument;
     else

@@ -32,7 +32,7 @@ static bool find_listener(struct sockaddr_un *to, socklen_t *len)
     return true;
 }
 
-static void say(const char *state, const char *status)
+static void say(const char *state, const char *status, int flags)
 {
     struct sockaddr_un to;
     socklen_t len;
@@ -44,28 +44,29 @@ static void say(const char *state, const char *status)
     if (fd < 0)
         return;
     snprintf(text, sizeof text, "%s%s%s", state, status != NULL ? "STATUS=" : "", status != NULL ? status : "");
-    (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to, len);
+    (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL | flags, (struct sockaddr *)&to, len);
     close(fd);
 }
 
 void notify_ready(const char *status)
 {
-    say("READY=1\n", status);
+    say("READY=1\n", status, 0);
 }
 
 void notify_status(const char *status)
 {
-    say("", status);
+    say("", status, 0);
 }
 
 void notify_stopping(const char *status)
 {
-    say("STOPPING=1\n", status);
+    say("STOPPING=1\n", status, 0);
 }
 
+/* Where there is no room for it, enough others wait to be heard. */
 static void on_watchdog_due(uv_timer_t *timer)
 {
-    say("WATCHDOG=1", NULL);
+    say("WATCHDOG=1", NULL, MSG_DONTWAIT);
 }
 
 /* Within which time it must be fed; 0: nobody asked for it, or of another process: see sd_watchdog_enabled(3). */

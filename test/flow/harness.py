@@ -31,6 +31,8 @@ PYTHON = "/usr/bin/python3"
 WORLD = "pypi.sqlite"
 IDENTITY = Identity()  # of every slave whose test is not about keys
 LIMIT_S = int(os.environ.get("PIW_TEST_LIMIT_S", 60))
+# Where the masters of this process listen, alone: the port of one that starts again is given to nobody else meanwhile.
+HOST = "127.%d.%d.%d" % (1 + (os.getpid() >> 16) % 254, os.getpid() >> 8 & 255, os.getpid() & 255)
 
 
 def clean_environment(**more):
@@ -201,7 +203,7 @@ class Farm:
         self.output = self.directory / "www"
         self.sockets = tempfile.TemporaryDirectory(prefix="piwheels-", dir="/tmp")  # a socket's path must be short
         self.socket = pathlib.Path(self.sockets.name) / "control.sock"
-        self.address = "127.0.0.1:0"
+        self.address = f"{HOST}:0"
         self.within = ()            # words before the master's command
         self.master = None
         self.slaves = []

@@ -53,11 +53,11 @@ class Postgres:
             raise RuntimeError(f'{program}: {result.stdout}')
 
     def start(self):
-        self._serve('pg_ctl', '-D', self.data, '-l', self.log, '-w', 'start')
+        self._serve('pg_ctl', '-D', self.data, '-l', self.log, '-t', '300', '-w', 'start')
 
     def stop(self, mode='fast'):
         """Mode: smart, fast, or immediate (a crash)."""
-        self._serve('pg_ctl', '-D', self.data, '-m', mode, '-w', 'stop')
+        self._serve('pg_ctl', '-D', self.data, '-m', mode, '-t', '300', '-w', 'stop')
 
     @contextlib.contextmanager
     def away(self, mode='fast'):

@@ -1,12 +1,14 @@
 """What the Python original's master was seen to fall over: each once, with a master that stands. That nothing is believed
 that a slave says about itself is in test_refusals.py and test_verification.py.
 """
+import contextlib
 import os
 import pathlib
 import signal
 import socket
 import time
 
+import psycopg2
 import pytest
 
 from harness import Process
@@ -21,6 +23,16 @@ PACKAGE = "piwtest-made"
 def with_faults(farm):
     farm.program = PROGRAM
     return farm
+
+
+@pytest.fixture
+def gate(with_faults, tmp_path):
+    """A FIFO behind which the master holds whatever the test names, until it is opened for reading and writing."""
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    yield path
+    with open(path, "r+b", buffering=0):
+        with_faults.master.stop()
 
 
 def building(farm, package=PACKAGE, label="first"):
@@ -43,18 +55,18 @@ def is_alive(farm, slave, label="second"):
 
 # ---- one thing must not starve another ---------------------------------------------------------------
 
-def test_pages_that_catch_up_do_not_hold_up_builds(with_faults):
+def test_pages_that_catch_up_do_not_hold_up_builds(with_faults, gate):
     farm = with_faults
     farm.sql("""INSERT INTO package (name, display) SELECT 'late-' || n, 'late-' || n FROM generate_series(1, 100) n;
         INSERT INTO stale_page (kind, key) SELECT 'index', name FROM package""")
-    farm.start_master(PIW_TEST_FAULT="lane pages#1+=stall:400")
+    farm.start_master(PIW_TEST_FAULT="lane pages#1+=hold", PIW_TEST_GATE=gate)
     farm.master.wait_line("fault: lane pages")
     slave, attempt = building(farm)
     slave.busy(attempt)
     slave.expect("CONT")
     assert slave.deliver(attempt, [make_wheel()], b"log\n")[0]
     is_alive(farm, slave)
-    assert int(farm.sql("SELECT count(*) FROM stale_page")) > 50
+    assert int(farm.sql("SELECT count(*) FROM stale_page")) > 100
 
 
 def test_a_slow_statistics_query_does_not_hold_up_builds(farm):
@@ -69,9 +81,9 @@ def test_a_slow_statistics_query_does_not_hold_up_builds(farm):
     status.kill()
 
 
-def test_a_file_that_takes_long_to_be_verified_holds_up_nobody(with_faults):
+def test_a_file_that_takes_long_to_be_verified_holds_up_nobody(with_faults, gate):
     farm = with_faults
-    farm.start_master(PIW_TEST_FAULT="lane verify=stall:3000")
+    farm.start_master(PIW_TEST_FAULT="lane verify=hold", PIW_TEST_GATE=gate)
     wheel = make_wheel()
     first, attempt = building(farm)
     first.report(attempt, [wheel])
@@ -83,19 +95,21 @@ def test_a_file_that_takes_long_to_be_verified_holds_up_nobody(with_faults):
     second.expect("CONT")
     assert second.deliver(other, [make_wheel("piwtest-second")])[0]
     assert not first.has_word()
-    assert first.expect("DONE")[1]
+    with open(gate, "r+b", buffering=0):
+        assert first.expect("DONE")[1]
     first.close()
     second.close()
 
 
 def test_not_every_new_package_writes_the_list_of_all_anew(farm):
+    begun = time.monotonic()
     farm.start_master(dev_mode=False)
     for package in ("piwtest-one", "piwtest-two", "piwtest-three"):
         slave, attempt = building(farm, package)
         assert slave.deliver(attempt, [make_wheel(package)])[0]
         slave.close()
         farm.wait_page(package)
-    assert farm.master.output().count("page /simple/: written") == 1
+    assert 1 <= farm.master.output().count("page /simple/: written") <= 1 + (time.monotonic() - begun) // 60
 
 
 # ---- what is asked for disappears, is huge, is nothing -----------------------------------------------
@@ -107,9 +121,13 @@ def test_a_version_removed_while_its_wheel_arrives_is_refused_and_its_bytes_go(f
     slave.report(attempt, [wheel])
     slave.expect("SEND")
     slave.chunk(attempt, 0, 0, data[:262144])
-    farm.sql("DELETE FROM job; DELETE FROM version")
-    slave.chunk(attempt, 0, 262144, data[262144:])
-    slave.sent(attempt, 0)
+    with contextlib.closing(psycopg2.connect(farm.postgres.dsn(farm.database))) as other:
+        other.cursor().execute("DELETE FROM piwheels.job; DELETE FROM piwheels.version")
+        slave.chunk(attempt, 0, 262144, data[262144:])
+        slave.sent(attempt, 0)
+        slave.busy(attempt + 1000)
+        assert slave.expect("STOP")[0] == attempt + 1000  # so SENT was heard: STOP for the attempt itself would come too late
+        other.commit()
     _, good, text = slave.expect("DONE")
     assert not good and "not wanted any more" in text
     assert not farm.file(PACKAGE, name).exists()
@@ -126,6 +144,7 @@ def test_a_wheel_of_gigabytes_is_refused_before_its_first_byte(farm, size, told)
     slave.built(attempt, files=[(name, size, announced(name, data)[2])])
     _, good, text = slave.expect("DONE")
     assert not good and told in text
+    farm.sql("DELETE FROM job")  # where there was no room it would be tried again soon
     is_alive(farm, slave)
 
 
@@ -183,7 +202,7 @@ def test_a_pypi_that_never_answers_keeps_nobody_from_starting_working_or_stoppin
     is_alive(farm, slave)
     begun = time.monotonic()
     assert farm.master.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # it takes 5 at most, on a machine that has time for it
     farm.master = None
     add.kill()
 
