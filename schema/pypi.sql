@@ -215,8 +215,25 @@ BEGIN
     RETURN pkg;
 END $$;
 
+-- Whether a comparison was overtaken: what it brings is older than what is known. The package may be gone meanwhile, and must not
+-- come back; or its events, or somebody who asked for it, have told more: then it is compared once more.
+CREATE FUNCTION project_overtaken(p jsonb) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    known bigint := p ->> 'known';
+    now_known bigint;
+BEGIN
+    IF known IS NULL THEN
+        RETURN false; -- a person asked
+    END IF;
+    SELECT serial INTO now_known FROM package WHERE name = p ->> 'name' FOR NO KEY UPDATE;
+    UPDATE package SET refresh_at = now() WHERE name = p ->> 'name' AND now_known <> known;
+    RETURN now_known IS DISTINCT FROM known;
+END $$;
+
 -- Records what PyPI says about a project, and what a person or the follower wants of it.
 --   p: {"name", "display", "serial", "etag", "refresh_s",
+--       "known",                               -- of a comparison: the package's serial when it began; see project_overtaken
 --       "follow": null | "new" | "all",        -- null leaves it as it is
 --       "want": null | "newest" | "all" | {"key": hex of the sort key},
 --       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
@@ -232,7 +249,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable
 DECLARE
     followed_new boolean := EXISTS (SELECT FROM package WHERE name = p ->> 'name' AND follow = 'new');
     follows_all boolean := (SELECT follows = 'all' FROM configuration);
-    pkg package := project_package(p);
+    pkg package;
     want jsonb := p -> 'want';
     fresh bigint[];
     changed bigint[];
@@ -240,6 +257,10 @@ DECLARE
     gone bigint[];
     asked bigint[];
 BEGIN
+    IF project_overtaken(p) THEN
+        RETURN;
+    END IF;
+    pkg := project_package(p);
     PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
     PERFORM project_tagsets(p);
 

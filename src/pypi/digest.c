@@ -456,6 +456,8 @@ static void write_project(const struct digest_request *q, const json_t *page, co
     add_member(&d->json, "etag", text_is_utf8(q->etag, strlen(q->etag)) ? q->etag : "");
     buf_addf(&d->json, ", \"refresh_s\": %" PRIu64 ".%03u", q->refresh_ms / 1000,
              (unsigned)(q->refresh_ms % 1000));
+    if (q->refresh)
+        buf_addf(&d->json, ", \"known\": %" PRId64, q->known);
     add_wish(&d->json, q, key);
     d->versions = add_versions(&d->json, all, q);
     add_skips(&d->json, all, q->skips);

@@ -14,7 +14,8 @@
 struct digest_request {
     const char *name;       /* normalised */
     const char *spelling;   /* as somebody wrote it */
-    bool refresh;           /* a followed package is compared: nothing is asked for */
+    bool refresh;           /* a followed package is compared: nothing is asked for; */
+    int64_t known;          /* the serial that the database had of it when that began */
     const char *version;    /* asked for, or "": the newest release from now on, with `all` every one */
     bool all;
     const char *etag;       /* of the page, or "" */

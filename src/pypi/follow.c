@@ -111,7 +111,7 @@ static void note_success(struct follower *f, const char *name)
 }
 
 /* Where a page is not there the index may not be itself: the wrong address, a mirror that is being filled. So it is believed
- * at the second look, and if other pages were there meanwhile. */
+ * at the second look, and if other pages were asked for and were there meanwhile. */
 static bool is_gone(struct follower *f, const char *name)
 {
     const struct trouble *trouble = *find_trouble(f, name);
@@ -198,8 +198,8 @@ static void on_compared(struct project *p, int error)
 
     place->project = NULL;
     place->calling = error != -ECANCELED && !stored && !f->stopping;
-    if (error == 0 || p->behind)
-        f->found_ms = clock_steady_ms();
+    if ((error == 0 || p->behind) && f->found_ms < place->begun_ms)
+        f->found_ms = place->begun_ms;
     if (error == 0)
         note_success(f, p->name);
     else if (gone)
@@ -227,6 +227,7 @@ static void begin_comparison(struct follower *f, struct comparison *place, const
 
     place->follower = f;
     place->project = p;
+    place->begun_ms = clock_steady_ms();
     text_copy(place->name, sizeof place->name, due->name);
     f->busy++;
     p->db = f->db;

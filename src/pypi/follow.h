@@ -16,6 +16,7 @@ struct comparison {
     struct follower *follower;   /* NULL: the place is free */
     struct project *project;     /* while PyPI is asked and answers are stored */
     char name[256];
+    int64_t begun_ms;            /* steady clock */
     struct db_call call;         /* what follows it */
     bool calling;
     struct db_ended ended;
@@ -40,7 +41,7 @@ struct follower {
     struct comparison places[FOLLOW_PLACES];
     unsigned busy;               /* places */
     int64_t hold_until_ms;       /* nothing is asked before; steady clock, as the next */
-    int64_t found_ms;            /* when a page was there, the last time */
+    int64_t found_ms;            /* when the newest comparison that found a page began */
     unsigned in_a_row;           /* comparisons that have failed, one after the other */
     struct trouble *troubles;    /* packages whose last comparison failed */
     char complaint[TASK_REASON_SIZE]; /* logged last */

@@ -129,8 +129,8 @@ static void run_digest(struct lane_work *w)
 {
     struct project *p = container_of(w, struct project, work);
     struct digest_request q = {
-        .name = p->name, .spelling = p->spelling, .refresh = p->refresh, .version = p->version, .all = p->all,
-        .etag = p->page.etag, .serial = p->page.last_serial, .refresh_ms = p->settings->poll_ms,
+        .name = p->name, .spelling = p->spelling, .refresh = p->refresh, .known = p->needed,
+        .version = p->version, .all = p->all, .etag = p->page.etag, .serial = p->page.last_serial, .refresh_ms = p->settings->poll_ms,
         .targets = p->targets, .skips = &p->skips, .page = &p->page.body,
     };
     p->digest_error = digest_project(&q, &p->digest);

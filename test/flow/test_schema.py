@@ -1131,6 +1131,22 @@ def test_what_an_event_says_that_the_page_had_told_changes_nothing(log):
     assert log.world.rows("SELECT * FROM piwheels.version") == before
 
 
+def test_a_comparison_that_was_overtaken_stores_nothing_and_is_made_again(log):
+    """Its page was fetched, then events came, and only then was it stored: it lacks what they told."""
+    log.apply(*release("1.0"))
+    log.world.store("x", version("1.0"), serial=2, known=2)
+    log.apply(("R", "x", "1.0"), *release("2.0"))
+    asked_again = "SELECT coalesce(refresh_at <= now(), false) FROM piwheels.package"
+    assert log.world.one(asked_again) == "f"
+    log.world.store("x", version("1.0"), serial=2, known=2)
+    assert log.world.jobs() == [("2.0", "0")] and log.world.one(asked_again) == "t"
+    log.world.store("x", version("2.0"), serial=log.serial, known=log.serial)
+    assert log.world.state("2.0")[0] == "queued" and log.world.one(asked_again) == "f"
+    log.apply(("P", "x", None))
+    log.world.store("x", version("2.0"), serial=log.serial - 1, known=log.serial - 1)
+    assert log.world.one("SELECT count(*) FROM piwheels.package") == "0"
+
+
 def test_wheels_of_the_changelog_cover_and_uncover(log):
     log.apply(*release("1.0"), ("w", "x", "1.0", "x-a.whl", "cp311-cp311-a", 1))
     assert log.world.state("1.0", 0)[0] == "covered" and log.world.jobs() == [("1.0", "1")]

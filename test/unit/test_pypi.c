@@ -534,6 +534,7 @@ static void all_follows_and_wants_everything(void **state)
     ask_files(a, "");
     assert_string_equal(text(a, "follow"), "all");
     assert_string_equal(text(a, "want"), "all");
+    assert_null(json_object_get(a->answer, "known"));
 }
 
 static void a_comparison_wants_nothing(void **state)
@@ -541,7 +542,9 @@ static void a_comparison_wants_nothing(void **state)
     struct asking *a = *state;
 
     a->request.refresh = true;
+    a->request.known = 16;
     ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\"}");
+    assert_int_equal(json_integer_value(json_object_get(a->answer, "known")), 16);
     assert_true(json_is_null(json_object_get(a->answer, "follow")));
     assert_true(json_is_null(json_object_get(a->answer, "want")));
 }
