@@ -324,6 +324,12 @@ class Farm:
         """Their versions are locked first, as whoever touches jobs does it: the master may be ending some of them."""
         self.sql("DO $$ BEGIN PERFORM FROM version ORDER BY id FOR NO KEY UPDATE; DELETE FROM job; END $$")
 
+    def forget_packages(self):
+        """As if none had been known; the master may be comparing some of them."""
+        self.sql("""DO $$ BEGIN
+            PERFORM FROM package ORDER BY id FOR UPDATE; PERFORM FROM version ORDER BY id FOR UPDATE;
+            DELETE FROM skip_rule; DELETE FROM package; DELETE FROM stale_page; END $$""")
+
     def lose_lease(self, attempt):
         """Until the queue has found that the attempt's lease ran out. It may just be being extended: then it runs out again."""
         self.wait_sql(f"UPDATE job SET lease_until = now() - interval '1 second' WHERE attempt = {attempt}; "

@@ -11,7 +11,7 @@ from wheels import make_wheel
 
 @pytest.fixture
 def farm(standing_farm):
-    standing_farm.sql("DELETE FROM job; DELETE FROM file; DELETE FROM build; DELETE FROM version; DELETE FROM package")
+    standing_farm.forget_packages()
     return standing_farm
 
 
@@ -206,7 +206,8 @@ def test_of_a_package_that_was_asked_for_once_no_later_release_is_built(farm, re
 def second_target(farm):
     farm.sql("INSERT INTO target (id, name, abi, platform, position) VALUES (1, 'other', 'cp399', 'linux_x86_64', 1)")
     yield
-    farm.sql("DELETE FROM job; DELETE FROM file; DELETE FROM build; DELETE FROM version; DELETE FROM target WHERE id = 1")
+    farm.forget_packages()
+    farm.sql("DELETE FROM target WHERE id = 1")
 
 
 def native_slave(farm):
