@@ -170,9 +170,10 @@ def test_a_build_waits_for_a_file_of_its_name_that_is_just_leaving(published):
         attempt = slave.ask().attempt
         slave.report(attempt, [WHEEL])
         slave.expect("SEND")
-        slave.send_file(attempt, 0, DATA)
-        farm.wait_sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%files_begin%'", "1")
-        folder.chmod(0o755)
+        with farm.locked("dependency"):
+            slave.send_file(attempt, 0, DATA)
+            farm.wait_blocked("files_begin")    # behind which waits what could tell that the other has left
+            folder.chmod(0o755)
         assert slave.expect("DONE")[1]
     wait_pages(farm)
     assert farm.file(PACKAGE, NAME).read_bytes() == DATA and in_root(farm)
@@ -362,7 +363,7 @@ def test_what_is_taken_back_while_it_is_built_is_stopped(farm, take_back):
 # ---- from PyPI itself --------------------------------------------------------------------------------
 
 def test_what_happens_at_pypi_happens_here(farm, pypi):
-    farm.start_master("--page-lifetime", "1h")
+    farm.start_master("--page-lifetime", "1h").wait_line("changelog: goes on from serial")
     farm.add("piwtest-pure")
     with farm.scripted_slave() as slave:
         slave.greet()

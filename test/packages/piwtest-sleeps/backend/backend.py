@@ -9,8 +9,12 @@ CHILD_SECONDS = '3600'
 
 
 def leave_child():
-    """A daemon: its own session, no parent but init, deaf to SIGTERM, still holding the build's output."""
+    """A daemon: its own session, no parent but init, deaf to SIGTERM, still holding the build's output. Returns when it has its
+    name."""
+    there, here = os.pipe()
     if os.fork() > 0:
+        os.close(here)
+        os.read(there, 1)   # ends when the last to hold the other end has become another program
         os.wait()
         return
     os.setsid()
