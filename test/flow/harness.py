@@ -281,7 +281,8 @@ class Farm:
                 f"{self.master.output()[-3000:] if self.master else ''}"
 
     def wait_blocked(self, statement=""):
-        """Until the master waits for a table that is locked; with this in its statement, for others may want the table, too."""
+        """Until the master waits for what is locked; with this in its statement, for others may want it, too. (What it asks
+        over one connection is done one after the other: where the queue's rounds want the same, they may wait in its place.)"""
         self.wait_sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
                       f"datname = '{self.database}' AND position('{statement}' IN query) > 0", "t")
 

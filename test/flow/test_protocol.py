@@ -610,7 +610,8 @@ def test_a_version_removed_while_its_wheel_is_being_recorded_is_refused(farm, co
     attempt = slave.ask().attempt
     slave.report(attempt, [wheel])
     slave.expect("SEND")
-    with farm.locked("job") as connection:  # so that nothing notices before
+    with farm.locked("version", "ROW SHARE") as connection:
+        connection.cursor().execute("SELECT FROM piwheels.version FOR UPDATE")  # for which nothing else of the master's waits
         slave.send_file(attempt, 0, data)
         farm.wait_blocked("files_begin")
         connection.cursor().execute("DELETE FROM piwheels.version")
