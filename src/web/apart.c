@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +121,7 @@ static int link_all(const char *simple, const char *to)
     return error;
 }
 
-int apart_open(const char *output, const char *target)
+static int make_directory(const char *output, const char *target)
 {
     char *simple = mem_format("%s/simple", output), *place = mem_format("%s/%s/simple", output, target);
     char *new = mem_format("%s/%s/" NEW, output, target);
@@ -137,5 +138,15 @@ int apart_open(const char *output, const char *target)
     free(new);
     free(place);
     free(simple);
+    return error;
+}
+
+int apart_open(const char *output, const char *target)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&one_at_a_time);
+    int error = apart_is_open(output, target) ? 0 : make_directory(output, target);
+    pthread_mutex_unlock(&one_at_a_time);
     return error;
 }

@@ -10,7 +10,8 @@
 /* Whether it is a directory. */
 bool apart_is_open(const char *output, const char *target);
 
-/* Makes a directory of the link, with links to all that is in /simple. 0 or -errno. */
+/* Makes a directory of the link, with links to all that is in /simple, unless it is one: two pages may ask for it at once. 0 or
+ * -errno. */
 int apart_open(const char *output, const char *target);
 
 /* Whether /TARGET/simple/PACKAGE is a directory. */

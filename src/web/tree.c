@@ -308,6 +308,17 @@ static int link_packages(struct tree_trouble *t, const char *output, const char 
     return error;
 }
 
+/* Whether the target's list names a package that is not in that of all. */
+static bool root_differs(const struct db_root *facts, const char *target)
+{
+    for (unsigned i = 0; i < facts->count; i++)
+        if (index_root_names(&facts->items[i], target) && !index_root_names(&facts->items[i], NULL))
+            return true;
+    return false;
+}
+
+/* It does not wait for the page of that package to make the target's index a directory: the list would lack it, and be stale
+ * no more. */
 static int write_apart_roots(struct tree_trouble *t, const char *output, const struct db_root *facts,
                              const struct db_targets *targets)
 {
@@ -316,10 +327,13 @@ static int write_apart_roots(struct tree_trouble *t, const char *output, const s
 
     for (unsigned i = 0; i < targets->count && error == 0; i++) {
         const char *target = targets->items[i].name;
-        if (!db_target_has_place(target) || !apart_is_open(output, target))
+        if (!db_target_has_place(target) || !(apart_is_open(output, target) || root_differs(facts, target)))
             continue;
+        path_in(t, output, target, "simple");
+        error = apart_open(output, target);
         snprintf(place, sizeof place, "%s/simple", target);
-        error = write_root_pages(t, output, place, facts, target);
+        if (error == 0)
+            error = write_root_pages(t, output, place, facts, target);
         if (error == 0)
             error = link_packages(t, output, place, facts);
     }

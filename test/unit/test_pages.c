@@ -462,6 +462,49 @@ static void the_front_page_comes_with_its_style_and_the_missing_page(void **stat
     assert_true(in_tree(*state, "404.html"));
 }
 
+static void assert_names(const char *output, const char *place, const char *words)
+{
+    char path[512], *text;
+    size_t len;
+
+    snprintf(path, sizeof path, "%s/%s", output, place);
+    assert_int_equal(fs_read(path, 65536, &text, &len), 0);
+    assert_non_null(strstr(text, words));
+    free(text);
+}
+
+/* Both are stale, and which is written first is a matter of chance. */
+static void a_targets_list_names_what_is_apart_whether_it_or_the_packages_page_is_written_first(void **state)
+{
+    struct db_index_file file = {.name = FACT("ab_c-1-py3-none-any.whl"), .version = FACT("1"), .requires_python = FACT(""),
+                                 .yanked_reason = FACT(""), .place = FACT("trixie/wheels"), .home = FACT("trixie"),
+                                 .seen_by = FACT("trixie\n"), .sha256 = SHA, .metadata_sha256 = SHA};
+    struct db_index index = {.display = FACT("ab-c"), .count = 1, .files = &file};
+    struct db_root_item item = {.name = FACT("ab-c"), .display = FACT("ab-c"), .seen_by = FACT("trixie\n")};
+    struct db_root root = {.count = 1, .items = &item};
+    struct db_targets *targets = mem_new(1, sizeof *targets);
+    struct tree_trouble trouble;
+    char simple[512];
+
+    targets->count = 2;
+    strcpy(targets->items[0].name, "trixie");
+    strcpy(targets->items[1].name, "bookworm");
+    for (int root_first = 0; root_first < 2; root_first++) {
+        assert_int_equal(fs_remove_tree(*state), 0);
+        snprintf(simple, sizeof simple, "%s/simple", (const char *)*state);
+        assert_int_equal(fs_make_dirs(simple, 0755), 0);
+        if (root_first)
+            assert_int_equal(tree_write_root(*state, &root, targets, &trouble), 0);
+        assert_int_equal(tree_write_package(*state, "ab-c", &index, targets, &trouble), 0);
+        if (!root_first)
+            assert_int_equal(tree_write_root(*state, &root, targets, &trouble), 0);
+        assert_names(*state, "trixie/simple/index.html", "href=\"ab-c/\"");
+        assert_names(*state, "trixie/simple/ab-c/index.html", "ab_c-1-py3-none-any.whl");
+        assert_false(in_tree(*state, "bookworm/simple/ab-c"));
+    }
+    free(targets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +528,8 @@ int main(void)
         cmocka_unit_test(the_page_for_what_is_not_there_needs_no_other_file),
         cmocka_unit_test_setup_teardown(a_project_has_its_page_its_json_and_its_other_spellings, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(the_pages_of_a_package_that_is_no_more_go, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(a_targets_list_names_what_is_apart_whether_it_or_the_packages_page_is_written_first, make_tree,
+                                        remove_tree),
         cmocka_unit_test_setup_teardown(the_front_page_comes_with_its_style_and_the_missing_page, make_tree, remove_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
