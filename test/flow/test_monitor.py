@@ -447,10 +447,12 @@ def test_the_status_is_as_its_schema_says(farm, slaves):
 def test_many_slaves_are_told_in_parts(farm):
     farm.start_master()
     farm.accept(*(f"many-{number}" for number in range(70)))
-    made = [farm.scripted_slave("many-0")]
-    made += [farm.scripted_slave(f"many-{number}", offers=made[0].offers) for number in range(1, 70)]
+    made, offers = [], farm.offers()
+    for number in range(70):
+        made.append(farm.scripted_slave(f"many-{number}", offers=offers))
+        made[-1].hello()  # at once, for nobody waits long for it
     for slave in made:
-        slave.greet()
+        slave.expect("ACK")
     with farm.scripted_tool() as tool:
         parts, good, _ = tool.ask("STATUS", VERSION)
     assert good and [part["more"] for part in parts] == [True, True, False]
