@@ -88,13 +88,13 @@ def test_without_settings_of_its_own_nothing_is_changed(farm, settings):
 
 
 def test_a_limit_of_the_package_ends_its_build(farm, settings):
-    settings.write("piwtest-sleeps", "[limits]", "silence = 2s", "processes = 5000")
+    settings.write("piwtest-sleeps", "[limits]", "silence = 10s", "processes = 5000")
     settings.start_master()
     farm.start_slave()
     farm.add("piwtest-sleeps")
-    assert "failed, silence: the build was ended: it had printed nothing for 2 s" in farm.wait_built("piwtest-sleeps")
+    assert "failed, silence: the build was ended: it had printed nothing for 10 s" in farm.wait_built("piwtest-sleeps")
     limits = record_of(farm, "piwtest-sleeps")["limits"]
-    assert (limits["silence_ms"], limits["processes"]) == (2000, 1024), "the slave's own limits are the most"
+    assert (limits["silence_ms"], limits["processes"]) == (10000, 1024), "the slave's own limits are the most"
     assert "--processes of this slave allows 1024, less than the 5000" in log_of(farm, "piwtest-sleeps")
 
 
