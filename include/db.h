@@ -70,7 +70,7 @@ struct db_configuration {
 /* Never an error where only the schema is missing. */
 void db_configuration(struct db *db, struct db_call *c, struct db_configuration *out,
                       void (*done)(struct db_call *c, int error));
-#define DB_LEVEL 8 /* of the schema that this program needs */
+#define DB_LEVEL 9 /* of the schema that this program needs */
 
 /* Whether the database is of a later piwheels than this one. */
 bool db_configuration_newer(const struct db_configuration *found);
@@ -171,6 +171,23 @@ void db_project_store(struct db *db, struct db_call *c, const char *json, struct
                       void (*done)(struct db_call *c, int error));
 void db_asked_release(struct db_asked *out);
 
+struct db_ended {             /* attempts under way that are wanted no more */
+    unsigned count;
+    int64_t *attempts;
+};
+#define DB_NAMED_RELEASES 3   /* so many are named */
+struct db_compared {          /* what a page took back, or gave back: page_outcome in schema/pypi.sql */
+    bool behind;              /* it is older than what is known: nothing else is told */
+    char turned[16];          /* "quarantined", "cleared" or "" */
+    unsigned missed, removed, waiting, doubted;
+    char missed_names[256], removed_names[256];
+    struct db_ended ended;
+};
+/* The same for the follower, who asks for nothing. Release out->ended. */
+void db_project_compare(struct db *db, struct db_call *c, const char *json, struct db_compared *out,
+                        void (*done)(struct db_call *c, int error));
+void db_ended_release(struct db_ended *ended);
+
 struct db_project {           /* a followed package that is due */
     char name[256];
     char etag[256];
@@ -226,10 +243,6 @@ struct db_events {            /* what is said of a batch of them */
     bool follow_all;          /* packages that nobody asked for, too */
     bool quiet;               /* there is so much that people's pages wait for the first batch that is not */
 };
-struct db_ended {             /* attempts under way that are wanted no more */
-    unsigned count;
-    int64_t *attempts;
-};
 struct db_applied {
     int64_t applied;          /* events that were new */
     struct db_ended ended;
@@ -239,7 +252,6 @@ struct db_applied {
  * passed over: a repetition changes nothing. Release out->ended. */
 void db_events_store(struct db *db, struct db_call *c, struct buf *rows, const struct db_events *events,
                      struct db_applied *out, void (*done)(struct db_call *c, int error));
-void db_ended_release(struct db_ended *ended);
 
 /* PyPI has no such project any more: everything of it goes. Release `out`. */
 void db_project_gone(struct db *db, struct db_call *c, const char *name, struct db_ended *out,

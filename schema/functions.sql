@@ -168,7 +168,9 @@ BEGIN
     IF p.quarantined OR v.quarantined THEN
         state := 'quarantined'; reason := 'PyPI has quarantined it';
     ELSIF v.built_mask & bit <> 0 AND NOT forced THEN
-        state := 'built'; reason := 'a wheel is published';
+        state := 'built';
+        reason := 'a wheel is published' || CASE WHEN v.missing_since IS NULL THEN '' ELSE
+            ', though PyPI''s page has had nothing of it since ' || utc(v.missing_since) || ': it is removed when that is sure' END;
     ELSIF j.attempt IS NOT NULL THEN
         state := 'building';
         reason := 'being built by ' || coalesce((SELECT label FROM slave WHERE id = j.slave), 'a slave')
@@ -182,7 +184,9 @@ BEGIN
     ELSIF v.sdist IS NULL AND v.covered_mask & bit <> 0 AND NOT v.yanked THEN
         state := 'covered'; reason := 'PyPI itself has a wheel that fits: ' || coalesce(covering_tags(v.id, t.id), '');
     ELSIF v.sdist IS NULL THEN
-        state := 'binary only'; reason := 'PyPI has no source distribution of it';
+        state := 'binary only';
+        reason := CASE WHEN v.missing_since IS NULL THEN 'PyPI has no source distribution of it'
+                       ELSE 'PyPI''s page has had nothing of it since ' || utc(v.missing_since) END;
     ELSIF v.na_mask & bit <> 0 THEN
         state := 'not applicable'; reason := 'Requires-Python ' || v.requires_python || ' excludes ' || t.abi;
     ELSIF v.failed_mask & bit <> 0 AND NOT forced THEN

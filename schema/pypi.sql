@@ -231,112 +231,223 @@ BEGIN
     RETURN now_known IS DISTINCT FROM known;
 END $$;
 
--- Records what PyPI says about a project, and what a person or the follower wants of it.
---   p: {"name", "display", "serial", "etag", "refresh_s",
---       "known",                               -- of a comparison: the package's serial when it began; see project_overtaken
---       "follow": null | "new" | "all",        -- null leaves it as it is
---       "want": null | "newest" | "all" | {"key": hex of the sort key},
---       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
---                     "requires_python", "judged_mask", "na_mask", "legacy",
---                     "sdist", "other_sdists": [name, ...], "sdist_sha256" (hex or null), "uploaded",
---                     "wheels": [[tags, mask of the targets that it fits, file name], ...]}],   -- not yanked ones
---       "skips": [{"rule", "keys": [hex of the sort key, ...]}]}    -- each rule with a specifier, and what it fits
--- "versions" is all that PyPI has: a known version that is not among them has no files any more.
--- Answers what became of each version asked for on each enabled target, or on "" when there is none.
-CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
-#variable_conflict use_column
-DECLARE
-    followed_new boolean := EXISTS (SELECT FROM package WHERE name = p ->> 'name' AND follow = 'new');
-    follows_all boolean := (SELECT follows = 'all' FROM configuration);
-    pkg package;
-    want jsonb := p -> 'want';
-    fresh bigint[];
-    changed bigint[];
-    other_source bigint[];
-    gone bigint[];
-    asked bigint[];
-BEGIN
-    IF project_overtaken(p) THEN
-        RETURN;
-    END IF;
-    pkg := project_package(p);
-    PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
-    PERFORM project_tagsets(p);
+-- What became of a project's page, beside what was asked for.
+CREATE TYPE page_outcome AS (
+    behind  boolean,    -- it is older than what is known by now: nothing of it was taken in
+    asked   bigint[],   -- versions
+    turned  text,       -- PyPI has 'quarantined' the project, or 'cleared' it; '': neither
+    missed  text[],     -- releases that it has no more, seen for the first time, the newest first
+    removed text[],     -- releases that it had no more before: they are removed
+    waiting bigint,     -- so many that it had no more at the last look, which was just now,
+    doubted bigint,     -- and so many that it had no more before, but who knows whether that is true
+    ended   bigint[]    -- attempts that somebody must stop
+);
 
-    -- new versions, the newest with the lowest id, for jobs are taken in the order of ids
+-- The status of a project (PEP 792). Where a page has none that tells only something if an earlier one had: an index that knows
+-- nothing of it does not undo what an event said. `shut`: it is quarantined now.
+CREATE FUNCTION project_status(pkg package, p_status text, OUT shut boolean, OUT turned text)
+LANGUAGE plpgsql AS $$
+BEGIN
+    shut := CASE WHEN p_status IS NULL THEN pkg.quarantined AND pkg.status <> 'quarantined' ELSE p_status = 'quarantined' END;
+    turned := CASE WHEN shut = pkg.quarantined THEN '' WHEN shut THEN 'quarantined' ELSE 'cleared' END;
+    UPDATE package SET quarantined = shut, status = coalesce(p_status, '')
+        WHERE id = pkg.id AND (quarantined, status) <> (shut, coalesce(p_status, ''));
+END $$;
+
+-- The releases that are on a page, all of them: new ones are made, the newest with the lowest id, for jobs are taken in the
+-- order of ids; and what PyPI describes otherwise now is changed. One that failed has another chance with another sdist.
+CREATE FUNCTION project_releases(pkg package, p jsonb, p_wanted boolean,
+                                 OUT fresh bigint[], OUT changed bigint[], OUT other_source bigint[])
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+BEGIN
     WITH added AS (
         INSERT INTO version (package, version, sort_key, released, prerelease, yanked, yanked_reason, wanted,
                              requires_python, sdist, other_sdists, sdist_sha256, judged_mask, na_mask, covered_mask,
                              uploaded, legacy)
-            SELECT pkg.id, i.version, i.key, i.released, i.prerelease, i.yanked, i.yanked_reason,
-                   followed_new OR pkg.follow = 'all' OR follows_all, i.requires_python, i.sdist, i.other_sdists,
-                   i.sdist_sha256, i.judged_mask, i.na_mask, i.covered_mask, i.uploaded, i.legacy
+            SELECT pkg.id, i.version, i.key, i.released, i.prerelease, i.yanked, i.yanked_reason, p_wanted, i.requires_python,
+                   i.sdist, i.other_sdists, i.sdist_sha256, i.judged_mask, i.na_mask, i.covered_mask, i.uploaded, i.legacy
             FROM project_versions(p) i
             WHERE NOT EXISTS (SELECT FROM version o WHERE o.package = pkg.id AND o.sort_key = i.key)
             ORDER BY i.key DESC
             RETURNING id)
     SELECT coalesce(array_agg(id), '{}') INTO fresh FROM added;
 
-    -- known versions that PyPI now describes otherwise; one that failed has another chance with another sdist
     WITH updated AS (
         UPDATE version o SET released = coalesce(i.released, o.released), yanked = i.yanked, yanked_reason = i.yanked_reason,
                 requires_python = i.requires_python, sdist = i.sdist, other_sdists = i.other_sdists,
                 sdist_sha256 = i.sdist_sha256, judged_mask = i.judged_mask, na_mask = i.na_mask,
-                covered_mask = i.covered_mask, uploaded = i.uploaded, legacy = i.legacy,
+                covered_mask = i.covered_mask, uploaded = i.uploaded, legacy = i.legacy, missing_since = NULL,
                 failed_mask = CASE WHEN b.sdist_sha256 IS NOT NULL AND b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256
                                    THEN 0 ELSE o.failed_mask END
             FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key
             WHERE o.id = b.id
               AND (b.released, b.yanked, b.yanked_reason, b.requires_python, b.sdist, b.other_sdists, b.sdist_sha256,
-                   b.judged_mask, b.na_mask, b.covered_mask, b.uploaded, b.legacy)
+                   b.judged_mask, b.na_mask, b.covered_mask, b.uploaded, b.legacy, b.missing_since IS NULL)
                   IS DISTINCT FROM
                   (coalesce(i.released, b.released), i.yanked, i.yanked_reason, i.requires_python, i.sdist, i.other_sdists,
-                   i.sdist_sha256, i.judged_mask, i.na_mask, i.covered_mask, i.uploaded, i.legacy)
+                   i.sdist_sha256, i.judged_mask, i.na_mask, i.covered_mask, i.uploaded, i.legacy, true)
             RETURNING o.id, b.sdist_sha256 IS NOT NULL AND b.sdist_sha256 IS DISTINCT FROM i.sdist_sha256 AS other)
     SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(id) FILTER (WHERE other), '{}')
         INTO changed, other_source FROM updated;
+END $$;
 
-    WITH left_out AS MATERIALIZED (
-        SELECT o.id FROM version o WHERE o.package = pkg.id AND (o.sdist IS NOT NULL OR o.covered_mask <> 0)
-        EXCEPT SELECT b.id FROM project_versions(p) i JOIN version b ON b.package = pkg.id AND b.sort_key = i.key),
+-- The releases that are not on a page: nothing of them is built any more. Those that had files there, and that the index does
+-- not list without any, are missing. An index may not be itself (a mirror that is being filled, a wrong address): so that they
+-- are removed is believed at the second look, a period after the first; and where more are missing than are left, only if the
+-- caller has seen ("believed") that the index had all it should of other projects meanwhile. A page of unknown age proves
+-- nothing, a quarantined release is on no page, and who asks for something is no second look.
+CREATE FUNCTION project_missing(pkg package, p jsonb, p_current boolean, INOUT o page_outcome, OUT left_out bigint[])
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    before timestamptz := now() - make_interval(secs => coalesce((p ->> 'refresh_s')::float8, 0));
+    again bigint[];     -- that were missing at the last look
+    names text[];
+    total bigint;       -- that are missing
+BEGIN
+    IF p ->> 'want' IS NOT NULL THEN
+        before := '-infinity';
+    END IF;
+    WITH out AS MATERIALIZED (
+        SELECT id FROM version WHERE package = pkg.id
+        EXCEPT SELECT v.id FROM project_versions(p) i JOIN version v ON v.package = pkg.id AND v.sort_key = i.key),
+    listed AS MATERIALIZED (
+        SELECT v.id FROM jsonb_array_elements_text(p -> 'listed') k
+            JOIN version v ON v.package = pkg.id AND v.sort_key = decode(k, 'hex')),
+    facts AS MATERIALIZED (
+        SELECT v.id, v.version, v.sort_key, v.missing_since AS since, v.sdist IS NOT NULL OR v.covered_mask <> 0 AS had,
+               p_current AND listed.id IS NULL AND (v.sdist IS NOT NULL OR v.covered_mask <> 0 OR v.built_mask <> 0
+                   OR v.missing_since IS NOT NULL OR EXISTS (SELECT FROM version_wheel w WHERE w.version = v.id)) AS missing
+            FROM out JOIN version v ON v.id = out.id LEFT JOIN listed ON listed.id = out.id WHERE NOT v.quarantined),
     updated AS (
-        UPDATE version o SET sdist = NULL, other_sdists = NULL, sdist_sha256 = NULL, covered_mask = 0
-            FROM left_out WHERE o.id = left_out.id
-            RETURNING o.id)
-    SELECT coalesce(array_agg(id), '{}') INTO gone FROM updated;
-    PERFORM project_wheels(pkg.id, p);
+        UPDATE version v SET sdist = NULL, other_sdists = NULL, sdist_sha256 = NULL, covered_mask = 0,
+                missing_since = CASE WHEN f.missing THEN CASE WHEN f.had THEN now() ELSE coalesce(f.since, now()) END END
+            FROM facts f WHERE v.id = f.id AND (f.had OR f.missing <> (f.since IS NOT NULL)) RETURNING v.id)
+    SELECT (SELECT coalesce(array_agg(id), '{}') FROM updated),
+           coalesce(array_agg(version ORDER BY sort_key DESC) FILTER (WHERE had OR since IS NULL), '{}'), count(*),
+           coalesce(array_agg(id) FILTER (WHERE NOT had AND since <= before), '{}'),
+           array_agg(version ORDER BY sort_key DESC) FILTER (WHERE NOT had AND since <= before)
+        INTO left_out, o.missed, total, again, names FROM facts WHERE missing;
+    o.waiting := total - cardinality(o.missed) - cardinality(again);
+    IF total <= jsonb_array_length(p -> 'versions') OR (p ->> 'believed')::boolean THEN
+        o.removed := coalesce(names, '{}');
+        o.ended := o.ended || versions_remove(again);
+    ELSE
+        o.doubted := cardinality(again);
+    END IF;
+END $$;
 
-    -- what is asked for
-    SELECT coalesce(array_agg(s.id), '{}') INTO asked FROM (
+-- Records what PyPI says about a project, and what a person or the follower wants of it.
+--   p: {"name", "display", "serial", "etag", "refresh_s",
+--       "known",                               -- of a comparison: the package's serial when it began; see project_overtaken
+--       "follow": null | "new" | "all",        -- null leaves it as it is
+--       "want": null | "newest" | "all" | {"key": hex of the sort key},   -- null: of a comparison
+--       "status": null | "active" | "archived" | "deprecated" | "quarantined",
+--       "versions": [{"version", "key" (hex), "released", "prerelease", "yanked", "yanked_reason",
+--                     "requires_python", "judged_mask", "na_mask", "legacy",
+--                     "sdist", "other_sdists": [name, ...], "sdist_sha256" (hex or null), "uploaded",
+--                     "wheels": [[tags, mask of the targets that it fits, file name], ...]}],   -- not yanked ones
+--       "listed": [hex of the sort key, ...],  -- releases that PyPI has no files of
+--       "believed": boolean,                   -- see project_missing
+--       "skips": [{"rule", "keys": [hex of the sort key, ...]}]}    -- each rule with a specifier, and what it fits
+-- "versions" is all that PyPI has. A page that is older than what is known, and that of a quarantined project, which offers
+-- nothing, tell nothing of releases.
+CREATE FUNCTION project_take(p jsonb) RETURNS page_outcome
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    known package;
+    pkg package;
+    want jsonb := nullif(p -> 'want', 'null');
+    o page_outcome := ROW (false, '{}', '', '{}', '{}', 0, 0, '{}');
+    current boolean;    -- the page is the newest of what is known
+    shut boolean;       -- the project is quarantined
+    fresh bigint[] := '{}';
+    changed bigint[] := '{}';
+    other_source bigint[] := '{}';
+    left_out bigint[] := '{}';
+    seen record;
+BEGIN
+    SELECT * INTO known FROM package WHERE name = p ->> 'name' FOR NO KEY UPDATE;
+    o.behind := project_overtaken(p) OR coalesce((p ->> 'serial')::bigint > 0 AND (p ->> 'serial')::bigint < known.serial, false);
+    IF o.behind AND want IS NULL THEN
+        RETURN o;
+    ELSIF o.behind THEN
+        p := p || '{"etag": "", "refresh_s": 0}'; -- what is wished for is noted
+    END IF;
+    pkg := project_package(p);
+    PERFORM FROM version WHERE package = pkg.id ORDER BY id FOR NO KEY UPDATE;
+    current := coalesce((p ->> 'serial')::bigint, 0) = pkg.serial;
+    shut := pkg.quarantined;
+    IF current THEN
+        SELECT s.shut, s.turned INTO shut, o.turned FROM project_status(pkg, p ->> 'status') s;
+    END IF;
+    IF NOT shut AND NOT o.behind THEN
+        PERFORM project_tagsets(p);
+        SELECT r.fresh, r.changed, r.other_source INTO fresh, changed, other_source FROM project_releases(
+            pkg, p, known.follow IS NOT DISTINCT FROM 'new' OR pkg.follow = 'all' OR (SELECT follows = 'all' FROM configuration)) r;
+        SELECT * INTO seen FROM project_missing(pkg, p, current, o);
+        o := seen.o;
+        left_out := seen.left_out;
+        PERFORM project_wheels(pkg.id, p);
+    END IF;
+    IF o.turned <> '' THEN
+        changed := ARRAY (SELECT id FROM version WHERE package = pkg.id);
+        PERFORM files_withhold(changed);
+    END IF;
+
+    SELECT coalesce(array_agg(s.id), '{}') INTO o.asked FROM (
         SELECT id FROM version WHERE package = pkg.id
             AND (want = '"all"' OR sort_key = decode(want ->> 'key', 'hex'))
         UNION ALL
         (SELECT id FROM version WHERE package = pkg.id AND want = '"newest"'
             ORDER BY sdist IS NULL, yanked, legacy, prerelease, sort_key DESC LIMIT 1)) s;
-    UPDATE version SET wanted = true, by_hand = by_hand OR want <> '"all"' WHERE id = ANY (asked);
+    UPDATE version SET wanted = true, by_hand = by_hand OR want <> '"all"' WHERE id = ANY (o.asked);
     -- and what the farm had given up is taken up again
     UPDATE job SET need = NULL, tries = 0, losses = 0, avoid = NULL, avoid_until = NULL, ready_at = now()
-        WHERE version = ANY (asked || other_source) AND attempt IS NULL AND tries > 0;
+        WHERE version = ANY (o.asked || other_source) AND attempt IS NULL AND tries > 0;
     -- what a person asks for need not settle
-    UPDATE job SET ready_at = now() WHERE version = ANY (asked) AND attempt IS NULL AND need = 'later' AND want <> '"all"';
+    UPDATE job SET ready_at = now() WHERE version = ANY (o.asked) AND attempt IS NULL AND need = 'later' AND want <> '"all"';
 
     PERFORM skips_strike(fresh);
-    PERFORM versions_settle(fresh || changed || gone || asked || skips_judged(pkg.id, p));
+    PERFORM versions_settle(fresh || changed || left_out || o.asked || skips_judged(pkg.id, p));
+    IF want IS NULL THEN
+        o.ended := o.ended || attempts_end_unwanted(
+            CASE WHEN shut THEN ARRAY (SELECT id FROM version WHERE package = pkg.id) ELSE changed END);
+    END IF;
+    IF shut OR o.missed <> '{}' OR o.waiting + o.doubted > 0 OR o.turned <> '' AND want IS NOT NULL THEN
+        -- the page is read again, whole; a comparison stops what is built
+        UPDATE package SET etag = '', refresh_at = now() + CASE WHEN o.turned = '' OR want IS NULL
+                THEN make_interval(secs => (p ->> 'refresh_s')::float8) ELSE '0' END
+            WHERE id = pkg.id;
+    END IF;
     IF pkg.live_files > 0 AND changed <> '{}' THEN
         PERFORM page_stale('index', pkg.name);
     END IF;
     PERFORM page_stale('project', pkg.name);
     PERFORM home_stale();
+    RETURN o;
+END $$;
 
+-- project_take for somebody who asks for something; answers what became of each version asked for on each enabled target, or on
+-- "" when there is none.
+CREATE FUNCTION project_store(p jsonb) RETURNS TABLE (version text, target text, state text, reason text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = piwheels, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    o page_outcome := project_take(p);
+BEGIN
     RETURN QUERY
         SELECT v.version, coalesce(t.name, ''), coalesce(s.state, 'waiting'), coalesce(s.reason,
                    CASE WHEN EXISTS (SELECT FROM target) THEN 'every target is skipped'
                         ELSE 'no target exists; add one with piwheels target add' END)
             FROM version v LEFT JOIN target t ON t.skip IS NULL
                 LEFT JOIN LATERAL version_state(v.id, t.id) s ON t.id IS NOT NULL
-            WHERE v.id = ANY (asked) ORDER BY v.sort_key, t.position;
+            WHERE v.id = ANY (o.asked) ORDER BY v.sort_key, t.position;
 END $$;
+
+-- project_take for the follower, who compares.
+CREATE FUNCTION project_compare(p jsonb) RETURNS page_outcome
+LANGUAGE sql SECURITY DEFINER SET search_path = piwheels, pg_temp AS $$ SELECT project_take(p) $$;
 
 -- PyPI's page of a followed package has not changed, or could not be had: look again later.
 CREATE FUNCTION project_later(p_name text, p_ms bigint) RETURNS void
@@ -549,6 +660,19 @@ BEGIN
         UPDATE event_package e SET id = p.id FROM package p WHERE e.id IS NULL AND p.name = e.name;
     END IF;
     RETURN ended;
+END $$;
+
+-- Packages that something is taken back of, or given back to, are held, and what is known of them is read again: a page of PyPI
+-- that tells more than these events may have been stored since the batch was begun.
+CREATE FUNCTION events_hold() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    held bigint[] := ARRAY (
+        SELECT DISTINCT e.id FROM event_package e JOIN event_staging s ON s.name = e.name
+            WHERE e.id IS NOT NULL AND s.kind IN ('R', 'y', 'u', 'q', 'd', 'Q', 'C'));
+BEGIN
+    PERFORM FROM package WHERE id = ANY (held) ORDER BY id FOR NO KEY UPDATE;
+    UPDATE event_package e SET known = p.serial FROM package p WHERE p.id = e.id AND p.id = ANY (held) AND e.known < p.serial;
 END $$;
 
 -- The events that are news of these packages. The last word on each file decides whether it is there. What a set of tags
@@ -764,8 +888,11 @@ BEGIN
         SELECT e.id, min(s.serial) AS serial FROM event_staging s JOIN event_package e ON e.name = s.name
             WHERE e.shut AND s.serial > coalesce(e.gone, 0) AND s.kind IN ('c', 'n', 's', 'w', 'o') GROUP BY e.id),
     turned AS (
-        UPDATE package p SET quarantined = l.kind = 'Q' FROM said l LEFT JOIN born b ON b.id = l.package
-            WHERE p.id = l.package AND p.quarantined <> (l.kind = 'Q') AND (p.serial > 0 OR l.serial > coalesce(b.serial, 0))
+        UPDATE package p SET quarantined = l.kind = 'Q', status = '',
+                refresh_at = CASE l.kind WHEN 'C' THEN now() ELSE p.refresh_at END -- what it has now nobody knows
+            FROM said l LEFT JOIN born b ON b.id = l.package
+            WHERE p.id = l.package AND (p.quarantined <> (l.kind = 'Q') OR p.status <> '')
+                AND (p.serial > 0 OR l.serial > coalesce(b.serial, 0))
             RETURNING p.id)
     SELECT coalesce(array_agg(v.id), '{}') INTO of_projects
         FROM turned t CROSS JOIN LATERAL (SELECT id FROM version WHERE package = t.id OFFSET 0) v;
@@ -874,6 +1001,9 @@ BEGIN
         FROM (SELECT kind, count(*) AS events FROM event_staging WHERE serial > before GROUP BY kind) k;
     anew := events_analyze(applied);
     ended := events_packages(before, kinds, p_all, anew);
+    IF kinds ~ '[RyuqdQC]' THEN
+        PERFORM events_hold();
+    END IF;
     PERFORM events_news(before, kinds, anew);
     IF kinds LIKE '%R%' THEN
         ended := ended || events_releases_gone();

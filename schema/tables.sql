@@ -70,7 +70,8 @@ CREATE TABLE package (
     quarantined boolean NOT NULL DEFAULT false,  -- by PyPI: neither built nor shown
     downloads  integer NOT NULL DEFAULT 0,   -- from this site in the last 30 days
     summary_at timestamptz,                  -- when to ask PyPI for the summary; null: not
-    apart_files integer NOT NULL DEFAULT 0   -- of the live files, those in the indexes of single targets only
+    apart_files integer NOT NULL DEFAULT 0,  -- of the live files, those in the indexes of single targets only
+    status     text NOT NULL DEFAULT ''      -- as PyPI's page told it last (PEP 792), if no event has since; '': it told none
 );
 CREATE INDEX package_refresh ON package (refresh_at) WHERE refresh_at IS NOT NULL;
 CREATE INDEX package_summary ON package (summary_at) WHERE summary_at IS NOT NULL;
@@ -110,6 +111,7 @@ CREATE TABLE version (
     legacy          boolean NOT NULL DEFAULT false, -- is no version by PEP 440
     quarantined     boolean NOT NULL DEFAULT false, -- by PyPI
     other_sdists    text[],                  -- further file names, in the order in which they came
+    missing_since   timestamptz,             -- PyPI's page has had nothing of it since; null: it has, or never had
     UNIQUE (package, sort_key)
 );
 

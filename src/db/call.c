@@ -65,6 +65,24 @@ void column_copy(char *to, size_t size, const struct pg_result *result, unsigned
     text_copy(to, size, pg_text(result, row, column));
 }
 
+void column_ended(struct db_ended *to, const struct pg_result *result, unsigned row, unsigned column)
+{
+    const char *text = pg_text(result, row, column);
+    unsigned count = 0;
+
+    for (const char *c = text; *c != '\0'; c++)
+        count += *c == ',';
+    to->attempts = mem_new(count + 1, sizeof *to->attempts);
+    while (*text != '\0') {
+        char *end;
+        long long id = strtoll(text + 1, &end, 10);
+        if (end == text + 1)
+            return;
+        to->attempts[to->count++] = id;
+        text = end;
+    }
+}
+
 char *clean_copy(const char *text, size_t max_bytes)
 {
     return text != NULL ? text_clean(text, strlen(text), max_bytes) : mem_text("");

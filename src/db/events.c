@@ -77,24 +77,6 @@ int db_event_add(struct buf *rows, const struct db_event *e)
 
 /* ---- storing them --------------------------------------------------------------------------------- */
 
-/* "{1,2,3}" */
-static void read_ids(const char *text, struct db_ended *ended)
-{
-    unsigned count = 0;
-
-    for (const char *c = text; *c != '\0'; c++)
-        count += *c == ',';
-    ended->attempts = mem_new(count + 1, sizeof *ended->attempts);
-    while (*text != '\0') {
-        char *end;
-        long long id = strtoll(text + 1, &end, 10);
-        if (end == text + 1)
-            return;
-        ended->attempts[ended->count++] = id;
-        text = end;
-    }
-}
-
 static void decode_applied(struct db_call *c, const struct pg_result *result)
 {
     struct db_applied *applied = c->out;
@@ -102,7 +84,7 @@ static void decode_applied(struct db_call *c, const struct pg_result *result)
     if (pg_rows(result) == 0)
         return;
     applied->applied = pg_int(result, 0, 0);
-    read_ids(pg_text(result, 0, 1), &applied->ended);
+    column_ended(&applied->ended, result, 0, 1);
     applied->jobs = pg_bool(result, 0, 2);
 }
 
@@ -139,12 +121,6 @@ void db_events_store(struct db *db, struct db_call *c, struct buf *rows, const s
         store_few(db, c, rows, events);
     else
         store_many(db, c, rows, events);
-}
-
-void db_ended_release(struct db_ended *ended)
-{
-    free(ended->attempts);
-    memset(ended, 0, sizeof *ended);
 }
 
 static void decode_ended(struct db_call *c, const struct pg_result *result)

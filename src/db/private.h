@@ -41,6 +41,9 @@ void call_note(struct db_call *c, const struct pg_request *r);
 /* A text column, cut where it is too long. */
 void column_copy(char *to, size_t size, const struct pg_result *result, unsigned row, unsigned column);
 
+/* Attempts, which the column has as an array: {1,2,3}. */
+void column_ended(struct db_ended *to, const struct pg_result *result, unsigned row, unsigned column);
+
 /* text_clean of a C string, at most `max_bytes`; NULL gives "". Free with free(). */
 char *clean_copy(const char *text, size_t max_bytes);
 

@@ -45,6 +45,41 @@ void db_asked_release(struct db_asked *out)
 
 /* ---- following ---- */
 
+static void decode_compared(struct db_call *c, const struct pg_result *result)
+{
+    struct db_compared *compared = c->out;
+
+    compared->behind = pg_bool(result, 0, 0);
+    column_copy(compared->turned, sizeof compared->turned, result, 0, 1);
+    compared->missed = (unsigned)pg_int(result, 0, 2);
+    column_copy(compared->missed_names, sizeof compared->missed_names, result, 0, 3);
+    compared->removed = (unsigned)pg_int(result, 0, 4);
+    column_copy(compared->removed_names, sizeof compared->removed_names, result, 0, 5);
+    compared->waiting = (unsigned)pg_int(result, 0, 6);
+    compared->doubted = (unsigned)pg_int(result, 0, 7);
+    column_ended(&compared->ended, result, 0, 8);
+}
+
+void db_project_compare(struct db *db, struct db_call *c, const char *json, struct db_compared *out,
+                        void (*done)(struct db_call *c, int error))
+{
+    struct pg_params params;
+
+    memset(out, 0, sizeof *out);
+    pg_params_init(&params);
+    pg_add_text(&params, json);
+    call_init(c, decode_compared, out, done);
+    call_send(c, db->bulk, "SELECT behind, turned, cardinality(missed), array_to_string(missed[1:" TEXT(DB_NAMED_RELEASES) "], ', '),"
+              " cardinality(removed), array_to_string(removed[1:" TEXT(DB_NAMED_RELEASES) "], ', '), waiting, doubted, ended"
+              " FROM piwheels.project_compare($1)", &params);
+}
+
+void db_ended_release(struct db_ended *ended)
+{
+    free(ended->attempts);
+    memset(ended, 0, sizeof *ended);
+}
+
 /* The rows are in the order in which they are due, and tell in how many milliseconds. */
 static void decode_due(struct db_call *c, const struct pg_result *result)
 {

@@ -389,6 +389,33 @@ static unsigned add_versions(struct buf *to, const struct candidates *all, const
     return versions;
 }
 
+static int compare_key(const void *key, const void *candidate)
+{
+    return strcmp(key, ((const struct candidate *)candidate)->key);
+}
+
+/* Releases that the page lists (PEP 700) and has no file of: they are not gone. */
+static void add_listed(struct buf *to, const json_t *page, const struct candidates *all)
+{
+    const char *comma = "";
+    size_t place;
+    json_t *version;
+
+    buf_adds(to, ", \"listed\": [");
+    json_array_foreach(json_object_get(page, "versions"), place, version) {
+        const char *text = place < MAX_FILES ? json_string_value(version) : NULL;
+        char *key;
+        if (text == NULL || strlen(text) != json_string_length(version) || !can_be_version(text) || key_hex(text, &key) != 0)
+            continue;
+        if (bsearch(key, all->items, all->count, sizeof *all->items, compare_key) == NULL) {
+            buf_addf(to, "%s\"%s\"", comma, key);
+            comma = ", ";
+        }
+        free(key);
+    }
+    buf_adds(to, "]");
+}
+
 /* ---- what is skipped ------------------------------------------------------------------------------ */
 
 /* The keys of the versions that the specifier fits. */
@@ -432,6 +459,18 @@ static const char *choose_display(const struct digest_request *q, const json_t *
     return spells(spelling, q->name) ? spelling : q->name;
 }
 
+/* PEP 792. NULL: the page tells none. What the word means that is not known here, the project is active. */
+static const char *read_status(const json_t *page)
+{
+    static const char *const words[] = {"archived", "deprecated", "quarantined"};
+    const char *status = plain_text(json_object_get(page, "project-status"), "status");
+
+    for (size_t i = 0; status != NULL && i < COUNT_OF(words); i++)
+        if (strcmp(status, words[i]) == 0)
+            return words[i];
+    return status != NULL ? "active" : NULL;
+}
+
 static void add_wish(struct buf *to, const struct digest_request *q, const char *key)
 {
     const char *follow = q->refresh || key != NULL ? NULL : q->all ? "all" : "new";
@@ -453,13 +492,17 @@ static void write_project(const struct digest_request *q, const json_t *page, co
     buf_add_json(&d->json, q->name);
     add_member(&d->json, "display", choose_display(q, page));
     buf_addf(&d->json, ", \"serial\": %" PRId64, q->serial > 0 ? q->serial : 0);
-    add_member(&d->json, "etag", text_is_utf8(q->etag, strlen(q->etag)) ? q->etag : "");
+    /* a page that has nothing is read whole each time: that it has not changed would prove nothing of the index */
+    add_member(&d->json, "etag", all->count > 0 && text_is_utf8(q->etag, strlen(q->etag)) ? q->etag : "");
     buf_addf(&d->json, ", \"refresh_s\": %" PRIu64 ".%03u", q->refresh_ms / 1000,
              (unsigned)(q->refresh_ms % 1000));
     if (q->refresh)
         buf_addf(&d->json, ", \"known\": %" PRId64, q->known);
     add_wish(&d->json, q, key);
+    add_member(&d->json, "status", read_status(page));
+    buf_addf(&d->json, ", \"believed\": %s", q->believed ? "true" : "false");
     d->versions = add_versions(&d->json, all, q);
+    add_listed(&d->json, page, all);
     add_skips(&d->json, all, q->skips);
     buf_adds(&d->json, "}");
 }

@@ -21,6 +21,7 @@ struct digest_request {
     const char *etag;       /* of the page, or "" */
     int64_t serial;         /* of the page; below 0: unknown */
     uint64_t refresh_ms;    /* compare again after so long */
+    bool believed;          /* though most of what it had is missing: the index had other projects' */
     const struct db_targets *targets;
     const struct db_words *skips;   /* the specifiers of the package's rules of skips, each with its rule */
     const struct buf *page; /* PEP 691 JSON */

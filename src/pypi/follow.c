@@ -28,7 +28,8 @@ struct trouble {
     char reason[TASK_REASON_SIZE];
     unsigned failures;
     bool logged;
-    int64_t absent_ms;     /* since when its page has not been there; 0: it was, or nobody knows; steady clock */
+    int64_t absent_ms;     /* since when its page has not been there; 0: it was, or nobody knows; steady clock, as the next */
+    int64_t lost_ms;       /* when its page was seen to lack more of what it had than before; 0: it has not been */
     struct trouble *next;
 };
 
@@ -57,6 +58,17 @@ static struct trouble **find_trouble(struct follower *f, const char *name)
     return at;
 }
 
+static struct trouble *make_trouble(struct follower *f, const char *name)
+{
+    struct trouble **at = find_trouble(f, name);
+    if (*at == NULL) {
+        *at = mem_new(1, sizeof **at);
+        text_copy((*at)->name, sizeof (*at)->name, name);
+    }
+    (*at)->failures++;
+    return *at;
+}
+
 static void forget_trouble(struct trouble **at)
 {
     struct trouble *trouble = *at;
@@ -82,20 +94,26 @@ static void complain(struct follower *f, struct trouble *trouble, const char *re
 /* How long to wait. */
 static int64_t note_failure(struct follower *f, const struct project *p)
 {
-    struct trouble **at = find_trouble(f, p->name);
+    struct trouble *trouble = make_trouble(f, p->name);
     uint64_t base_ms = f->settings->poll_ms;
 
-    if (*at == NULL) {
-        *at = mem_new(1, sizeof **at);
-        text_copy((*at)->name, sizeof (*at)->name, p->name);
-    }
     if (p->behind && base_ms > BEHIND_MS)
         base_ms = BEHIND_MS;
-    int64_t wait_ms = follower_back_off_ms(base_ms, ++(*at)->failures, p->retry_after_ms);
-    if (p->task.error == -ENOENT && (*at)->absent_ms == 0)
-        (*at)->absent_ms = clock_steady_ms();
-    complain(f, *at, p->task.reason, wait_ms);
+    int64_t wait_ms = follower_back_off_ms(base_ms, trouble->failures, p->retry_after_ms);
+    if (p->task.error == -ENOENT && trouble->absent_ms == 0)
+        trouble->absent_ms = clock_steady_ms();
+    complain(f, trouble, p->task.reason, wait_ms);
     return wait_ms;
+}
+
+/* The page lacks what it had. It was stored, and has its next time. */
+static void note_lack(struct follower *f, const struct project *p)
+{
+    struct trouble *trouble = make_trouble(f, p->name);
+
+    if (p->compared.missed > 0 || trouble->lost_ms == 0)
+        trouble->lost_ms = clock_steady_ms();
+    complain(f, trouble, p->task.reason, (int64_t)f->settings->poll_ms);
 }
 
 static void note_success(struct follower *f, const char *name)
@@ -111,11 +129,18 @@ static void note_success(struct follower *f, const char *name)
 }
 
 /* Where a page is not there the index may not be itself: the wrong address, a mirror that is being filled. So it is believed
- * at the second look, and if other pages were asked for and were there meanwhile. */
+ * at the second look, and if other pages were asked for and were there meanwhile, with all that they had before. */
 static bool is_gone(struct follower *f, const char *name)
 {
     const struct trouble *trouble = *find_trouble(f, name);
     return trouble != NULL && trouble->absent_ms > 0 && f->found_ms > trouble->absent_ms;
+}
+
+/* The same of a page that is there and lacks most of what it had; the second look is the database's (project_missing). */
+static bool is_believed(struct follower *f, const char *name)
+{
+    const struct trouble *trouble = *find_trouble(f, name);
+    return trouble != NULL && trouble->lost_ms > 0 && f->found_ms > trouble->lost_ms;
 }
 
 static void hold(struct follower *f, uint64_t ms)
@@ -188,23 +213,42 @@ static void on_gone(struct db_call *call, int error)
     on_noted(call, error);
 }
 
+/* What the page took back, or gave back. */
+static void tell_compared(struct follower *f, const struct project *p)
+{
+    const struct db_compared *c = &p->compared;
+
+    if (strcmp(c->turned, "quarantined") == 0)
+        log_info("pypi", "%s: PyPI has quarantined it, as its page tells; nothing of it is built or offered until it is cleared", p->name);
+    else if (c->turned[0] != '\0')
+        log_info("pypi", "%s: PyPI has cleared it, as its page tells; what was withheld comes back", p->name);
+    if (c->removed > 0)
+        log_info("pypi", "%s: PyPI has %u release%s of it no more (%s%s); removed here too", p->name, c->removed,
+                 c->removed == 1 ? "" : "s", c->removed_names, c->removed > DB_NAMED_RELEASES ? ", …" : "");
+    f->withdrawn(f, &c->ended);
+}
+
 /* What was stored has its next time already; the others get theirs here. */
 static void on_compared(struct project *p, int error)
 {
     struct comparison *place = p->owner;
     struct follower *f = place->follower;
     int64_t wait_ms = (int64_t)f->settings->poll_ms;
-    bool stored = error == 0 && !p->unchanged, gone = error == -ENOENT && is_gone(f, p->name);
+    bool stored = (error == 0 && !p->unchanged) || error == -ESTALE, gone = error == -ENOENT && is_gone(f, p->name);
 
     place->project = NULL;
     place->calling = error != -ECANCELED && !stored && !f->stopping;
-    if ((error == 0 || p->behind) && f->found_ms < place->begun_ms)
+    if (stored)
+        tell_compared(f, p);
+    if ((p->unchanged || p->whole) && f->found_ms < place->begun_ms)
         f->found_ms = place->begun_ms;
-    if (error == 0)
+    if (error == 0 && !p->compared.behind)
         note_success(f, p->name);
     else if (gone)
         forget_trouble(find_trouble(f, p->name));
-    else if (error != -ECANCELED)
+    else if (error == -ESTALE)
+        note_lack(f, p);
+    else if (error != 0 && error != -ECANCELED)
         wait_ms = note_failure(f, p);
     if (error != -ECANCELED)
         count_failures(f, error != 0 && !gone && !p->behind, p->task.reason);
@@ -235,6 +279,7 @@ static void begin_comparison(struct follower *f, struct comparison *place, const
     p->settings = f->settings;
     p->refresh = true;
     p->needed = due->serial;
+    p->believed = is_believed(f, due->name);
     p->done = on_compared;
     p->owner = place;
     text_copy(p->name, sizeof p->name, due->name);

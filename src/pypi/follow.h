@@ -41,7 +41,7 @@ struct follower {
     struct comparison places[FOLLOW_PLACES];
     unsigned busy;               /* places */
     int64_t hold_until_ms;       /* nothing is asked before; steady clock, as the next */
-    int64_t found_ms;            /* when the newest comparison that found a page began */
+    int64_t found_ms;            /* when the newest comparison that found a page with all it should have began */
     unsigned in_a_row;           /* comparisons that have failed, one after the other */
     struct trouble *troubles;    /* packages whose last comparison failed */
     char complaint[TASK_REASON_SIZE]; /* logged last */

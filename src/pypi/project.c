@@ -130,8 +130,9 @@ static void run_digest(struct lane_work *w)
     struct project *p = container_of(w, struct project, work);
     struct digest_request q = {
         .name = p->name, .spelling = p->spelling, .refresh = p->refresh, .known = p->needed,
-        .version = p->version, .all = p->all, .etag = p->page.etag, .serial = p->page.last_serial, .refresh_ms = p->settings->poll_ms,
-        .targets = p->targets, .skips = &p->skips, .page = &p->page.body,
+        .version = p->version, .all = p->all, .etag = p->page.etag, .serial = p->page.last_serial,
+        .refresh_ms = p->settings->poll_ms, .believed = p->believed, .targets = p->targets, .skips = &p->skips,
+        .page = &p->page.body,
     };
     p->digest_error = digest_project(&q, &p->digest);
 }
@@ -163,13 +164,35 @@ static enum step store(struct task *t)
     log_debug("pypi", "%s: page read (%u versions; %u files passed over)", p->name, p->digest.versions,
               p->digest.refused);
     p->flight = FLIGHT_DB;
-    db_project_store(p->db, &p->call, p->digest.json.data, &p->asked, on_answer);
+    if (p->refresh)
+        db_project_compare(p->db, &p->call, p->digest.json.data, &p->compared, on_answer);
+    else
+        db_project_store(p->db, &p->call, p->digest.json.data, &p->asked, on_answer);
     return STEP_WAIT;
 }
 
+/* A page that lacks what it had is no success: it is looked at again. */
 static enum step check_stored(struct task *t)
 {
-    return of(t)->error != 0 ? refused(t) : STEP_NEXT;
+    struct project *p = of(t);
+    const struct db_compared *c = &p->compared;
+
+    if (p->error != 0)
+        return refused(t);
+    if (!p->refresh)
+        return STEP_NEXT;
+    if (c->missed > 0)
+        return task_fail(t, -ESTALE, "its page has %u release%s no more, and what it has not at the next look is removed here too: "
+                                     "%.100s%s", c->missed, c->missed == 1 ? "" : "s", c->missed_names,
+                         c->missed > DB_NAMED_RELEASES ? ", …" : "");
+    if (c->waiting > 0)
+        return task_fail(t, -ESTALE, "its page has %u release%s no more, but the last look was just now", c->waiting,
+                         c->waiting == 1 ? "" : "s");
+    if (c->doubted > 0)
+        return task_fail(t, -ESTALE, "its page lacks most of its releases, and no other page has been seen meanwhile that has all "
+                                     "it had: is the index itself? Nothing is removed");
+    p->whole = !c->behind && p->digest.versions > 0 && c->removed == 0;
+    return STEP_NEXT;
 }
 
 static const struct task_step project_steps[] = {
@@ -208,8 +231,10 @@ static void on_finished(struct task *t)
     p->targets = NULL;
     db_words_release(&p->skips);
     struct db_asked asked = p->asked;
+    struct db_compared compared = p->compared;
     p->done(p, t->error);
     db_asked_release(&asked);
+    db_ended_release(&compared.ended);
 }
 
 /* ---- entry ---------------------------------------------------------------------------------------- */

@@ -29,15 +29,19 @@ struct project {
     bool all, refresh;
     char etag[256];              /* of the page that was stored last, or "" */
     int64_t needed;              /* the serial that the page must have reached, or 0 */
-    /* From the loop, exactly once. error: 0; -ENOENT, -EAGAIN, -EREMOTEIO (the database refused) or
-     * -ECANCELED with `task.reason`. The owner may release or free the project here. */
+    bool believed;               /* see struct digest_request */
+    /* From the loop, exactly once. error: 0; -ENOENT, -EAGAIN, -ESTALE (a comparison was stored, but the page
+     * lacks what it had), -EREMOTEIO (the database refused) or -ECANCELED, with `task.reason`. The owner may
+     * release or free the project here. */
     void (*done)(struct project *p, int error);
     void *owner;
     /* the result, in `done` */
     bool unchanged;              /* the page is still the one of `etag`; nothing was stored */
     int64_t retry_after_ms;      /* PyPI wants to be left alone for so long; or -1 */
     bool behind;                 /* -EAGAIN because the page has not reached `needed` */
-    struct db_asked asked;
+    bool whole;                  /* the page has something, and all that it had before */
+    struct db_asked asked;       /* not of a comparison, which has instead: */
+    struct db_compared compared;
     /* private but for task.reason */
     struct task task;
     bool has_place;

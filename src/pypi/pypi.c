@@ -87,6 +87,7 @@ static void on_asked(struct project *p, int error)
     if (error == 0 && !pypi->closing) {
         pypi->events.jobs_made(pypi->owner);
         summaries_wake(&pypi->summaries);
+        follower_wake(&pypi->follower); /* it stops what is built of a project that was found quarantined */
     } else if (error != 0 && error != -ECANCELED) {
         log_info("pypi", "%s: not added (%s)", p->spelling, p->task.reason);
     }

@@ -8,7 +8,7 @@ import pytest
 from harness import PIWHEELS, clean_environment, on_a_terminal, piwheels
 
 VERSION = piwheels("--version").stdout.split()[1]
-LEVEL = 8
+LEVEL = 9
 DATA = pathlib.Path(__file__).parent / "data"
 LEVEL_1 = (DATA / "schema-level-1.sql").read_text(encoding="utf-8")
 LEVEL_2 = (DATA / "schema-level-2.sql").read_text(encoding="utf-8")

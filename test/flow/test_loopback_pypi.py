@@ -57,14 +57,14 @@ def test_the_index_lists_every_project(world):
     index = world.json('/simple/')
     names = [project['name'] for project in index['projects']]
     assert {'piwtest-pure', 'Piwtest.Legacy', 'setuptools', 'wheel'} <= set(names)
-    assert index['meta']['api-version'] == '1.1'
+    assert index['meta']['api-version'] == '1.4'
     assert index['meta']['_last-serial'] == world.sql('SELECT max(serial) FROM event')[0][0]
 
 
 def test_the_html_index_links_normalised_names(world):
     page = world.ask('/simple/').body.decode()
     assert '<a href="/simple/piwtest-legacy/">Piwtest.Legacy</a>' in page
-    assert '<meta name="pypi:repository-version" content="1.1">' in page
+    assert '<meta name="pypi:repository-version" content="1.4">' in page
 
 
 def test_a_project_in_json_has_the_fields_of_the_standards(world, sdists):
@@ -278,6 +278,19 @@ def test_a_removed_release_takes_its_files_along(world):
     assert page['versions'] == ['0.1', '0.3rc1']
     assert page['meta']['_last-serial'] > serial
     assert world.ask('/files/piwtest-pure-0.2.tar.gz').status == 404
+
+
+@pytest.mark.parametrize('change, told', [
+    ('summary = NULL', {'status': 'active'}),
+    ('quarantined = 1', {'status': 'quarantined'}),
+    ("status = 'archived'", {'status': 'archived'}),
+    ("status = ''", None),
+])
+def test_a_project_has_the_status_that_its_page_tells(world, change, told):
+    world.sql(f"UPDATE project SET {change} WHERE name = 'piwtest-pure'")
+    page = world.json('/simple/piwtest-pure/')
+    assert page.get('project-status') == told
+    assert (page['files'] == []) == (change == 'quarantined = 1')
 
 
 def test_a_removed_project_is_gone(world):

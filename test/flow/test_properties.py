@@ -163,13 +163,15 @@ class Universe:
         name = self.pick(NAMES)
         want = self.pick([None, None, None, "newest", "all", {"key": KEYS[self.pick(VERSIONS)]}])
         page = {"name": name, "display": name, "serial": self.serial - self.pick([0, 0, 5]), "etag": "",
-                "refresh_s": 600, "follow": self.pick([None, "new", "all"]), "want": want,
+                "refresh_s": self.pick([0, 600]), "follow": self.pick([None, "new", "all"]), "want": want,
+                "status": self.pick([None, "active", "archived", "active", "quarantined"]), "believed": self.chance(0.5),
+                "listed": [KEYS[number] for number in VERSIONS if self.chance(0.1)],
                 "versions": [self.a_version(name, number) for number in VERSIONS if self.chance(0.7)]}
         page["skips"] = [
             {"rule": rule, "keys": [KEYS[version["version"]] for version in page["versions"] if version["version"] in SPECIFIERS[specifier]]}
             for rule, specifier in self.run("SELECT r.id, r.specifier FROM piwheels.skip_rule r JOIN piwheels.package p "
                                             "ON p.id = r.package WHERE p.name = %s AND r.specifier <> '' ORDER BY 1", name)]
-        self.run("SELECT * FROM piwheels.project_store(%s)", json.dumps(page))
+        self.run(f"SELECT * FROM piwheels.project_{'compare' if want is None else 'store'}(%s)", json.dumps(page))
 
     def a_project_is_gone(self):
         self.run("SELECT * FROM piwheels.project_gone(%s)", self.pick(NAMES))

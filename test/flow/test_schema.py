@@ -49,6 +49,13 @@ class World:
                    "follow": None, "want": None, "versions": list(versions), **more}
         return self.rows(f"SELECT * FROM piwheels.project_store($json${json.dumps(project)}$json$)")
 
+    def compare(self, name, *versions, **more):
+        """What a comparison took back: (behind, turned, missed, removed, waiting, doubted, ended)."""
+        project = {"name": name, "display": name, "serial": 1, "etag": '"e"', "refresh_s": 0,
+                   "follow": None, "want": None, "versions": list(versions), **more}
+        return self.rows("SELECT behind, turned, missed, removed, waiting, doubted, ended FROM "
+                         f"piwheels.project_compare($json${json.dumps(project)}$json$)")[0]
+
     def claim(self, mask=ALL, attempt=None, slave=None, lease_ms=60000, memory=0, timeout_ms=0, after=None):
         """The attempt's facts as a dictionary, or None. `after`: those of the claim before, from which the front is."""
         attempt = attempt or next(self.attempts)
@@ -1120,7 +1127,7 @@ def test_a_release_becomes_a_version_that_waits_for_pypis_page(log):
     assert log.world.state("1.0") == ("waiting", "PyPI is to be asked whether it is meant for cp311")
     assert log.world.rows("SELECT name, display FROM piwheels.package") == [("x", "X")]
     assert log.world.rows("SELECT name FROM piwheels.package_alias") == [("X",)]
-    log.world.store("x", version("1.0", uploaded="2026-01-01T00:00:00Z"))
+    log.world.store("x", version("1.0", uploaded="2026-01-01T00:00:00Z"), serial=9)
     assert log.world.claim()["package"] == "x"
 
 
@@ -1252,6 +1259,196 @@ def test_a_project_is_not_quarantined_before_it_exists(log):
     log.apply(("Q", "x", None), ("q", "x", "1.0"), *release("1.0"))
     assert log.world.jobs() == [("1.0", "0")]
 
+
+# ---- what pages take back ----
+
+NOTHING = ("f", "", "{}", "{}", "0", "0", "{}")
+
+
+@pytest.fixture
+def two(log):
+    """Two releases, of which the older is published; the package is known up to serial 4."""
+    log.apply(*release("1.0"), *release("2.0"))
+    log.world.store("x", version("1.0"), serial=4)
+    log.world.build(1, path="simple/x/x.whl")
+    assert log.world.compare("x", version("1.0"), version("2.0"), serial=4) == NOTHING
+    log.world.write_pages()
+    return log
+
+
+def file_states(log):
+    return [state for (state,) in log.world.rows("SELECT state FROM piwheels.file ORDER BY id")]
+
+
+def shut(log):
+    return log.world.one("SELECT quarantined FROM piwheels.package")
+
+
+def test_a_page_quarantines_a_project_and_clears_it_as_events_do(two):
+    attempt = two.world.claim()["attempt"]
+    assert two.world.compare("x", serial=5, status="quarantined") == ("f", "quarantined", "{}", "{}", "0", "0", f"{{{attempt}}}")
+    assert two.world.state("1.0") == two.world.state("2.0") == ("quarantined", "PyPI has quarantined it")
+    assert two.world.jobs() == [] and file_states(two) == ["withheld"]
+    assert ("index", "x") in two.world.stale() and ("project", "x") in two.world.stale_for_people()
+    assert two.world.compare("x", serial=5, status="quarantined") == NOTHING
+    assert two.world.one("SELECT etag = '' FROM piwheels.package") == "t"
+    assert two.world.compare("x", version("1.0"), version("2.0"), serial=6, status="active")[1] == "cleared"
+    assert file_states(two) == ["returning"] and ("2.0", "0") in two.world.jobs()
+    assert two.world.rows("SELECT * FROM piwheels.facts_check(0, 1000)") == []
+
+
+def test_a_quarantined_package_that_nobody_follows_is_compared_until_it_is_cleared(two):
+    assert two.world.one("SELECT refresh_at IS NULL FROM piwheels.package") == "t"
+    two.world.compare("x", serial=5, status="quarantined")
+    assert two.world.one("SELECT refresh_at IS NULL FROM piwheels.package") == "f"
+    two.world.compare("x", version("1.0"), version("2.0"), serial=5, status="active")
+    assert two.world.one("SELECT refresh_at IS NULL FROM piwheels.package") == "t"
+
+
+@pytest.mark.parametrize("serial, status, told, after", [
+    (4, "active", ("t", ""), "t"),              # the page is older than the event
+    (5, "active", ("f", "cleared"), "f"),
+    (6, "unheard of", ("f", "cleared"), "f"),
+    (6, "archived", ("f", "cleared"), "f"),
+    (6, "quarantined", ("f", ""), "t"),
+    (6, None, ("f", ""), "t"),                  # an index that knows nothing of it
+    (0, "active", ("f", ""), "t"),              # who knows how old it is
+])
+def test_a_page_undoes_what_an_event_said_only_if_it_knows_better(two, serial, status, told, after):
+    two.apply(("Q", "x", None))
+    assert two.serial == 5
+    assert two.world.compare("x", version("1.0"), version("2.0"), serial=serial, status=status)[:2] == told
+    assert shut(two) == after and (file_states(two) == ["withheld"]) == (after == "t")
+
+
+@pytest.mark.parametrize("first, told, after", [("Q", "active", "f"), ("C", "quarantined", "t")])
+def test_an_event_that_the_page_knew_already_changes_nothing(two, first, told, after):
+    two.world.compare("x", version("1.0"), version("2.0"), serial=6, status=told)
+    two.apply((first, "x", None))
+    assert two.serial == 5 and shut(two) == after
+    two.apply(("C", "x", None), ("Q" if after == "f" else "C", "x", None))
+    assert two.serial == 7 and shut(two) == ("t" if after == "f" else "f")  # the one of serial 7 is news
+
+
+def test_a_page_without_a_status_ends_what_an_earlier_page_began_but_not_what_an_event_said_since(two):
+    two.world.compare("x", serial=5, status="quarantined")
+    assert two.world.compare("x", version("1.0"), version("2.0"), serial=5)[1] == "cleared"
+    two.world.compare("x", serial=5, status="quarantined")
+    two.apply(("n", "x", "3.0"), ("C", "x", None), ("Q", "x", None))
+    assert shut(two) == "t"
+    assert two.world.compare("x", version("1.0"), version("2.0"), serial=two.serial)[1] == ""
+    assert shut(two) == "t"
+
+
+def test_what_is_asked_for_of_a_project_that_turns_out_quarantined_waits_and_its_builds_end_with_the_next_comparison(two):
+    attempt = two.world.claim()["attempt"]
+    assert two.world.store("x", serial=5, status="quarantined", want="newest")[0][2:] == ("quarantined", "PyPI has quarantined it")
+    assert two.world.one("SELECT refresh_at <= now() FROM piwheels.package") == "t"
+    assert two.world.compare("x", serial=5, status="quarantined")[6] == f"{{{attempt}}}"
+
+
+def test_what_is_asked_for_is_noted_though_the_page_is_older_than_what_is_known(two):
+    two.apply(("R", "x", "1.0"))
+    assert two.world.store("x", version("1.0"), version("2.0"), serial=4, want="all", follow="all") == [
+        ("2.0", "t0", *two.world.state("2.0")), ("2.0", "t1", *two.world.state("2.0", 1))]
+    assert two.world.rows("SELECT follow, serial, etag, refresh_at <= now() FROM piwheels.package") == [("all", "5", "", "t")]
+
+
+def test_a_release_that_a_page_has_no_more_goes_at_the_second_look_as_if_an_event_had_removed_it(two):
+    attempt = two.world.claim(mask=1)["attempt"]
+    assert two.world.compare("x", version("1.0"), serial=5) == ("f", "", "{2.0}", "{}", "0", "0", "{}")
+    assert two.world.state("2.0")[0] == "building"
+    assert two.world.state("2.0", 1)[1].startswith("PyPI's page has had nothing of it since ")
+    assert two.world.compare("x", version("1.0"), serial=5) == ("f", "", "{}", "{2.0}", "0", "0", f"{{{attempt}}}")
+    assert two.world.rows("SELECT version FROM piwheels.version") == [("1.0",)]
+    assert two.world.compare("x", version("1.0"), version("2.0"), serial=6) == NOTHING
+    assert ("2.0", "0") in two.world.jobs()
+
+
+def test_a_published_release_stays_until_the_second_look(two):
+    assert two.world.compare("x", version("2.0"), serial=5)[2] == "{1.0}"
+    assert file_states(two) == ["live"] and two.world.stale() == []
+    assert two.world.state("1.0")[0] == "built" and "though PyPI's page has had nothing of it since" in two.world.state("1.0")[1]
+    assert two.world.one("SELECT etag = '' FROM piwheels.package") == "t"
+    assert two.world.compare("x", version("2.0"), serial=5)[3] == "{1.0}"
+    assert file_states(two) == [] and two.world.stale() == [("index", "x"), ("root", "")]
+    assert two.world.rows("SELECT path FROM piwheels.withdrawn_file") == [("simple/x/x.whl",)]
+    assert two.world.rows("SELECT * FROM piwheels.facts_check(0, 1000)") == []
+
+
+def test_the_second_look_comes_no_sooner_than_a_period_after_the_first(two):
+    two.world.compare("x", version("2.0"), serial=5, refresh_s=600)
+    assert two.world.compare("x", version("2.0"), serial=5, refresh_s=600) == ("f", "", "{}", "{}", "1", "0", "{}")
+    two.world.postgres.psql("UPDATE piwheels.version SET missing_since = missing_since - interval '10min'", two.world.name)
+    assert two.world.compare("x", version("2.0"), serial=5, refresh_s=600)[3] == "{1.0}"
+
+
+def test_who_asks_for_something_is_no_second_look(two):
+    two.world.compare("x", version("2.0"), serial=5)
+    two.world.store("x", version("2.0"), serial=5, want="newest", refresh_s=0)
+    assert file_states(two) == ["live"]
+
+
+def test_a_release_that_is_there_again_at_the_second_look_stays(two):
+    two.world.compare("x", version("2.0"), serial=5)
+    assert two.world.compare("x", version("1.0"), version("2.0"), serial=5) == NOTHING
+    assert two.world.compare("x", version("2.0"), serial=5)[2] == "{1.0}"
+    assert file_states(two) == ["live"] and two.world.state("2.0")[0] != "binary only"
+
+
+def test_a_release_that_an_event_gave_back_is_looked_at_twice_again(two):
+    two.world.compare("x", version("2.0"), serial=4)
+    two.apply(("s", "x", "1.0", "x-1.0.tar.gz"))
+    assert two.world.compare("x", version("2.0"), serial=5)[2:4] == ("{1.0}", "{}")
+    assert two.world.compare("x", version("2.0"), serial=5)[2:4] == ("{}", "{1.0}")
+
+
+@pytest.mark.parametrize("more", [{"serial": 3}, {"serial": 0}, {"serial": 4, "listed": [version("1.0")["key"]]}],
+                         ids=["an older page", "a page of unknown age", "listed without a file"])
+def test_a_release_is_not_missed_on_a_page_that_does_not_prove_it(two, more):
+    for _ in range(3):
+        assert two.world.compare("x", version("2.0"), **more)[2:] == NOTHING[2:]
+    assert file_states(two) == ["live"]
+
+
+def test_a_quarantined_release_is_not_missed_on_the_page(two):
+    two.apply(("q", "x", "1.0"))
+    for _ in range(3):
+        assert two.world.compare("x", version("2.0"), serial=5) == NOTHING
+    assert file_states(two) == ["withheld"]
+    two.apply(("d", "x", "1.0"))
+    assert file_states(two) == ["returning"]
+
+
+def test_a_release_of_which_nothing_ever_was_there_is_not_missed(two):
+    two.apply(("n", "x", "3.0"))
+    for _ in range(3):
+        assert two.world.compare("x", version("1.0"), version("2.0"), serial=5) == NOTHING
+    assert two.world.one("SELECT count(*) FROM piwheels.version") == "3"
+
+
+def test_a_page_that_lacks_more_than_it_has_is_believed_only_if_the_index_had_other_projects(two):
+    assert two.world.compare("x", serial=5, believed=True) == ("f", "", "{2.0,1.0}", "{}", "0", "0", "{}")
+    for _ in range(3):
+        assert two.world.compare("x", serial=5) == ("f", "", "{}", "{}", "0", "2", "{}")
+    assert file_states(two) == ["live"]
+    assert two.world.compare("x", serial=5, believed=True)[3] == "{2.0,1.0}"
+    assert two.world.rows("SELECT count(*) FROM piwheels.package") == [("1",)] and file_states(two) == []
+
+
+def test_a_page_that_came_after_the_batch_began_is_not_undone_by_its_events(two, postgres):
+    """The batch has read what is known of the package when a newer page is stored."""
+    with contextlib.closing(psycopg2.connect(postgres.dsn(two.world.name))) as one:
+        cursor = one.cursor()
+        cursor.execute("""SET search_path = piwheels; SELECT events_open();
+            INSERT INTO pg_temp.event_staging (serial, happened, kind, name, display) VALUES (5, 1700000005, 'Q', 'x', 'x');
+            SELECT events_packages(4, 'Q', true, false)""")
+        two.world.compare("x", version("1.0"), version("2.0"), serial=6, status="active")
+        cursor.execute("SELECT events_hold(); SELECT events_news(4, 'Q', false); SELECT count(*) FROM pg_temp.event_work")
+        assert cursor.fetchone() == (0,)
+
+
+# ---- what was withdrawn ----
 
 def test_a_withdrawn_name_keeps_its_bytes_and_is_not_given_again_while_it_leaves(log):
     path, other = "simple/x/x.whl", "b" * 64

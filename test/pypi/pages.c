@@ -1,6 +1,6 @@
 /*
  * Pages: routes.c calls one per request, with a name that is normalised already. The simple index
- * speaks PEP 503 HTML and PEP 691 JSON with the fields of PEPs 592, 658, 700 and 714; the facts are
+ * speaks PEP 503 HTML and PEP 691 JSON with the fields of PEPs 592, 658, 700, 714 and 792; the facts are
  * PyPI's own JSON API.
  */
 #include "pages.h"
@@ -14,7 +14,7 @@
 #include "core/text.h"
 #include "files.h"
 
-#define API_VERSION "1.1"
+#define API_VERSION "1.4"
 #define SERIAL_HEADER "X-PyPI-Last-Serial"
 
 static const char *const simple_types[] = { /* what PyPI prefers where a client does not care comes first */
@@ -27,6 +27,7 @@ struct project {
     char display[256];
     char summary[1024];
     bool has_summary;
+    char status[64];          /* "": it tells none */
     json_int_t serial;
 };
 
@@ -74,8 +75,9 @@ static void end_json_page(struct exchange *x, const char *type, json_int_t seria
 /* Reads the project, or answers 404. */
 static bool find_project(struct exchange *x, const char *name, struct project *p)
 {
-    sqlite3_stmt *query = store_query(x->store, "SELECT coalesce(display, name), summary, serial FROM project"
-                                                " WHERE name = ?", name);
+    sqlite3_stmt *query = store_query(x->store, "SELECT coalesce(display, name), summary, serial,"
+                                                " coalesce(status, iif(quarantined, 'quarantined', 'active'))"
+                                                " FROM project WHERE name = ?", name);
     bool found = store_next(x->store, query);
 
     if (found) {
@@ -84,6 +86,7 @@ static bool find_project(struct exchange *x, const char *name, struct project *p
         text_copy(p->summary, sizeof(p->summary), summary ? summary : "");
         p->has_summary = summary != NULL;
         p->serial = sqlite3_column_int64(query, 2);
+        text_copy(p->status, sizeof(p->status), store_text(query, 3));
     } else {
         response_plain(x->response, 404, "no project of that name");
     }
@@ -263,9 +266,10 @@ static void project_json(struct exchange *x, const char *type, const char *name,
         json_array_append_new(files, simple_file(x, &f));
     store_done(query);
     end_json_page(x, type, p->serial,
-                  json_pack("{s:{s:I, s:s}, s:s, s:o, s:o}",
+                  json_pack("{s:{s:I, s:s}, s:s, s:o*, s:o, s:o}",
                             "meta", "_last-serial", p->serial, "api-version", API_VERSION,
                             "name", name,
+                            "project-status", p->status[0] ? json_pack("{s:s}", "status", p->status) : NULL,
                             "versions", list_versions(x->store, name),
                             "files", files));
 }

@@ -10,6 +10,7 @@
 --   a removal      DELETE FROM release WHERE project = 'foo' AND version = '1.1';
 --   the project    DELETE FROM project WHERE name = 'foo';
 --   a quarantine   UPDATE project SET quarantined = 1 WHERE name = 'foo';
+--   its status     UPDATE project SET status = 'archived' WHERE name = 'foo';
 --   a stale page   UPDATE project SET serial = serial - 1 WHERE name = 'foo';
 --   a lost event   DELETE FROM event WHERE serial = 42;
 --   a bad day      INSERT INTO behaviour (path_prefix, kind, argument)
@@ -26,7 +27,8 @@ CREATE TABLE IF NOT EXISTS project (
     display TEXT,                       -- as its author spells it; NULL: as `name`
     summary TEXT,
     serial  INTEGER NOT NULL DEFAULT 0, -- of its newest event; kept by a trigger
-    quarantined INTEGER NOT NULL DEFAULT 0  -- its files are not offered, nor is it listed
+    quarantined INTEGER NOT NULL DEFAULT 0, -- its files are not offered, nor is it listed
+    status  TEXT                        -- what its page tells (PEP 792); NULL: 'active', or 'quarantined'; '': nothing
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS release (

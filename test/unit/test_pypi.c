@@ -384,11 +384,105 @@ static void page_facts_are_kept(void **state)
 {
     struct asking *a = *state;
 
-    ask_files(a, "");
+    ask_files(a, "{\"filename\": \"ab_c-1.0.tar.gz\"}");
     assert_string_equal(text(a, "name"), "ab-c");
     assert_string_equal(text(a, "etag"), "\"e1\"");
     assert_int_equal(json_integer_value(json_object_get(a->answer, "serial")), 17);
     assert_true(json_real_value(json_object_get(a->answer, "refresh_s")) == 600.0);
+}
+
+static void a_page_without_files_has_no_etag_so_that_it_is_read_whole(void **state)
+{
+    struct asking *a = *state;
+
+    ask_files(a, "");
+    assert_string_equal(text(a, "etag"), "");
+}
+
+/* What is between the page's braces, and the status that it comes to; NULL: none. */
+static const struct {
+    const char *told, *status;
+} statuses[] = {
+    {"", NULL},
+    {"\"project-status\": {\"status\": \"active\"},", "active"},
+    {"\"project-status\": {\"status\": \"archived\", \"reason\": \"old\"},", "archived"},
+    {"\"project-status\": {\"status\": \"deprecated\", \"reason\": null},", "deprecated"},
+    {"\"project-status\": {\"status\": \"quarantined\", \"reason\": [[{}]]},", "quarantined"},
+    {"\"project-status\": {\"status\": \"unheard of\"},", "active"},
+    {"\"project-status\": {\"status\": \"Quarantined\"},", "active"},
+    {"\"project-status\": {\"status\": \"\"},", "active"},
+    {"\"project-status\": {\"status\": \"quarantined\\u0000\"},", NULL},
+    {"\"project-status\": {\"status\": 7},", NULL},
+    {"\"project-status\": {\"status\": [\"quarantined\"]},", NULL},
+    {"\"project-status\": {\"reason\": \"why\"},", NULL},
+    {"\"project-status\": \"quarantined\",", NULL},
+    {"\"project-status\": null,", NULL},
+    {"\"project-status\": [{\"status\": \"quarantined\"}],", NULL},
+    {"\"status\": \"quarantined\",", NULL},
+    {"\"meta\": {\"project-status\": {\"status\": \"quarantined\"}},", NULL},
+    {"\"project-status\": {\"status\": \"quarantined\"}, \"project-status\": {\"status\": \"archived\"},", "archived"},
+    {"\"project-status\": {\"status\": \"archived\", \"status\": \"quarantined\"},", "quarantined"},
+};
+
+static void the_projects_status_is_told_as_far_as_it_is_understood(void **state)
+{
+    struct asking *a = *state;
+
+    for (size_t i = 0; i < COUNT_OF(statuses); i++) {
+        struct asking own = {.request = a->request};
+        char page[512];
+        snprintf(page, sizeof page, "{%s \"name\": \"ab-c\", \"files\": []}", statuses[i].told);
+        ask(&own, page);
+        assert_int_equal(own.error, 0);
+        if (statuses[i].status == NULL)
+            assert_true(json_is_null(json_object_get(own.answer, "status")));
+        else
+            assert_string_equal(text(&own, "status"), statuses[i].status);
+        own.targets = NULL;
+        digest_release(&own.digest);
+        json_decref(own.answer);
+        buf_release(&own.page);
+    }
+}
+
+static void a_status_that_is_absurdly_long_is_a_word_that_is_not_known(void **state)
+{
+    struct asking *a = *state;
+    struct buf page;
+
+    buf_init(&page, SIZE_MAX - 1);
+    buf_adds(&page, "{\"files\": [], \"project-status\": {\"status\": \"quarantined");
+    for (unsigned i = 0; i < 1000000; i++)
+        buf_addc(&page, 'd');
+    buf_adds(&page, "\"}}");
+    ask(a, page.data);
+    buf_release(&page);
+    assert_int_equal(a->error, 0);
+    assert_string_equal(text(a, "status"), "active");
+}
+
+static void a_release_that_is_listed_without_a_file_is_told(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"files\": [{\"filename\": \"ab_c-1.0.tar.gz\"}], \"versions\":"
+           " [\"1.0\", \"2.0\", 3, null, [\"4\"], \"5\\u0000\", \"6\\n\", \"v2.0.0\", \"\"]}");
+    const json_t *listed = json_object_get(a->answer, "listed");
+    const json_t *known = json_array_get(json_object_get(a->answer, "versions"), 0);
+    assert_int_equal(json_array_size(json_object_get(a->answer, "versions")), 1);
+    for (size_t i = 0; i < json_array_size(listed); i++)
+        assert_string_not_equal(json_string_value(json_array_get(listed, i)), json_string_value(json_object_get(known, "key")));
+    assert_true(json_array_size(listed) >= 2);
+    assert_string_equal(json_string_value(json_array_get(listed, 0)), json_string_value(json_array_get(listed, 1)));
+}
+
+static void versions_that_are_no_list_are_none(void **state)
+{
+    struct asking *a = *state;
+
+    ask(a, "{\"files\": [], \"versions\": {\"1.0\": 1}}");
+    assert_int_equal(a->error, 0);
+    assert_int_equal(json_array_size(json_object_get(a->answer, "listed")), 0);
 }
 
 static void an_unknown_serial_is_zero(void **state)
@@ -668,6 +762,11 @@ int main(void)
         ASKING(a_project_without_files_has_no_versions),
         cmocka_unit_test(what_is_no_page_is_asked_for_again_later),
         ASKING(page_facts_are_kept),
+        ASKING(a_page_without_files_has_no_etag_so_that_it_is_read_whole),
+        ASKING(the_projects_status_is_told_as_far_as_it_is_understood),
+        ASKING(a_status_that_is_absurdly_long_is_a_word_that_is_not_known),
+        ASKING(a_release_that_is_listed_without_a_file_is_told),
+        ASKING(versions_that_are_no_list_are_none),
         ASKING(an_unknown_serial_is_zero),
         ASKING(an_etag_that_is_no_text_is_dropped),
         ASKING(the_display_name_is_how_somebody_spelt_it),
