@@ -131,6 +131,14 @@ class Process:
         assert "Sanitizer" not in output and "runtime error:" not in output, output[-6000:]
 
 
+def wait_for(is_so):
+    """Until the function answers something that is true; that."""
+    limit = time.monotonic() + LIMIT_S
+    while not (found := is_so()):
+        assert time.monotonic() < limit, "it does not come to be so"
+    return found
+
+
 def run(*command, env=None, cwd=None, input_text=None, limit_s=LIMIT_S):
     """Runs a program to its end: returncode, stdout and stderr as text."""
     done = subprocess.run([str(word) for word in command], env=env or clean_environment(), cwd=cwd, text=True,

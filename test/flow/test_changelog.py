@@ -6,7 +6,7 @@ import re
 import pytest
 
 import model
-from harness import LoopbackPyPI, make_history
+from harness import LoopbackPyPI, make_history, wait_for
 from scripted_index import ScriptedIndex, make_certificate
 
 OTHER = "piwtest-other"
@@ -74,9 +74,7 @@ def somebody_at_the_door(farm):
 
 def wait_status(farm, state):
     """What status tells of PyPI, once that is so."""
-    while (told := farm.status()["pypi"])["state"] != state:
-        pass
-    return told
+    return wait_for(lambda: (told := farm.status()["pypi"])["state"] == state and told)
 
 
 # ---- good days ---------------------------------------------------------------------------------------
@@ -348,12 +346,11 @@ def test_an_index_that_has_no_page_at_all_any_more_removes_nothing(farm, pypi):
     with somebody_at_the_door(farm) as greet:  # a page that was there before is stored behind the first that was not
         greet()
         farm.sql("UPDATE package SET etag = '' WHERE name = 'piwtest-pure'")
-        while pages_asked(pypi, "piwtest-pure", 200) < 2:
-            pass
+        wait_for(lambda: pages_asked(pypi, "piwtest-pure", 200) >= 2)
         no_pages(pypi, "404")
         farm.master.wait_line(f"{OTHER}: could not be compared with PyPI")
-    while min(pages_asked(pypi, name, 404) for name in ("piwtest-pure", OTHER)) < 3:
-        assert farm.sql("SELECT count(*) FROM package") == "2"
+    wait_for(lambda: min(pages_asked(pypi, name, 404) for name in ("piwtest-pure", OTHER)) >= 3)
+    assert farm.sql("SELECT count(*) FROM package") == "2"
     pypi.sql("DELETE FROM project WHERE name = ?", OTHER)
     behave(pypi)
     for name, said in (("piwtest-pure", "compared with PyPI again"), (OTHER, "PyPI has it no more; it is removed here too")):

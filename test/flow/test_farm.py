@@ -4,11 +4,10 @@ import os
 import pathlib
 import re
 import subprocess
-import time
 
 import pytest
 
-from harness import LIMIT_S, PYTHON, ROOT, clean_environment, run
+from harness import LIMIT_S, PYTHON, ROOT, clean_environment, run, wait_for
 from webserver import nginx_serves, python_serves
 from wheels import metadata_of
 
@@ -133,9 +132,7 @@ def test_stdin_is_closed_during_a_build(built):
 
 def test_nothing_of_a_build_stays_behind(built):
     built.wait_staging_empty()
-    limit = time.monotonic() + LIMIT_S
-    while left := list(built.directory.glob("build-slave-*/*attempt*")):  # the slave may just be taking the last one away
-        assert time.monotonic() < limit, left
+    wait_for(lambda: not list(built.directory.glob("build-slave-*/*attempt*")))  # the slave may just be taking the last one away
     assert not [path for path in pathlib.Path("/proc").glob("[0-9]*/environ")
                 if b"PIWHEELS_BUILD=1" in (environment := environment_of(path))
                 and str(built.directory).encode() in environment]
