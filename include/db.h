@@ -550,6 +550,7 @@ struct db_release {
 struct db_project_page {
     char *display;            /* NULL: there is no such package */
     char *summary;
+    char *status;             /* as PyPI's page told it last, see package.status in schema/tables.sql; "" */
     unsigned target_count, release_count, alias_count;
     struct db_project_target *targets;
     struct db_release *releases; /* the newest first */

@@ -17,7 +17,7 @@ static const char project_sql[] =
     "target AS (SELECT t.*, row_number() OVER (ORDER BY t.position) - 1 AS at FROM piwheels.target t), "
     "release AS (SELECT v.*, row_number() OVER (ORDER BY v.sort_key DESC) - 1 AS place "
     "    FROM piwheels.version v JOIN package p ON p.id = v.package) "
-    "SELECT 0 AS part, 0 AS place, 0 AS target, p.display AS a, coalesce(p.summary, '') AS b, '' AS c, '' AS d, '' AS e, "
+    "SELECT 0 AS part, 0 AS place, 0 AS target, p.display AS a, coalesce(p.summary, '') AS b, p.status AS c, '' AS d, '' AS e, "
     "       false AS f, false AS g, 0 AS n, '' AS h, 0 AS rank "
     "FROM package p "
     "UNION ALL "
@@ -143,6 +143,7 @@ static void read_row(struct db_project_page *p, const struct pg_result *result, 
     case PART_PACKAGE:
         p->display = text_of(result, row, COL_A);
         p->summary = text_of(result, row, COL_B);
+        p->status = text_of(result, row, COL_C);
         break;
     case PART_TARGET:
         read_target(&p->targets[p->target_count++], result, row);
@@ -207,6 +208,7 @@ static void release_lists(struct db_project_page *p)
     free(p->aliases);
     free(p->display);
     free(p->summary);
+    free(p->status);
 }
 
 void db_project_page_release(struct db_project_page *p)

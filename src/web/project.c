@@ -391,12 +391,24 @@ static void add_all_releases(struct buf *to, const char *package, const struct d
         add_legend(to, p);
 }
 
+/* PEP 792; quarantine is told with the releases. */
+static void add_status(struct buf *to, const char *status)
+{
+    if (strcmp(status, "archived") == 0)
+        html_add(to, "<p class=\"note\"><strong>Archived.</strong> PyPI says that its maintainers expect to release no more of it."
+                     "</p>\n");
+    else if (strcmp(status, "deprecated") == 0)
+        html_add(to, "<p class=\"note\"><strong>Deprecated.</strong> PyPI says that its maintainers consider it obsolete; something "
+                     "else may have taken its place.</p>\n");
+}
+
 void project_html(struct buf *to, const char *package, const struct db_project_page *p, const char *site_url)
 {
     html_begin(to, p->display, UP);
     html_add(to, "<h1>%s</h1>\n", p->display);
     if (p->summary[0] != '\0')
         html_add(to, "<p class=\"summary\">%s</p>\n", p->summary);
+    add_status(to, p->status);
     add_links(to, package, p);
     add_install(to, package, p, site_url);
     add_all_releases(to, package, p);

@@ -137,6 +137,7 @@ void project_json(struct buf *to, const char *package, const struct db_project_p
     buf_add_json(to, package);
     add_text(to, "display", p->display);
     add_text(to, "summary", p->summary);
+    add_text(to, "status", or_null(p->status));
     buf_adds(to, ", \"pypi_url\": ");
     add_address(to, "https://pypi.org", "project", package, "");
     buf_adds(to, ", \"piwheels_url\": ");

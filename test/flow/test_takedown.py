@@ -1,6 +1,7 @@
 """What PyPI takes back leaves this site also where no event told of it: a page of PyPI that is compared tells it, too. But an
 index may not be itself, and a page may be older than an event.
 """
+import json
 import sqlite3
 
 import pytest
@@ -104,11 +105,19 @@ def test_who_asks_for_a_project_finds_it_quarantined_and_its_build_is_stopped(fa
         assert slave.expect("STOP", ignore=("CONT",))[0] == attempt
 
 
-def test_a_project_that_is_archived_is_built_all_the_same(farm, pypi):
+def test_a_project_that_is_archived_is_built_all_the_same_and_its_page_says_so(farm, pypi):
     pypi.sql(f"UPDATE project SET status = 'archived' WHERE name = '{PURE}'")
     farm.start_master(*UNHEARD)
     version, name, _ = publish(farm, PURE)
     assert is_offered(farm, PURE, name)
+    page = farm.output / "project" / PURE
+    assert "<strong>Archived.</strong>" in (page / "index.html").read_text()
+    assert json.loads((page / "json" / "index.json").read_text())["status"] == "archived"
+    pypi.sql(f"UPDATE project SET status = 'active', serial = serial + 1 WHERE name = '{PURE}'")
+    look(farm, PURE)
+    wait_pages(farm)
+    assert "Archived" not in (page / "index.html").read_text()
+    assert json.loads((page / "json" / "index.json").read_text())["status"] == "active"
 
 
 # ---- removed -----------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ static struct db_release releases[] = {
 static struct db_project_page whole_project(void)
 {
     return (struct db_project_page){
-        .display = FACT("Ab.C"), .summary = FACT("Ab & C <for all>"), .target_count = 2, .release_count = 3,
+        .display = FACT("Ab.C"), .summary = FACT("Ab & C <for all>"), .status = FACT("archived"), .target_count = 2, .release_count = 3,
         .targets = two_targets, .releases = releases, .files = files, .builds = builds,
         .file_count = 1, .build_count = 4};
 }
@@ -287,7 +287,7 @@ static void nothing_that_others_wrote_becomes_markup(void **state)
     struct db_release release = {.version = FACT(HOSTILE), .yanked_reason = FACT(HOSTILE), .yanked = true,
                                  .requires_python = FACT(HOSTILE), .skip = FACT(HOSTILE), .states = states,
                                  .file_count = 1, .files = &file};
-    struct db_project_page facts = {.display = FACT(HOSTILE), .summary = FACT(HOSTILE), .target_count = 2,
+    struct db_project_page facts = {.display = FACT(HOSTILE), .summary = FACT(HOSTILE), .status = FACT(HOSTILE), .target_count = 2,
                                     .release_count = 1, .targets = targets, .releases = &release,
                                     .file_count = 1};
     struct buf page;
