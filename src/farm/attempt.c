@@ -39,6 +39,14 @@ struct attempt *attempt_find(const struct session *s, int64_t id)
     return NULL;
 }
 
+/* What was only spoken of here may be another's, whose lease goes on. */
+static void let_go(struct attempt *a)
+{
+    if (a->held)
+        queue_let_go(a->session->farm->queue, a->id);
+    a->held = false;
+}
+
 static void forget(struct attempt *a)
 {
     struct attempt **link = &a->session->attempts;
@@ -76,7 +84,7 @@ static void on_settled(void *owner, bool good, const char *text)
     struct session *s = a->session;
     char *told = text_clean(text, strlen(text), MAX_TOLD_BYTES);
     struct message m = {.verb = VERB_DONE, .done = {.attempt = (uint64_t)a->id, .good = good, .text = told}};
-    queue_let_go(s->farm->queue, a->id);
+    let_go(a);
     forget(a);
     count_failure(s, good);
     session_say(s, &m);
@@ -244,6 +252,7 @@ void attempt_begin(struct session *s, const struct db_attempt *facts)
     a->due_ms = due_ms(s, facts);
     a->receipt = receipt_new(s->farm->files, facts, s->known, &files_events, a);
     queue_hold(s->farm->queue, facts->attempt);
+    a->held = true;
 }
 
 void attempt_stop(struct session *s, int64_t id, const char *reason)
@@ -257,7 +266,7 @@ void attempt_stop(struct session *s, int64_t id, const char *reason)
     a->receipt = NULL;
     a->state = ATTEMPT_STOPPED;
     a->stopped_at = s->answers;
-    queue_let_go(s->farm->queue, id);
+    let_go(a);
     if (session_may_tell(s))
         log_info("farm", "%s: build %lld is stopped: %s", s->name, (long long)id, reason);
     session_say(s, &m);
@@ -309,7 +318,7 @@ void attempts_abandon(struct session *s)
         struct attempt *a = s->attempts;
         if (a->receipt)
             receipt_abandon(a->receipt);
-        queue_let_go(s->farm->queue, a->id);
+        let_go(a);
         forget(a);
     }
 }

@@ -59,6 +59,7 @@ struct attempt {
     int64_t started_ms;           /* wall clock */
     int64_t due_ms;               /* steady clock: no slave that keeps to the time limit takes longer */
     struct receipt *receipt;      /* NULL when stopped */
+    bool held;                    /* it has the queue extend its lease; never of what another slave builds */
     uint64_t stopped_at;          /* how many IDLEs had been answered when STOP was said */
     int64_t heard_ms;             /* steady clock */
 };

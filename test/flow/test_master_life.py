@@ -12,6 +12,7 @@ import time
 import pytest
 
 from harness import VERSION, Farm, piwheels
+from identity import Identity
 from wheels import make_wheel
 
 STOP_S = 30  # it takes 5 at most, on a machine that has time for it
@@ -396,6 +397,25 @@ def test_a_slave_that_builds_in_silence_is_given_up(farm):
             assert build.attempt > lost
             assert other.deliver(build.attempt, [make_wheel()])[0]
     assert farm.outcome(lost).startswith("farm|lost slave|")
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "stranger"])
+def test_who_speaks_of_anothers_build_does_not_end_its_lease(farm, accepted):
+    farm.start_master("--lease", "30s")
+    farm.order()
+    with farm.scripted_slave("first") as first:
+        first.greet()
+        attempt = first.ask().attempt
+        with farm.scripted_slave("liar", accepted=accepted, identity=Identity()) as liar:
+            liar.greet([attempt])
+            assert liar.expect("STOP")[0] == attempt
+            liar.bye()
+            liar.expect_closed()
+        until = farm.sql("SELECT lease_until FROM job")
+        first.busy(attempt)
+        first.expect("CONT")
+        farm.wait_sql(f"SELECT lease_until > '{until}' FROM job WHERE attempt = {attempt}", "t")
+        assert first.deliver(attempt, [make_wheel()])[0]
 
 
 def test_a_slave_that_says_busy_keeps_its_build(farm):

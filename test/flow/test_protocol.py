@@ -587,6 +587,16 @@ def test_a_slave_that_is_still_there_hears_that_its_lease_ran_out(farm, connect)
     assert slave.expect("STOP") == [attempt, "its lease ran out"]
 
 
+def test_the_end_of_a_build_is_told_to_its_slave_whoever_else_has_spoken_of_it(farm, connect):
+    farm.order()
+    slave = connect("first")
+    attempt = slave.ask().attempt
+    liar = connect("liar", attempts=[attempt])
+    assert liar.expect("STOP")[0] == attempt
+    farm.lose_lease(attempt)
+    assert slave.expect("STOP") == [attempt, "its lease ran out"]
+
+
 def test_a_version_removed_while_its_wheel_is_under_way_is_stopped(farm, connect):
     name, data = wheel = make_wheel()
     farm.order()
