@@ -138,7 +138,7 @@ def result_seconds(farm):
         for table in ("package", "version", "version_wheel", "job"):
             cursor.execute(f"CREATE TABLE like_{table} (LIKE piwheels.{table} INCLUDING ALL)")
             with tempfile.TemporaryFile() as rows:
-                cursor.copy_expert(f"COPY (SELECT * FROM piwheels.{table}) TO STDOUT", rows)
+                cursor.copy_expert(f"COPY piwheels.{table} TO STDOUT", rows)  # without what is generated
                 counts.append(f"{cursor.rowcount} {table}")
                 connection.commit()
                 seconds += copy_seconds(connection, f"like_{table}", rows)

@@ -167,11 +167,14 @@ def test_quickstart_ends_with_pip_installing_our_wheels(tmp_path):
 
 
 def test_a_benchmark_prints_its_figure_beside_a_limit(tmp_path):
-    done = run("/usr/bin/python3", ROOT / "test" / "bench" / "bench.py", "--build", BUILD, "--small", "dispatch-fail", "slave-overhead",
+    done = run("/usr/bin/python3", ROOT / "test" / "bench" / "bench.py", "--build", BUILD, "--small", "--versions", "10000",
+               "dispatch-fail", "slave-overhead", "ingest", "next-build", "event-cost",
                env=clean_environment(PIW_TEST_TMP=tmp_path), limit_s=300)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^bench: dispatch-fail-(\d+) [\d.]+ builds/s \(limit [\d.]+ commits/s, ratio [\d.]+; .*\)$", done.stdout,
                       re.M) == ["1", "10"]
+    for name, unit in (("ingest", "events/s"), ("ingest-result", "events/s"), ("next-build-10k", "ms"), ("event-cost-10k", "ms")):
+        assert re.search(rf"^bench: {name} [\d.]+ {unit} \(limit [\d.]+ {unit}, ", done.stdout, re.M), done.stdout
     assert len(re.findall(r"^bench: slave-overhead [-\d.]+ ms \(limit 150.0 ms, ", done.stdout, re.M)) == 2
 
 
