@@ -28,20 +28,20 @@ struct session *farm_session_like(const struct farm *f, const struct session *s)
     return NULL;
 }
 
-/* Not who only spoke of it, and was told to stop. */
-static struct session *whose(const struct farm *f, int64_t attempt)
+/* Where it is built or recorded: not of those who only spoke of it, and were told to stop. */
+static struct attempt *find_alive(const struct farm *f, int64_t attempt)
 {
-    struct session *s = f->sessions;
-    for (const struct attempt *a; s; s = s->next) {
-        if ((a = attempt_find(s, attempt)) && a->state != ATTEMPT_STOPPED)
-            break;
+    for (const struct session *s = f->sessions; s; s = s->next) {
+        struct attempt *a = attempt_find(s, attempt);
+        if (a && a->state != ATTEMPT_STOPPED)
+            return a;
     }
-    return s;
+    return NULL;
 }
 
 bool farm_knows_attempt(const struct farm *f, int64_t attempt)
 {
-    return whose(f, attempt) != NULL;
+    return find_alive(f, attempt) != NULL;
 }
 
 void farm_wake_some(struct farm *f, uint64_t targets, unsigned count)
@@ -65,22 +65,21 @@ static void on_work(void *owner, uint64_t targets)
 
 static void on_lost(void *owner, int64_t attempt)
 {
-    struct session *s = whose(owner, attempt);
-    if (s)
-        attempt_stop(s, attempt, "its lease ran out");
+    struct attempt *a = find_alive(owner, attempt);
+    if (a)
+        attempt_stop(a->session, attempt, "its lease ran out");
 }
 
 /* Stops the attempt wherever it is built. What is being recorded has just ended by itself. */
 static void stop_attempt(struct farm *f, int64_t attempt, bool withdrawn)
 {
     char reason[640] = "it is not wanted any more";
-    struct session *s = whose(f, attempt);
-    const struct attempt *a = s ? attempt_find(s, attempt) : NULL;
+    struct attempt *a = find_alive(f, attempt);
     if (!a || a->state == ATTEMPT_RECORDING)
         return;
     if (withdrawn)
         snprintf(reason, sizeof reason, "PyPI has withdrawn %s %s", a->package, a->version);
-    attempt_stop(s, attempt, reason);
+    attempt_stop(a->session, attempt, reason);
 }
 
 static void on_unwanted(void *owner, int64_t attempt)

@@ -61,6 +61,16 @@ def published(farm, pypi):
     return publish(farm, PURE)
 
 
+@pytest.fixture
+def building(farm):
+    """A slave of such a master that builds it, and the attempt."""
+    farm.start_master(*UNHEARD)
+    farm.add(PURE)
+    with farm.scripted_slave() as slave:
+        slave.greet()
+        yield slave, slave.ask().attempt
+
+
 # ---- quarantined -------------------------------------------------------------------------------------
 
 def test_a_project_that_its_page_tells_to_be_quarantined_vanishes_at_once_and_comes_back(farm, pypi, published):
@@ -82,27 +92,19 @@ def test_a_project_that_its_page_tells_to_be_quarantined_vanishes_at_once_and_co
     assert farm.file(PURE, name).read_bytes() == data and is_offered(farm, PURE, name)
 
 
-def test_a_build_of_a_project_that_its_page_tells_to_be_quarantined_is_stopped(farm, pypi):
-    farm.start_master(*UNHEARD)
-    farm.add(PURE)
-    with farm.scripted_slave() as slave:
-        slave.greet()
-        attempt = slave.ask().attempt
-        pypi.sql(f"UPDATE project SET quarantined = 1 WHERE name = '{PURE}'")
-        look(farm, PURE)
-        told, reason = slave.expect("STOP", ignore=("CONT",))
+def test_a_build_of_a_project_that_its_page_tells_to_be_quarantined_is_stopped(farm, pypi, building):
+    slave, attempt = building
+    pypi.sql(f"UPDATE project SET quarantined = 1 WHERE name = '{PURE}'")
+    look(farm, PURE)
+    told, reason = slave.expect("STOP", ignore=("CONT",))
     assert told == attempt and (reason.startswith("PyPI has withdrawn") or reason == "it is not wanted any more")  # who sees it first
 
 
-def test_who_asks_for_a_project_finds_it_quarantined_and_its_build_is_stopped(farm, pypi):
-    farm.start_master(*UNHEARD)
-    farm.add(PURE)
-    with farm.scripted_slave() as slave:
-        slave.greet()
-        attempt = slave.ask().attempt
-        pypi.sql(f"UPDATE project SET quarantined = 1 WHERE name = '{PURE}'")
-        assert "PyPI has quarantined it" in farm.add(PURE)
-        assert slave.expect("STOP", ignore=("CONT",))[0] == attempt
+def test_who_asks_for_a_project_finds_it_quarantined_and_its_build_is_stopped(farm, pypi, building):
+    slave, attempt = building
+    pypi.sql(f"UPDATE project SET quarantined = 1 WHERE name = '{PURE}'")
+    assert "PyPI has quarantined it" in farm.add(PURE)
+    assert slave.expect("STOP", ignore=("CONT",))[0] == attempt
 
 
 def test_a_project_that_is_archived_is_built_all_the_same_and_its_page_says_so(farm, pypi):
